@@ -1,0 +1,35 @@
+/*
+ * The Redis scripts, compiled in: a table of name, SHA-1 and source.
+ * Constant data; nobody owns it.
+ */
+
+#ifndef AI_SCRIPTS_H
+#define AI_SCRIPTS_H
+
+#include <stddef.h>
+
+typedef enum {
+    AI_SCRIPT_ADMIT = 0,
+    AI_SCRIPT_CLAIM,
+    AI_SCRIPT_EMIT,
+    AI_SCRIPT_SETTLE,
+    AI_SCRIPT_CANCEL,
+    AI_SCRIPT_LEAVE,
+    AI_SCRIPT_JOIN,
+    AI_SCRIPT_BEAT,
+    AI_SCRIPT_SWEEP,
+    AI_SCRIPT_PRINCIPAL,
+    AI_SCRIPT_LAST
+} ai_script_e;
+
+typedef struct {
+    const char *name;
+    const char *sha1;           /* 40 hex digits, for EVALSHA */
+    size_t      len;            /* of source, in bytes */
+    const char *source;         /* for EVAL after NOSCRIPT */
+} ai_script_t;
+
+/* In the order of ai_script_e, then one entry of zeros. */
+extern const ai_script_t  ai_scripts[];
+
+#endif

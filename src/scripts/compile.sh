@@ -1,0 +1,38 @@
+#!/bin/sh
+# Compiles the Redis scripts into C: compile.sh SCRIPTS_DIR OUT_DIR writes
+# OUT_DIR/ai_scripts.c.  Each script is its prelude (_prelude.lua) followed by
+# its own text, with the SHA-1 that EVALSHA wants computed here, at build time.
+set -eu
+
+dir=$1
+out=$2
+mkdir -p "$out"
+tmp=$(mktemp "$out/ai_scripts.XXXXXX")
+trap 'rm -f "$tmp" "$tmp.lua"' EXIT
+
+{
+    echo '/* Made by src/scripts/compile.sh; do not edit. */'
+    echo
+    echo '#include "ai_scripts.h"'
+    echo
+    echo
+    echo 'const ai_script_t ai_scripts[] = {'
+} > "$tmp"
+
+for name in admit claim emit settle cancel leave join beat sweep principal; do
+    { echo '#!lua flags=allow-oom'; cat "$dir/_prelude.lua" "$dir/$name.lua"; } > "$tmp.lua"
+    sha=$(sha1sum < "$tmp.lua" | cut -c1-40)
+    size=$(wc -c < "$tmp.lua")
+    {
+        echo "    { \"$name\", \"$sha\", $((size)),"
+        sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/      "/' -e 's/$/\\n"/' "$tmp.lua"
+        echo '    },'
+    } >> "$tmp"
+done
+
+echo '    { 0, 0, 0, 0 }' >> "$tmp"
+echo '};' >> "$tmp"
+
+if ! cmp -s "$tmp" "$out/ai_scripts.c"; then
+    cp "$tmp" "$out/ai_scripts.c"
+fi
