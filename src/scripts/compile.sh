@@ -20,7 +20,12 @@ trap 'rm -f "$tmp" "$tmp.lua"' EXIT
 } > "$tmp"
 
 for name in admit claim emit settle cancel leave join beat sweep principal; do
-    { echo '#!lua flags=allow-oom'; cat "$dir/_prelude.lua" "$dir/$name.lua"; } > "$tmp.lua"
+    # What ends a job must not fail for want of memory; what begins one must.
+    case $name in
+        admit|emit|join|principal) flags= ;;
+        *) flags=' flags=allow-oom' ;;
+    esac
+    { echo "#!lua$flags"; cat "$dir/_prelude.lua" "$dir/$name.lua"; } > "$tmp.lua"
     sha=$(sha1sum < "$tmp.lua" | cut -c1-40)
     size=$(wc -c < "$tmp.lua")
     {
