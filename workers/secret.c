@@ -210,7 +210,7 @@ secret_read(secret_file_t *file)
         return -1;
     }
 
-    fd = open(path, O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+    fd = open(path, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
     if (fd == -1) {
         log_write(LOG_WARN, "secret", "file:%s cannot be read: %s",
                   file->name, strerror(errno));
