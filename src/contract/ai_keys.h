@@ -1,0 +1,56 @@
+/*
+ * The only place where a Redis key or channel is spelled (docs/wire.md, 1).
+ * Every function writes into the caller's buffer and returns the length, or 0
+ * where a name is not valid or the buffer is too small.
+ */
+
+#ifndef AI_KEYS_H
+#define AI_KEYS_H
+
+#include "ai_str.h"
+
+#define AI_KEY_MAX     256
+#define AI_SHARDS_KEY  "ai1:shards"
+#define AI_LOOKUP_KEY  "ai1:lookup"
+#define AI_KEYS_CHANNEL  "ai1:keys"
+#define AI_GLOBAL_PREFIX  "ai1:"
+#define AI_GROUP_WORKERS  "workers"
+#define AI_GROUP_LEDGER   "ledger"
+#define AI_QUEUE        "jobs"
+#define AI_QUEUE_BATCH  "jobs:batch"
+
+unsigned ai_keys_shard(ai_str_t tenant, unsigned nshards);
+size_t ai_keys_prefix(char *buf, size_t size, unsigned shard);
+
+typedef enum {
+    AI_KEY_JOBS = 0,            /* P jobs */
+    AI_KEY_JOBS_BATCH,
+    AI_KEY_JOB,                 /* P job:<id>, name is the job id */
+    AI_KEY_BODY,
+    AI_KEY_EV,
+    AI_KEY_ALIVE,
+    AI_KEY_CAPACITY,
+    AI_KEY_SWEEP,
+    AI_KEY_LEASES,
+    AI_KEY_WAITING,
+    AI_KEY_OUTBOX,
+    AI_KEY_BACKLOG,             /* name is the tenant */
+    AI_KEY_RUNNING,             /* name is the tenant */
+    AI_KEY_PV,                  /* name is the key id */
+    AI_KEY_EDGE_CHANNEL,        /* name is the edge id */
+    AI_KEY_WORKER_CHANNEL       /* name is the worker id */
+} ai_key_e;
+
+size_t ai_keys_make(char *buf, size_t size, ai_key_e key, unsigned shard,
+    ai_str_t name);
+
+/* Unsharded: key hash, catalog, worker metrics; hex is a SHA-256, id a worker. */
+size_t ai_keys_principal(char *buf, size_t size, ai_str_t hex);
+size_t ai_keys_catalog(char *buf, size_t size, ai_str_t hex);
+size_t ai_keys_metrics(char *buf, size_t size, ai_str_t worker);
+
+/* Validity of names before they touch a key, a log line or SQL: 1 or 0. */
+int ai_keys_tenant_ok(ai_str_t tenant);
+int ai_keys_process_ok(ai_str_t id);    /* edge and worker ids */
+
+#endif
