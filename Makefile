@@ -145,7 +145,8 @@ install: build
 	install -m 644 $(O)/ngx_http_ai_module.so '$(DESTDIR)$(NGX_MODULES)/'
 	install -m 755 $(O)/ai-workers '$(DESTDIR)$(PREFIX)/sbin/'
 	install -m 755 $(O)/aictl '$(DESTDIR)$(PREFIX)/bin/'
-	install -m 644 conf/nginx.conf '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -m 644 conf/nginx.conf conf/ai-log.conf conf/ai-providers.conf \
+	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
 	install -d '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations'
 	install -m 644 migrations/*.sql \
 	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations/'
@@ -153,6 +154,9 @@ install: build
 	    install -d '$(DESTDIR)$(PREFIX)/share/man/man1'; \
 	    install -m 644 docs/aictl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/'; \
 	fi
+	install -d '$(DESTDIR)$(PREFIX)/lib/sysusers.d'
+	install -m 644 conf/ngx-ai.sysusers \
+	    '$(DESTDIR)$(PREFIX)/lib/sysusers.d/ngx-ai.conf'
 	for unit in conf/*.service; do \
 	    sed 's|@PREFIX@|$(PREFIX)|g' "$$unit" \
 	        > "$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}"; \
