@@ -13,6 +13,7 @@ endif
 SAN ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
+SYSCONFDIR ?= /etc
 NGX_SRC ?= /usr/share/nginx/src
 NGX_MODULES ?= /usr/lib/nginx/modules
 WERROR ?= -Werror
@@ -145,8 +146,12 @@ install: build
 	install -m 644 $(O)/ngx_http_ai_module.so '$(DESTDIR)$(NGX_MODULES)/'
 	install -m 755 $(O)/ai-workers '$(DESTDIR)$(PREFIX)/sbin/'
 	install -m 755 $(O)/aictl '$(DESTDIR)$(PREFIX)/bin/'
-	install -m 644 conf/nginx.conf conf/ai-log.conf conf/ai-providers.conf \
-	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -m 644 conf/nginx.conf '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai'
+	for file in ai-log.conf ai-providers.conf; do \
+	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \
+	    [ -f "$$to" ] || install -m 644 conf/$$file "$$to"; \
+	done
 	install -d '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations'
 	install -m 644 migrations/*.sql \
 	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations/'
