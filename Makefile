@@ -5,6 +5,7 @@
 #   NGX_SRC=DIR         nginx's sources instead of Debian's nginx-dev
 #   PREFIX, DESTDIR     for install
 #   V=1                 show the commands
+#   BENCH=--quick       arguments of bench/run.sh
 #   TESTS="t/05-run.t"  for test
 
 ifeq ($(origin CC),default)
@@ -134,7 +135,7 @@ test:
 	@exec tools/test.sh
 
 bench:
-	@exec bench/bench.sh
+	@exec bench/run.sh $(BENCH)
 
 lint:
 	prove -It/lib t/00-lint.t
