@@ -134,7 +134,7 @@ run:
 test:
 	@exec tools/test.sh
 
-bench:
+bench: module workers aictl
 	@exec bench/run.sh $(BENCH)
 
 lint:
