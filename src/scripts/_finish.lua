@@ -1,11 +1,6 @@
 -- The end of a job without a worker: it waits, or nobody has it.  Needs
 -- _events, _slots and _end.
 
-local CAUSES = {
-    cancelled = { 499, 'The job was cancelled.' },
-    queue_timeout = { 503, 'The job waited too long for a free worker.' }
-}
-
 local function field(name, value)
     return name .. ' ' .. #value .. '\n' .. value .. '\n'
 end
@@ -15,7 +10,10 @@ local function finish(job, us, cause, skip)
                    'attempt', 'tip', 'lst', 'flags', 'resume', 'result', 'at',
                    'base', 'bytes', 'q', 'entry', 'started')
     local tenant, batch, tries = h[1], h[2] == 'batch', tonumber(h[4] or 0)
-    local status, message = unpack(CAUSES[cause] or CAUSES.cancelled)
+    local status, message = 499, 'The job was cancelled.'
+    if cause == 'queue_timeout' then
+        status, message = 503, 'The job waited too long for a free worker.'
+    end
     local tokens = tries > 0 and '-\t-\t-\t-\t-' or '0\t0\t0\t0\t0'
     local queue_us = int((tonumber(h[15]) or us) - tonumber(h[10]))
     local usage = 'cancelled\t' .. status .. '\t-\t-\t-\t-\t' .. tokens

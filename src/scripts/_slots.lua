@@ -49,18 +49,14 @@ end
 
 -- A job has left the tenant's backlog.
 local function unwait(tenant, batch, bytes)
-    if call('HINCRBY', P .. BACKLOG_BYTES, tenant, -bytes) <= 0 then
-        call('HDEL', P .. BACKLOG_BYTES, tenant)
-    end
-    local mine, other = P .. BACKLOG .. tenant, P .. BACKLOG_BATCH .. tenant
-    if batch then
-        mine, other = other, mine
-    end
-    if call('EXISTS', mine) == 0 then
+    local field = (batch and 'batch:' or '') .. tenant
+    local left = call('HINCRBY', P .. BACKLOG_BYTES, field, -bytes)
+    if call('EXISTS', P .. BACKLOG .. field) == 0 then
         call('ZREM', P .. (batch and WAITING_BATCH or WAITING), tenant)
-        if call('EXISTS', other) == 0 then
-            call('HDEL', P .. BACKLOG_BYTES, tenant)
-        end
+        left = 0
+    end
+    if left <= 0 then
+        call('HDEL', P .. BACKLOG_BYTES, field)
     end
 end
 

@@ -8,7 +8,7 @@ local bytes = num(ARGV[13])
 local key_id, key_version = ARGV[14], ARGV[15]
 local batch = class == 'batch'
 
-if #ARGV ~= 17 then
+if #ARGV ~= 16 then
     return wrong('number of arguments')
 end
 if #job ~= 36 or not job:find('^job_[0-9a-f]+$') then
@@ -78,6 +78,7 @@ local slots = tonumber(h[1] or 0)
 local held, most = 0, share(slots)
 local at, queue = int(us), batch and JOBS_BATCH or JOBS
 local state, entry = 'waiting', ''
+local field = (batch and 'batch:' or '') .. tenant
 
 if slots > 0 then
     held = call('ZCARD', P .. LEASES)
@@ -92,10 +93,10 @@ end
 if state == 'queued' then
     entry = dispatch(job, tenant, queue, us)
 else
-    local n = call('LLEN', P .. BACKLOG .. tenant)
-              + call('LLEN', P .. BACKLOG_BATCH .. tenant)
-    local sum = call('HGET', P .. BACKLOG_BYTES, tenant) or 0
-    if n >= max_jobs or sum + bytes > max_bytes then
+    local sum = call('HGET', P .. BACKLOG_BYTES, field) or 0
+    if call('LLEN', P .. BACKLOG .. field) >= max_jobs
+       or sum + bytes > max_bytes
+    then
         return refuse('FULL', '5')
     end
 end
@@ -109,8 +110,8 @@ call('PEXPIRE', key, UNFINISHED_MS)
 
 if state == 'waiting' then
     local zset = P .. (batch and WAITING_BATCH or WAITING)
-    call('RPUSH', P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant, job)
-    call('HINCRBY', P .. BACKLOG_BYTES, tenant, bytes)
+    call('RPUSH', P .. BACKLOG .. field, job)
+    call('HINCRBY', P .. BACKLOG_BYTES, field, bytes)
     if not call('ZSCORE', zset, tenant) then
         set_score(zset, tenant, call('SCARD', P .. RUNNING .. tenant),
                   turn_at(us))
