@@ -102,8 +102,8 @@ else
 end
 
 call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
-     'flags', flags, 'resume', resume, 'result', result, 'base', base,
-     'bytes', bytes, 'at', at, 'q', queue, 'lst', edge, 'entry', entry,
+     'flags', flags, 'resume', ARGV[5], 'result', ARGV[6], 'base', base,
+     'bytes', ARGV[13], 'at', at, 'q', queue, 'lst', edge, 'entry', entry,
      'state', state, 'decision', 'OK ' .. state .. ' ' .. at,
      large and 'large' or 'body', large and '1' or body)
 call('PEXPIRE', key, UNFINISHED_MS)

@@ -17,13 +17,13 @@ end
 if not lines or lines == '' or #lines > 65536 then
     return wrong('usage')
 end
-local bad = events_wrong(12, 'ex')
+local bad = events_wrong(12, true)
 if bad then
     return wrong(bad)
 end
 
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
-               'q', 'entry', 'flags', 'resume', 'result', 'tenant')
+               'q', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
 local reached = tonumber(h[2] or 0)
 if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
@@ -48,12 +48,12 @@ if seq > tip_seq + 1 or seq + (#ARGV - 11) / 2 - 1 <= tip_seq then
 end
 
 local us = clock()
-tip = append_args(job, attempt, seq, tip_seq, 12, limit, h[4])
-close(job, state, attempt, tip, lines:match('^[^\n]*'), us,
+tip = append_args(job, h[2], seq, tip_seq, 12, limit, h[4])
+close(job, state, h[2], tip, lines:match('^[^\n]*'), us,
       ttl ~= '' and ttl or keep_ms(h[7], h[8], h[9]),
-      h[7]:find('r', 1, true))
+      h[7]:find('r', 1, true), h[11])
 acknowledge(h[5], h[6])
 release(job, tenant)
-ledger(job, attempt, at, tenant, base, lines)
+ledger(job, h[2], at, tenant, base, lines)
 pump(us, PUMP_MAX, tenant)
 return { 'OK', tip }
