@@ -26,7 +26,7 @@ ngx_http_ai_gather_run(ngx_http_ai_gather_t *g,
     ngx_http_ai_redis_t  *redis;
 
     r = g->request;
-    redis = ngx_http_ai_edge_redis();
+    redis = ngx_http_ai_edge ? ngx_http_ai_edge->redis : NULL;
 
     g->pending = 0;
 

@@ -283,7 +283,7 @@ ngx_http_ai_health_done(ngx_http_ai_gather_t *g)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    redis = ngx_http_ai_edge_redis();
+    redis = ngx_http_ai_edge ? ngx_http_ai_edge->redis : NULL;
 
     /* The checks are written first and moved behind the status they make. */
 
@@ -371,7 +371,7 @@ ngx_http_ai_health_details(ai_buf_t *b, ngx_http_ai_health_t *h)
     ai_buf_add_int(b, h->outbox);
     ai_buf_add_z(b, ",\"redis\":[");
 
-    redis = ngx_http_ai_edge_redis();
+    redis = ngx_http_ai_edge ? ngx_http_ai_edge->redis : NULL;
 
     for (i = 0; redis != NULL && i < NGX_HTTP_AI_REDIS_CONNS; i++) {
         ngx_http_ai_redis_info(redis, i, &info);

@@ -340,8 +340,11 @@ ngx_http_ai_models_page(ngx_http_request_t *r, ngx_array_t *list,
 
     if (ngx_http_arg(r, (u_char *) "before_id", 9, &value) == NGX_OK) {
         *last = ngx_http_ai_models_index(list, &value);
-        *first = ngx_max(*first, *last > (ngx_uint_t) limit
-                                 ? *last - limit : 0);
+
+        if (*last > (ngx_uint_t) limit) {
+            i = *last - limit;
+            *first = ngx_max(*first, i);
+        }
     }
 
     *last = ngx_min(*last, *first + limit);
