@@ -73,10 +73,12 @@ if not cause or not started then
 end
 call('HSET', key, 'state', 'running', 'owner', worker, 'attempt', attempt,
      'started', started)
+if cause then
+    call('HSET', key, 'end', cause)
+end
 if attempt > 1 then
     local tip = attempt .. '-0'
-    call('HSET', key, 'tip', tip, 'lost', '0', cause and 'end' or 'lost',
-         cause or '0')
+    call('HSET', key, 'tip', tip, 'lost', '0')
     ring(job, h[6], append(job, tip, 'a', ''))
 end
 return answer()
