@@ -49,7 +49,10 @@ end
 local us = clock()
 local ms = math.floor(us / 1000)
 
-if not h[12]:find('[rbc]') and silent(h[6], ms - DEAD_MS) then
+-- What an older attempt emitted is for its next worker to settle.
+if seq == 0 and not cause and not h[12]:find('[rbc]')
+   and silent(h[6], ms - DEAD_MS)
+then
     local s = call('HMGET', P .. SWEEP, 'last', 'grace_until')
     if not in_grace(s[1], s[2], ms) then
         finish(job, us, 'cancelled')
