@@ -5,6 +5,7 @@
 #   NGX_SRC=DIR         nginx's sources instead of Debian's nginx-dev
 #   PREFIX, DESTDIR     for install
 #   V=1                 show the commands
+#   BENCH=--quick       arguments of bench/run.sh
 #   TESTS="t/05-run.t"  for test
 
 ifeq ($(origin CC),default)
@@ -13,6 +14,7 @@ endif
 SAN ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
+SYSCONFDIR ?= /etc
 NGX_SRC ?= /usr/share/nginx/src
 NGX_MODULES ?= /usr/lib/nginx/modules
 WERROR ?= -Werror
@@ -132,8 +134,8 @@ run:
 test:
 	@exec tools/test.sh
 
-bench:
-	@exec bench/bench.sh
+bench: module workers aictl
+	@exec bench/run.sh $(BENCH)
 
 lint:
 	prove -It/lib t/00-lint.t
@@ -146,6 +148,11 @@ install: build
 	install -m 755 $(O)/ai-workers '$(DESTDIR)$(PREFIX)/sbin/'
 	install -m 755 $(O)/aictl '$(DESTDIR)$(PREFIX)/bin/'
 	install -m 644 conf/nginx.conf '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai'
+	for file in ai-log.conf ai-providers.conf; do \
+	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \
+	    [ -f "$$to" ] || install -m 644 conf/$$file "$$to"; \
+	done
 	install -d '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations'
 	install -m 644 migrations/*.sql \
 	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations/'
@@ -153,6 +160,9 @@ install: build
 	    install -d '$(DESTDIR)$(PREFIX)/share/man/man1'; \
 	    install -m 644 docs/aictl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/'; \
 	fi
+	install -d '$(DESTDIR)$(PREFIX)/lib/sysusers.d'
+	install -m 644 conf/ngx-ai.sysusers \
+	    '$(DESTDIR)$(PREFIX)/lib/sysusers.d/ngx-ai.conf'
 	for unit in conf/*.service; do \
 	    sed 's|@PREFIX@|$(PREFIX)|g' "$$unit" \
 	        > "$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}"; \
