@@ -50,7 +50,7 @@ end
 -- A job has left the tenant's backlog.
 local function unwait(tenant, batch, bytes)
     local field = (batch and 'batch:' or '') .. tenant
-    local left = call('HINCRBY', P .. BACKLOG_BYTES, field, -bytes)
+    local left = call('HINCRBY', P .. BACKLOG_BYTES, field, 0 - bytes)
     if call('EXISTS', P .. BACKLOG .. field) == 0 then
         call('ZREM', P .. (batch and WAITING_BATCH or WAITING), tenant)
         left = 0

@@ -49,7 +49,10 @@ end
 local us = clock()
 local ms = math.floor(us / 1000)
 
-if not h[12]:find('[rbc]') and silent(h[6], ms - DEAD_MS) then
+-- What an older attempt emitted is for its next worker to settle.
+if seq == 0 and not cause and not h[12]:find('[rbc]')
+   and silent(h[6], ms - DEAD_MS)
+then
     local s = call('HMGET', P .. SWEEP, 'last', 'grace_until')
     if not in_grace(s[1], s[2], ms) then
         finish(job, us, 'cancelled')
@@ -73,10 +76,12 @@ if not cause or not started then
 end
 call('HSET', key, 'state', 'running', 'owner', worker, 'attempt', attempt,
      'started', started)
+if cause then
+    call('HSET', key, 'end', cause)
+end
 if attempt > 1 then
     local tip = attempt .. '-0'
-    call('HSET', key, 'tip', tip, 'lost', '0', cause and 'end' or 'lost',
-         cause or '0')
+    call('HSET', key, 'tip', tip, 'lost', '0')
     ring(job, h[6], append(job, tip, 'a', ''))
 end
 return answer()
