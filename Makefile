@@ -23,7 +23,7 @@ variant := $(filter-out gcc,$(notdir $(CC)))$(if $(filter 1,$(SAN)),-san)
 O := build$(if $(variant),/$(patsubst -%,%,$(variant)))
 G := build/gen
 
-LIBS := libuv hiredis libcurl libpq jansson libcrypto
+LIBS := libuv hiredis libcurl libpq jansson libssl libcrypto
 AICTL_LIBS := libpq hiredis jansson libcrypto
 
 CFLAGS ?= -O2 -g

@@ -338,11 +338,10 @@ answer_unread(const answer_t *a)
 
 
 void
-answer_read(answer_t *a)
+answer_read(const answer_t *a, provider_usage_t *u)
 {
     if (!a->sse_type && a->whole_len != 0) {
-        a->provider->body(&a->usage,
-                          (ai_str_t) { a->whole_len, a->whole });
+        a->provider->body(u, (ai_str_t) { a->whole_len, a->whole });
     }
 }
 

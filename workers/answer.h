@@ -60,11 +60,12 @@ int answer_bytes(answer_t *a, ai_str_t bytes);
 
 /*
  * The provider has said all: hands the rest on.  1: the answer is whole,
- * 0: a stream ended early, -1 no memory.  Call answer_read before.
+ * 0: a stream ended early, -1 no memory.
  */
 int answer_finish(answer_t *a);
-/* Reads usage from an answer that is no stream.  For any thread. */
-void answer_read(answer_t *a);
+/* Reads usage from an answer that is no stream into u, which has what is
+ * known.  For any thread. */
+void answer_read(const answer_t *a, provider_usage_t *u);
 /* Bytes that answer_read would parse. */
 size_t answer_unread(const answer_t *a);
 

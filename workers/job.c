@@ -634,6 +634,8 @@ void
 job_done(job_t *job)
 {
     job->done_usec = loop_now_usec(&job->w->loop);
+    call_abort(job);
+    job->read = job->answer.usage;
     job_move(job, JOB_READING);
     job->refs++;
 
@@ -654,7 +656,7 @@ job_read_work(uv_work_t *work)
     job_t  *job;
 
     job = work->data;
-    answer_read(&job->answer);
+    answer_read(&job->answer, &job->read);
 }
 
 
@@ -668,6 +670,7 @@ job_read_done(uv_work_t *work, int status)
     job = work->data;
 
     if (job->state == JOB_READING) {
+        job->answer.usage = job->read;
         job_whole(job);
     }
 
@@ -771,7 +774,10 @@ static void
 job_stop(job_t *job)
 {
     catalog_forget(&job->wait);
-    call_abort(job);
+
+    if (job->state == JOB_CALLING) {
+        call_abort(job);
+    }
 
     if (job->done_usec == 0) {
         job->done_usec = loop_now_usec(&job->w->loop);
@@ -911,7 +917,7 @@ job_on_cancelled(void *data, ai_str_t reason)
     if (job->state == JOB_CLAIMING) {
         job->cancelled = 1;
 
-    } else if (job->state < JOB_ENDING) {
+    } else if (job->state < JOB_READING) {
         job_end(job, "cancelled", "cancelled", NULL);
     }
 }
@@ -939,6 +945,10 @@ jobs_abort(jobs_t *jobs)
     for (i = 0; i < JOB_ENDING; i++) {
         for (job = jobs->lists[i]; job != NULL; job = next) {
             next = job->next;
+
+            if (i == JOB_READING) {
+                continue;
+            }
 
             if (job->emit != NULL && emit_begun(job->emit)) {
                 job_fail(job, "lost", NULL);
@@ -1008,7 +1018,7 @@ job_on_cancel_field(redis_t *rc, redisReply *reply, void *data)
 
     job = data;
 
-    if (redis_str(reply).len != 0 && job->state < JOB_ENDING) {
+    if (redis_str(reply).len != 0) {
         job_on_cancelled(job, redis_str(reply));
     }
 
@@ -1091,7 +1101,7 @@ job_check(job_t *job, uint64_t now)
         emit_kick(job->emit);
     }
 
-    if (job->state == JOB_CLAIMING || job->state == JOB_ENDING) {
+    if (job->state == JOB_CLAIMING || job->state >= JOB_READING) {
 
         if (job->state == JOB_CLAIMING && !job->waiting) {
             job_claim(job);
@@ -1208,6 +1218,10 @@ job_free(job_t *job)
 
     if (job->stored != NULL) {
         freeReplyObject(job->stored);
+    }
+
+    if (job->echo != NULL) {
+        echo_abort(job);
     }
 
     free(job->request);

@@ -68,6 +68,7 @@ struct job_s {
 
     emit_t           *emit;
     answer_t          answer;
+    provider_usage_t  read;     /* of a whole answer, while it is read */
     http_call_t      *call;
     echo_t           *echo;
     char             *url;

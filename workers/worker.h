@@ -43,7 +43,9 @@ typedef struct worker_s {
 
     uv_signal_t         signals[5];
     uv_timer_t          drain_timer;
+    uint64_t            drain_msec; /* when it began */
     unsigned            draining:1;
+    unsigned            aborted:1;  /* its time is over */
 } worker_t;
 
 /* The whole life of a worker process; its exit status. */
