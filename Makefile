@@ -134,7 +134,9 @@ run:
 test:
 	@exec tools/test.sh
 
-bench: module workers aictl
+bench:
+	@tools/packages.sh test
+	+@$(MAKE) -s module workers aictl
 	@exec bench/run.sh $(BENCH)
 
 lint:
