@@ -30,7 +30,9 @@ BEGIN
                 NULL;   -- another database's migration was faster
             END;
 
-        ELSIF have.rolsuper OR have.rolbypassrls OR have.rolcreaterole THEN
+        ELSIF have.rolsuper OR have.rolbypassrls
+              OR (have.rolcreaterole AND want.name <> 'ngxai_owner')
+        THEN
             RAISE EXCEPTION 'role % exists and could get round row level '
                 'security', want.name
                 USING HINT = 'ALTER ROLE ' || want.name
@@ -48,6 +50,19 @@ END
 $$;
 
 CREATE SCHEMA IF NOT EXISTS ngxai AUTHORIZATION ngxai_owner;
+
+-- In a database of our own a person at psql need not write the schema.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_database
+                WHERE datname = current_database()
+                  AND datdba = 'ngxai_owner'::regrole)
+    THEN
+        EXECUTE pg_catalog.format('ALTER DATABASE %I SET search_path = '
+            'ngxai, public', current_database());
+    END IF;
+END
+$$;
 
 SET LOCAL ROLE ngxai_owner;
 
