@@ -53,7 +53,8 @@ CREATE TABLE ngxai.api_keys (
 CREATE INDEX api_keys_tenant ON ngxai.api_keys (tenant, user_name);
 
 -- The version of a principal: it rises with each change of the key, its user
--- or its tenant, so that of two writes to Redis the later state stays.
+-- or its tenant, so that of two writes to Redis the later state stays.  A
+-- revoked key has had its last change.
 
 CREATE SEQUENCE ngxai.version_seq;
 
@@ -83,7 +84,8 @@ CREATE TRIGGER key_changed BEFORE INSERT OR UPDATE ON ngxai.api_keys
 CREATE FUNCTION ngxai.tenant_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    UPDATE ngxai.api_keys SET version = version WHERE tenant = NEW.id;
+    UPDATE ngxai.api_keys SET version = version
+     WHERE tenant = NEW.id AND revoked_at IS NULL;
     RETURN NULL;
 END
 $$;
@@ -96,7 +98,8 @@ CREATE FUNCTION ngxai.user_changed() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     UPDATE ngxai.api_keys SET version = version
-     WHERE tenant = NEW.tenant AND user_name = NEW.name;
+     WHERE tenant = NEW.tenant AND user_name = NEW.name
+       AND revoked_at IS NULL;
     RETURN NULL;
 END
 $$;

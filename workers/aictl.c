@@ -34,7 +34,7 @@ static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
         "folder of the migrations (AI_MIGRATIONS)" },
     [AICTL_OPT_CHECK] = { "check", NULL,
         "change nothing; exit 1 if something is to be done" },
-    [AICTL_OPT_TENANT] = { "tenant", "NAME", "only this tenant" },
+    [AICTL_OPT_TENANT] = { "tenant", "NAME", "the tenant it is about" },
     [AICTL_OPT_NAME] = { "name", "TEXT", "what the key is for" },
     [AICTL_OPT_USER] = { "user", "NAME", "user it belongs to; made if new" },
     [AICTL_OPT_MODELS] = { "models", "\"A B\"",

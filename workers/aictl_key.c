@@ -316,8 +316,8 @@ aictl_key_sync(aictl_t *a)
 
     /* A tombstone older than what Redis keeps of a key is of no use. */
     rc = aictl_principals_write(a, "($1 = '' OR k.tenant = $1)"
-             " AND coalesce(k.revoked_at > now() - interval '25 hours', true)"
-             " AND coalesce(k.expires_at > now(), true)", tenant, &written);
+             " AND coalesce(k.revoked_at > now() - interval '25 hours', true)",
+             tenant, &written);
 
     out = aictl_object(a, json_pack("{s:i}", "keys_written", (int) written));
 

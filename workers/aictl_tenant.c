@@ -176,9 +176,7 @@ aictl_change(aictl_t *a, int nparams, const char **params, const char *sql,
 }
 
 
-#define AICTL_TENANT_KEYS                                                     \
-    "k.tenant = $1 AND k.revoked_at IS NULL"                                  \
-    " AND coalesce(k.expires_at > now(), true)"
+#define AICTL_TENANT_KEYS  "k.tenant = $1 AND k.revoked_at IS NULL"
 
 
 int

@@ -38,7 +38,7 @@ static const aictl_column_t  aictl_sums[] = {
 #define AICTL_NSUMS  (sizeof(aictl_sums) / sizeof(aictl_sums[0]))
 
 
-/* "30d" into an interval, a date as it is; kind tells which. */
+/* "30d" into an interval, a date as it is; kind is what stands before it in SQL. */
 
 static int
 aictl_usage_when(const char *text, const char *option, char *buf, size_t size,
@@ -55,7 +55,7 @@ aictl_usage_when(const char *text, const char *option, char *buf, size_t size,
 
         if (unit) {
             (void) snprintf(buf, size, "%.*s %s", (int) n, text, unit);
-            *kind = "interval";
+            *kind = "now() - ";
             return AICTL_OK;
         }
     }
@@ -64,12 +64,22 @@ aictl_usage_when(const char *text, const char *option, char *buf, size_t size,
         && strspn(text, "0123456789-:.TZ+ ") == strlen(text))
     {
         (void) snprintf(buf, size, "%s", text);
-        *kind = "date";
+        *kind = "";
         return AICTL_OK;
     }
 
     aictl_error("--%s reads 30d, 12h, 15m or a date as 2026-01-31", option);
     return AICTL_USAGE;
+}
+
+
+/* The bound as SQL: before now, or a date. */
+
+static void
+aictl_usage_bound(char *buf, size_t size, const char *kind, int param)
+{
+    (void) snprintf(buf, size, "%s$%d::%s", kind, param,
+                    *kind ? "interval" : "timestamptz");
 }
 
 
@@ -158,21 +168,22 @@ aictl_usage(aictl_t *a)
 {
     int                n, i, rc;
     char               sql[2048], since[64], until[64], list[512];
+    char               from[64], to[64];
     json_t            *rows, *row;
     size_t             k, len;
     PGresult          *res;
-    const char        *params[5], *opt;
+    const char        *params[3], *opt, *kinds[2];
     aictl_column_t     columns[AICTL_BY_MAX + AICTL_NSUMS];
     const aictl_by_t  *by[AICTL_BY_MAX];
 
     opt = a->opt[AICTL_OPT_SINCE];
     rc = aictl_usage_when(opt ? opt : "30d", "since", since, sizeof(since),
-                          &params[1]);
+                          &kinds[0]);
 
     if (rc == AICTL_OK) {
         opt = a->opt[AICTL_OPT_UNTIL];
         rc = aictl_usage_when(opt ? opt : "0m", "until", until, sizeof(until),
-                              &params[3]);
+                              &kinds[1]);
     }
 
     if (rc != AICTL_OK) {
@@ -197,6 +208,8 @@ aictl_usage(aictl_t *a)
     }
 
     memcpy(columns + n, aictl_sums, sizeof(aictl_sums));
+    aictl_usage_bound(from, sizeof(from), kinds[0], 1);
+    aictl_usage_bound(to, sizeof(to), kinds[1], 2);
 
     (void) snprintf(sql, sizeof(sql),
         "SELECT %s count(DISTINCT job) AS jobs, count(*) AS calls,"
@@ -205,13 +218,9 @@ aictl_usage(aictl_t *a)
         " coalesce(sum(cached_read), 0)::bigint AS cached,"
         " coalesce(sum(output), 0)::bigint AS output,"
         " coalesce(sum(cost), 0)::bigint AS cost"
-        " FROM ngxai.ledger WHERE"
-        " at >= CASE $2 WHEN 'date' THEN $1::timestamptz"
-        "       ELSE now() - $1::interval END"
-        " AND at < CASE $4 WHEN 'date' THEN $3::timestamptz"
-        "          ELSE now() - $3::interval END"
-        " AND ($5::text IS NULL OR tenant = $5)"
-        " GROUP BY", list);
+        " FROM ngxai.ledger WHERE at >= %s AND at < %s"
+        " AND ($3::text IS NULL OR tenant = $3)"
+        " GROUP BY", list, from, to);
 
     for (i = 1; i <= n; i++) {
         len = strlen(sql);
@@ -229,10 +238,10 @@ aictl_usage(aictl_t *a)
     }
 
     params[0] = since;
-    params[2] = until;
-    params[4] = a->opt[AICTL_OPT_TENANT];
+    params[1] = until;
+    params[2] = a->opt[AICTL_OPT_TENANT];
 
-    res = aictl_query(a, 5, params, sql);
+    res = aictl_query(a, 3, params, sql);
     if (res == NULL) {
         return AICTL_FAILED;
     }
