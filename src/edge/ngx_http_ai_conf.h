@@ -87,9 +87,6 @@ typedef struct {
     size_t                      principals_size;
     ngx_shm_zone_t             *metrics;      /* ngx_http_ai_metrics.c */
 
-    size_t                      body_memory;  /* bytes in flight, an edge */
-    ngx_uint_t                  max_streams;  /* open jobs, an edge */
-
     unsigned                    pass:1;       /* some location has ai_pass */
 } ngx_http_ai_main_conf_t;
 
@@ -109,16 +106,51 @@ typedef struct {
     ngx_bufs_t                  buffers;      /* of a stream */
     ngx_array_t                *forward_in;   /* ngx_str_t, lower case */
     ngx_array_t                *forward_out;
-    ngx_uint_t                  max_jobs;     /* backlog of a tenant */
-    size_t                      max_bytes;
+    size_t                      body_memory;  /* bytes in flight, an edge */
+    ngx_uint_t                  max_streams;  /* open jobs, an edge */
+    ngx_uint_t                  backlog_jobs;   /* waiting, of a tenant */
+    size_t                      backlog_bytes;
 } ngx_http_ai_loc_conf_t;
 
 
 /* Slots and blocks for the directive table of ngx_http_ai_module.c. */
 void *ngx_http_ai_create_main_conf(ngx_conf_t *cf);
-char *ngx_http_ai_init_main_conf(ngx_conf_t *cf, void *conf);
 void *ngx_http_ai_create_loc_conf(ngx_conf_t *cf);
 char *ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
+/* After all was read: checks what names what, makes zones and catalog. */
+ngx_int_t ngx_http_ai_conf_done(ngx_conf_t *cf);
+
+char *ngx_http_ai_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_redis_error(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_backlog(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_forward(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* The catalog of a configuration that was read whole. */
+ngx_int_t ngx_http_ai_catalog_make(ngx_conf_t *cf,
+    ngx_http_ai_main_conf_t *amcf);
+
+ngx_int_t ngx_http_ai_add_variables(ngx_conf_t *cf);
+
+/* By name: NULL where there is none. */
+ngx_http_ai_provider_t *ngx_http_ai_find_provider(
+    ngx_http_ai_main_conf_t *amcf, ngx_str_t *name);
+ngx_http_ai_model_t *ngx_http_ai_find_model(ngx_http_ai_main_conf_t *amcf,
+    ngx_str_t *name);
+/* Splits "provider/model" at the first slash: NGX_OK, NGX_DECLINED. */
+ngx_int_t ngx_http_ai_split_model(ngx_str_t *s, ngx_str_t *provider,
+    ngx_str_t *model);
 
 extern ngx_module_t  ngx_http_ai_module;
 
