@@ -33,10 +33,11 @@
 /* How a command ended. */
 
 #define NGX_HTTP_AI_REDIS_OK         0
-#define NGX_HTTP_AI_REDIS_ERROR      1       /* an error reply, see cmd->error */
-#define NGX_HTTP_AI_REDIS_TIMEOUT    2       /* no reply in time: may have run */
-#define NGX_HTTP_AI_REDIS_CLOSED     3       /* no connection, or lost: if
-                                                cmd->sent, it may have run */
+#define NGX_HTTP_AI_REDIS_ERROR      1       /* see cmd->error */
+#define NGX_HTTP_AI_REDIS_TIMEOUT    2       /* no reply in time; it may have
+                                                run if cmd->sent */
+#define NGX_HTTP_AI_REDIS_CLOSED     3       /* no connection, or lost; it may
+                                                have run if cmd->sent */
 #define NGX_HTTP_AI_REDIS_FULL       4       /* over a bound: it has not run */
 
 
@@ -101,7 +102,8 @@ typedef void (*ngx_http_ai_redis_handler_pt)(ngx_http_ai_redis_cmd_t *cmd,
 struct ngx_http_ai_redis_cmd_s {
     ngx_http_ai_redis_handler_pt   handler;
     void                          *data;
-    ngx_msec_t                     timeout;    /* 0: command_timeout */
+    ngx_msec_t                     timeout;    /* 0: command_timeout; on BULK
+                                                  without a byte moving */
     unsigned                       handshake:1;  /* see hooks.handshake */
 
     unsigned                       sent:1;     /* some of it was written */
@@ -156,9 +158,7 @@ typedef struct {
     ngx_flag_t                     tls_verify;
 
     ngx_http_core_loc_conf_t      *clcf;       /* of http{}: its resolver */
-    ngx_msec_t                     resolver_timeout;
-    ngx_uint_t                     line;       /* 0: directive not seen */
-    ngx_str_t                      file;
+    unsigned                       set:1;      /* the directive was seen */
 } ngx_http_ai_redis_conf_t;
 
 
@@ -170,7 +170,10 @@ typedef struct {
     /* CLIENT SETNAME; the connection's name is added.  Without blanks. */
     ngx_str_t                      name;
 
-    /* Subscribed to at the start and after each reconnect. */
+    /*
+     * Subscribed to at the start and after each reconnect; read then, so that
+     * the handshake of SUB may still set them.
+     */
     ngx_str_t                     *channels;
     ngx_uint_t                     nchannels;
 
