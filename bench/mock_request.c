@@ -565,9 +565,32 @@ mock_request_facts(mock_request_t *req, const char *p, size_t len)
 static const char *
 mock_json_string_end(const char *p, const char *end)
 {
-    while (p < end && *p != '"') {
-        p += (*p == '\\') ? 2 : 1;
+    const char  *quote, *escape;
+
+    quote = p;
+
+    while (p < end) {
+
+        if (quote <= p) {
+            quote = memchr(p, '"', (size_t) (end - p));
+
+            if (quote == NULL) {
+                break;
+            }
+        }
+
+        escape = memchr(p, '\\', (size_t) (quote - p));
+
+        if (escape == NULL) {
+            return quote;
+        }
+
+        p = escape + 2;
+
+        if (quote < p) {
+            quote = p;
+        }
     }
 
-    return p < end ? p : end;
+    return end;
 }
