@@ -1,6 +1,7 @@
 /*
  * Errors: every cause with its status and how each dialect words it
- * (docs/wire.md, 10).  Constant tables.
+ * (docs/wire.md, 10).  Constant tables: pointers are valid for ever, any
+ * thread may call.
  */
 
 #ifndef AI_ERROR_H
@@ -19,11 +20,15 @@ typedef struct {
     unsigned    no_retry:1;         /* x-should-retry: false */
 } ai_error_t;
 
-/* NULL if unknown. */
+/* The row of a cause; NULL if unknown. */
 const ai_error_t *ai_error_find(ai_str_t cause);
-/* For errors nginx itself makes: the row of a status; never NULL. */
+/*
+ * The row for an error that nginx itself makes, never NULL.  Its status may
+ * differ from the one that was asked for (414 is worded by bad_request): what
+ * goes out is the status that nginx chose.
+ */
 const ai_error_t *ai_error_status(int status);
-/* i-th row, NULL past the last. */
+/* i-th row, in the order of docs/wire.md; NULL past the last. */
 const ai_error_t *ai_error_row(unsigned i);
 
 typedef enum {
@@ -32,14 +37,20 @@ typedef enum {
     AI_DIALECT_LAST
 } ai_dialect_e;
 
-int ai_dialect_find(ai_str_t name);         /* -1 if unknown */
+/* A dialect by its name in docs/wire.md (case matters); -1 if unknown. */
+int ai_dialect_find(ai_str_t name);
+/* Its name; "openai" for what is no dialect. */
 const char *ai_dialect_name(ai_dialect_e d);
 
-/* The JSON body of an error; message empty: the table's; request_id may be
- * empty. */
+/*
+ * Appends the JSON body of an error, no newline.  message empty: the table's;
+ * any bytes are escaped as they must be.  request_id: the job, for Anthropic's
+ * shape, left out where empty; OpenAI's has no place for it.
+ */
 void ai_error_body(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
     ai_str_t message, ai_str_t request_id);
-/* The same as the event that ends a stream in this dialect. */
+/* The same as the server-sent event that ends a stream in this dialect, its
+ * blank line included. */
 void ai_error_event(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
     ai_str_t message, ai_str_t request_id);
 

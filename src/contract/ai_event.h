@@ -36,16 +36,27 @@ typedef enum {
 
 typedef struct {
     int      type;              /* ai_bell_e */
-    ai_str_t name;              /* job id or SHA-256 */
-    ai_str_t word;              /* K: status or version; X: reason */
-    ai_str_t frames;            /* E */
+    ai_str_t name;              /* E, X: job id; K, C: SHA-256 in hex */
+    ai_str_t word;              /* K: status or version; X: reason; [a-z0-9_] */
+    ai_str_t frames;            /* E: for ai_event_next; may be empty */
 } ai_bell_t;
 
-/* 0, or -1 for what is none of these. */
+/*
+ * Reads a message of any of the channels; the newline behind K, C and X may be
+ * missing.  0, or -1 for what is none of these, and *bell is not to be used.
+ * What does not apply to a type is empty.
+ */
 int ai_bell_parse(ai_str_t message, ai_bell_t *bell);
-/* Next frame: 1, 0 at the end, -1 malformed. */
+/*
+ * Next frame from *frames, which moves on: 1; 0 at the end; -1 if what follows
+ * is none, and *frames stays.  Checked: the type, the id (attempt from 1; seq 0
+ * is 'a' and nothing else; both free for '!'), data of at most
+ * AI_EVENT_DATA_MAX.  Order and gaps are the reader's to judge.
+ */
 int ai_event_next(ai_str_t *frames, ai_event_t *ev);
-/* A frame as the scripts write it; for tests and for tools. */
+/* 1 if an event of the log may have this type, with this many bytes. */
+int ai_event_ok(char type, size_t len);
+/* Appends a frame as the scripts write it; for tests and for tools. */
 void ai_event_write(ai_buf_t *b, const ai_event_t *ev);
 
 #endif

@@ -1,7 +1,9 @@
 /*
  * The only place where a Redis key or channel is spelled (docs/wire.md, 1).
- * Every function writes into the caller's buffer and returns the length, or 0
- * where a name is not valid or the buffer is too small.
+ * Every function that makes one writes it into the caller's buffer, with a
+ * zero byte behind, and returns its length without that byte; or 0, and buf is
+ * not to be used, where a name is not valid or the buffer is too small.
+ * AI_KEY_MAX bytes are enough for any key.
  */
 
 #ifndef AI_KEYS_H
@@ -10,6 +12,8 @@
 #include "ai_str.h"
 
 #define AI_KEY_MAX     256
+#define AI_TENANT_MAX  63
+#define AI_KEY_ID_MAX  64
 #define AI_SHARDS_KEY  "ai1:shards"
 #define AI_LOOKUP_KEY  "ai1:lookup"
 #define AI_KEYS_CHANNEL  "ai1:keys"
@@ -19,7 +23,9 @@
 #define AI_QUEUE        "jobs"
 #define AI_QUEUE_BATCH  "jobs:batch"
 
+/* The shard of a tenant: 0 to nshards - 1; 0 where nshards is 0 or 1. */
 unsigned ai_keys_shard(ai_str_t tenant, unsigned nshards);
+/* P of a shard: KEYS[1] of every script but principal. */
 size_t ai_keys_prefix(char *buf, size_t size, unsigned shard);
 
 typedef enum {
@@ -38,9 +44,16 @@ typedef enum {
     AI_KEY_RUNNING,             /* name is the tenant */
     AI_KEY_PV,                  /* name is the key id */
     AI_KEY_EDGE_CHANNEL,        /* name is the edge id */
-    AI_KEY_WORKER_CHANNEL       /* name is the worker id */
+    AI_KEY_WORKER_CHANNEL,      /* name is the worker id */
+    AI_KEY_WAITING_BATCH,
+    AI_KEY_BACKLOG_BATCH,       /* name is the tenant */
+    AI_KEY_BACKLOG_BYTES,
+    AI_KEY_WEIGHTS,
+    AI_KEY_GRACE
 } ai_key_e;
 
+/* A key of a shard; name is what the list above says, checked, and is not
+ * looked at where it says nothing. */
 size_t ai_keys_make(char *buf, size_t size, ai_key_e key, unsigned shard,
     ai_str_t name);
 
@@ -52,5 +65,6 @@ size_t ai_keys_metrics(char *buf, size_t size, ai_str_t worker);
 /* Validity of names before they touch a key, a log line or SQL: 1 or 0. */
 int ai_keys_tenant_ok(ai_str_t tenant);
 int ai_keys_process_ok(ai_str_t id);    /* edge and worker ids */
+int ai_keys_key_id_ok(ai_str_t id);     /* [A-Za-z0-9._-]{1,64} */
 
 #endif

@@ -8,7 +8,8 @@
 
 #include "ai_str.h"
 
-#define AI_USAGE_LINE_MAX  1024
+#define AI_USAGE_LINE_MAX   1024    /* a line that ai_usage_write makes */
+#define AI_USAGE_VALUE_MAX  128
 
 typedef struct {
     ai_str_t state;             /* done, failed, cancelled */
@@ -31,16 +32,25 @@ typedef struct {
     ai_str_t cause;
 } ai_usage_t;
 
-/* All unknown. */
+/* All unknown: strings empty, numbers -1. */
 void ai_usage_init(ai_usage_t *u);
-/* Tabs and control characters in values are written as spaces, values cut at
- * 128 bytes. */
+/*
+ * Appends the 18 columns, no newline: at most AI_USAGE_LINE_MAX bytes.  Empty
+ * strings and negative numbers as "-".  In values, control characters are
+ * written as spaces and bytes that are no UTF-8 as "?", and a value is cut
+ * before the character that would pass AI_USAGE_VALUE_MAX.
+ */
 void ai_usage_write(ai_buf_t *b, const ai_usage_t *u);
-/* More columns than known are skipped, fewer are unknown: 0 or -1. */
+/*
+ * Reads one line; a newline at its end is skipped.  More columns than known
+ * are skipped, fewer are unknown; an empty column is unknown, too.  0, or -1
+ * and *u is not to be used: a control character, or no number where one
+ * stands.
+ */
 int ai_usage_parse(ai_str_t line, ai_usage_t *u);
 
-/* Nano-USD per million tokens; -1 where not declared (then: cached as input,
- * reasoning within output). */
+/* Nano-USD per million tokens; -1 where not declared (then: cached and
+ * cached_write as input, any other 0; reasoning is priced within output). */
 typedef struct {
     int64_t input;
     int64_t output;
@@ -49,10 +59,22 @@ typedef struct {
     int64_t request;            /* nano-USD per request */
 } ai_price_t;
 
-/* "2.50" (USD, at most 9 decimals) to nano-USD: 0 or -1. */
+/*
+ * USD in decimal ("2.50": digits, then perhaps "." and 1 to 9 digits, no sign)
+ * to nano-USD: 0; -1 and *nano untouched for anything else, or past INT64_MAX.
+ */
 int ai_money_parse(ai_str_t s, int64_t *nano);
+/*
+ * Nano-USD as USD, the shortest exact decimal ("2.5", "0.000000001", "-3"),
+ * with a zero byte behind: the length without it, 0 where it does not fit (24
+ * bytes always do).
+ */
 size_t ai_money_print(char *buf, size_t size, int64_t nano);
-/* Cost in nano-USD, rounded half up once, saturating at INT64_MAX. */
+/*
+ * Cost in nano-USD: the exact sum over all kinds of tokens, rounded half up
+ * once, saturating at INT64_MAX.  input counts cached tokens, which are taken
+ * out of it first (never below 0).  Unknown counts are 0; one request.
+ */
 int64_t ai_usage_cost(const ai_usage_t *u, const ai_price_t *p);
 
 #endif

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Compiles the Redis scripts into C: compile.sh SCRIPTS_DIR OUT_DIR writes
 # OUT_DIR/ai_scripts.c.  Each script is its prelude (_prelude.lua) followed by
-# its own text, with the SHA-1 that EVALSHA wants computed here, at build time.
+# its own text, where a line "-- @include NAME" stands for _NAME.lua, with the
+# SHA-1 that EVALSHA wants computed here, at build time.
 set -eu
 
 dir=$1
@@ -25,7 +26,19 @@ for name in admit claim emit settle cancel leave join beat sweep principal; do
         admit|emit|join|principal) flags= ;;
         *) flags=' flags=allow-oom' ;;
     esac
-    { echo "#!lua$flags"; cat "$dir/_prelude.lua" "$dir/$name.lua"; } > "$tmp.lua"
+    {
+        echo "#!lua$flags"
+        cat "$dir/_prelude.lua"
+        awk -v dir="$dir" '
+            $1 == "--" && $2 == "@include" {
+                file = dir "/_" $3 ".lua"
+                while ((got = (getline line < file)) > 0) print line
+                if (got < 0) { print "no " file > "/dev/stderr"; exit 1 }
+                close(file)
+                next
+            }
+            { print }' "$dir/$name.lua"
+    } > "$tmp.lua"
     sha=$(sha1sum < "$tmp.lua" | cut -c1-40)
     size=$(wc -c < "$tmp.lua")
     {

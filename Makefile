@@ -1,0 +1,172 @@
+# ngx-ai.  `make run` starts a gateway here; `make test` runs everything.
+#
+#   CC=gcc|clang        the compiler
+#   SAN=1               workers and unit tests with ASan and UBSan, elsewhere
+#   NGX_SRC=DIR         nginx's sources instead of Debian's nginx-dev
+#   PREFIX, DESTDIR     for install
+#   V=1                 show the commands
+#   BENCH=--quick       arguments of bench/run.sh
+#   TESTS="t/05-run.t"  for test
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+SAN ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
+SYSCONFDIR ?= /etc
+NGX_SRC ?= /usr/share/nginx/src
+NGX_MODULES ?= /usr/lib/nginx/modules
+WERROR ?= -Werror
+
+variant := $(filter-out gcc,$(notdir $(CC)))$(if $(filter 1,$(SAN)),-san)
+O := build$(if $(variant),/$(patsubst -%,%,$(variant)))
+G := build/gen
+
+LIBS := libuv hiredis libcurl libpq jansson libcrypto
+AICTL_LIBS := libpq hiredis jansson libcrypto
+
+CFLAGS ?= -O2 -g
+ai_cflags = -std=gnu11 $(CFLAGS) -D_GNU_SOURCE -Wall -Wextra $(WERROR) \
+            -Isrc/contract -Iworkers $(shell pkg-config --cflags $(LIBS))
+ai_ldflags = $(LDFLAGS)
+
+# V=1 shows the commands.
+Q := $(if $(filter 1,$(V)),,@)
+ifeq ($(SAN),1)
+ai_cflags += -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+             -fno-omit-frame-pointer
+ai_ldflags += -fsanitize=address,undefined
+endif
+
+# A part that has no sources is skipped.
+module_src := $(wildcard src/ngx_http_ai_module.c)
+script_src := $(wildcard src/scripts/_prelude.lua)
+contract_src := $(wildcard src/contract/*.c) \
+                $(if $(script_src),$(G)/ai_scripts.c)
+aictl_src := $(wildcard workers/aictl*.c)
+worker_src := $(filter-out $(aictl_src),$(wildcard workers/*.c))
+unit_src := $(wildcard t/unit/*_test.c)
+
+objs = $(patsubst %.c,$(O)/obj/%.o,$(1))
+contract_obj := $(call objs,$(contract_src))
+worker_obj := $(call objs,$(worker_src))
+aictl_obj := $(call objs,$(aictl_src))
+unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
+
+.PHONY: build module workers aictl units run test bench install clean lint
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+build: module workers aictl units
+
+module: $(if $(module_src),$(if $(script_src),$(G)/ai_scripts.c))
+	+$(Q)$(if $(module_src),CC='$(CC)' NGX_SRC='$(NGX_SRC)' \
+	    tools/module.sh $(O),echo "no module sources yet")
+
+workers: $(if $(filter workers/main.c,$(worker_src)),$(O)/ai-workers)
+
+aictl: $(if $(aictl_src),$(O)/aictl)
+
+units: $(unit_bin)
+
+# Rewritten only when its text changes, so that a touch costs nothing.
+$(G)/ai_scripts.c: $(G)/ai_scripts.stamp
+	@test -f $@ || { rm -f $<; $(MAKE) -s $<; }
+
+$(G)/ai_scripts.stamp: $(wildcard src/scripts/*.lua) src/scripts/compile.sh
+	@mkdir -p $(@D)
+	$(Q)echo '  LUA $(G)/ai_scripts.c'; \
+	sh src/scripts/compile.sh src/scripts $(G)
+	@touch $@
+
+$(O)/ai-workers: $(worker_obj) $(contract_obj) $(O)/sources
+	$(Q)echo '  LD $@'; \
+	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
+	    $(shell pkg-config --libs $(LIBS)) -lm
+
+$(O)/aictl: $(aictl_obj) $(contract_obj) $(O)/sources
+	$(Q)echo '  LD $@'; \
+	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
+	    $(shell pkg-config --libs $(AICTL_LIBS)) -lm
+
+$(O)/t/worker_%: $(O)/obj/t/unit/worker_%.o $(contract_obj) \
+                 $(filter-out %/main.o,$(worker_obj)) $(O)/sources
+	@mkdir -p $(@D)
+	$(Q)echo '  LD $@'; \
+	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
+	    $(shell pkg-config --libs $(LIBS) cmocka) -lm
+
+$(O)/t/aictl_%: $(O)/obj/t/unit/aictl_%.o $(contract_obj) \
+                $(filter-out %/aictl.o,$(aictl_obj)) $(O)/sources
+	@mkdir -p $(@D)
+	$(Q)echo '  LD $@'; \
+	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
+	    $(shell pkg-config --libs $(AICTL_LIBS) cmocka) -lm
+
+$(O)/t/%: $(O)/obj/t/unit/%.o $(contract_obj) $(O)/sources
+	@mkdir -p $(@D)
+	$(Q)echo '  LD $@'; \
+	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
+	    $(shell pkg-config --libs hiredis jansson libcrypto cmocka) -lm
+
+$(O)/obj/%.o: %.c $(O)/flags
+	@mkdir -p $(@D)
+	$(Q)echo '  CC $<'; \
+	$(CC) $(ai_cflags) -MMD -MP -c -o $@ $<
+
+# One changes with the compiler and its flags, one with the set of sources.
+$(O)/flags $(O)/sources: force
+	@mkdir -p $(@D)
+	@echo '$(said)' > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(O)/flags: said = $(CC) $(ai_cflags) $(ai_ldflags)
+$(O)/sources: said = $(contract_src) $(worker_src) $(aictl_src)
+
+.PHONY: force
+
+-include $(shell find $(O)/obj -name '*.d' 2>/dev/null)
+
+run:
+	@exec tools/run.sh
+
+test:
+	@exec tools/test.sh
+
+bench: module workers aictl
+	@exec bench/run.sh $(BENCH)
+
+lint:
+	prove -It/lib t/00-lint.t
+
+install: build
+	install -d '$(DESTDIR)$(NGX_MODULES)' '$(DESTDIR)$(PREFIX)/bin' \
+	    '$(DESTDIR)$(PREFIX)/sbin' '$(DESTDIR)$(PREFIX)/share/ngx-ai' \
+	    '$(DESTDIR)$(PREFIX)/lib/systemd/system'
+	install -m 644 $(O)/ngx_http_ai_module.so '$(DESTDIR)$(NGX_MODULES)/'
+	install -m 755 $(O)/ai-workers '$(DESTDIR)$(PREFIX)/sbin/'
+	install -m 755 $(O)/aictl '$(DESTDIR)$(PREFIX)/bin/'
+	install -m 644 conf/nginx.conf '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai'
+	for file in ai-log.conf ai-providers.conf; do \
+	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \
+	    [ -f "$$to" ] || install -m 644 conf/$$file "$$to"; \
+	done
+	install -d '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations'
+	install -m 644 migrations/*.sql \
+	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations/'
+	if [ -f docs/aictl.1 ]; then \
+	    install -d '$(DESTDIR)$(PREFIX)/share/man/man1'; \
+	    install -m 644 docs/aictl.1 '$(DESTDIR)$(PREFIX)/share/man/man1/'; \
+	fi
+	install -d '$(DESTDIR)$(PREFIX)/lib/sysusers.d'
+	install -m 644 conf/ngx-ai.sysusers \
+	    '$(DESTDIR)$(PREFIX)/lib/sysusers.d/ngx-ai.conf'
+	for unit in conf/*.service; do \
+	    sed 's|@PREFIX@|$(PREFIX)|g' "$$unit" \
+	        > "$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}"; \
+	done
+
+clean:
+	rm -rf build

@@ -1,0 +1,330 @@
+/*
+ * The usage line and what a call costs.  Owns nothing.
+ */
+
+#include "ai_usage.h"
+
+#include <string.h>
+
+#define AI_NANO             1000000000
+#define AI_NANO_DIGITS      9
+#define AI_TOKENS_PER_UNIT  1000000     /* what a price is for */
+
+/* More than 64 bits: tokens times price is up to 2^126. */
+__extension__ typedef unsigned __int128  ai_usage_wide_t;
+
+typedef struct {
+    unsigned number:1;
+    size_t   offset;
+} ai_usage_column_t;
+
+
+static ai_str_t *ai_usage_str(ai_usage_t *u, const ai_usage_column_t *c);
+static int64_t *ai_usage_int(ai_usage_t *u, const ai_usage_column_t *c);
+static void ai_usage_write_value(ai_buf_t *b, ai_str_t value);
+static void ai_usage_add_cost(ai_usage_wide_t *sum, int64_t n, int64_t price);
+static int64_t ai_usage_known(int64_t n);
+
+
+#define AI_USAGE_STR(field)  { 0, offsetof(ai_usage_t, field) }
+#define AI_USAGE_INT(field)  { 1, offsetof(ai_usage_t, field) }
+
+/* The order is the wire's: append, never move. */
+static const ai_usage_column_t  ai_usage_columns[] = {
+    AI_USAGE_STR(state),
+    AI_USAGE_INT(status),
+    AI_USAGE_STR(provider),
+    AI_USAGE_STR(model),
+    AI_USAGE_STR(request_id),
+    AI_USAGE_STR(finish),
+    AI_USAGE_INT(input),
+    AI_USAGE_INT(output),
+    AI_USAGE_INT(cached_read),
+    AI_USAGE_INT(cached_write),
+    AI_USAGE_INT(reasoning),
+    AI_USAGE_INT(cost),
+    AI_USAGE_INT(estimated),
+    AI_USAGE_INT(ttft_usec),
+    AI_USAGE_INT(duration_usec),
+    AI_USAGE_INT(queue_usec),
+    AI_USAGE_INT(attempts),
+    AI_USAGE_STR(cause)
+};
+
+#define AI_USAGE_COLUMNS  \
+    (sizeof(ai_usage_columns) / sizeof(ai_usage_columns[0]))
+
+
+void
+ai_usage_init(ai_usage_t *u)
+{
+    size_t  i;
+
+    memset(u, 0, sizeof(ai_usage_t));
+
+    for (i = 0; i < AI_USAGE_COLUMNS; i++) {
+        if (ai_usage_columns[i].number) {
+            *ai_usage_int(u, &ai_usage_columns[i]) = -1;
+        }
+    }
+}
+
+
+void
+ai_usage_write(ai_buf_t *b, const ai_usage_t *u)
+{
+    char        *mark;
+    size_t       i;
+    ai_usage_t   copy;
+
+    mark = b->pos;
+    copy = *u;
+
+    for (i = 0; i < AI_USAGE_COLUMNS; i++) {
+
+        if (i > 0) {
+            ai_buf_add(b, "\t", 1);
+        }
+
+        if (!ai_usage_columns[i].number) {
+            ai_usage_write_value(b, *ai_usage_str(&copy, &ai_usage_columns[i]));
+
+        } else if (*ai_usage_int(&copy, &ai_usage_columns[i]) < 0) {
+            ai_buf_add(b, "-", 1);
+
+        } else {
+            ai_buf_add_int(b, *ai_usage_int(&copy, &ai_usage_columns[i]));
+        }
+    }
+
+    if (b->full) {
+        b->pos = mark;
+    }
+}
+
+
+int
+ai_usage_parse(ai_str_t line, ai_usage_t *u)
+{
+    size_t       column, i;
+    int64_t     *n;
+    ai_str_t     value;
+    const char  *start;
+
+    ai_usage_init(u);
+
+    if (line.len && line.data[line.len - 1] == '\n') {
+        line.len--;
+    }
+
+    start = line.data;
+    column = 0;
+
+    for (i = 0; i <= line.len; i++) {
+
+        if (i < line.len && line.data[i] != '\t') {
+            if ((unsigned char) line.data[i] < 0x20 || line.data[i] == 0x7F) {
+                return -1;
+            }
+
+            continue;
+        }
+
+        value = (ai_str_t) { line.len ? (size_t) (line.data + i - start) : 0,
+                             start };
+
+        if (column < AI_USAGE_COLUMNS && value.len
+            && !ai_str_eq(value, ai_str("-")))
+        {
+            if (ai_usage_columns[column].number) {
+                n = ai_usage_int(u, &ai_usage_columns[column]);
+
+                if (ai_str_int(value, n) != 0 || *n < 0) {
+                    return -1;
+                }
+
+            } else {
+                *ai_usage_str(u, &ai_usage_columns[column]) = value;
+            }
+        }
+
+        if (i < line.len) {
+            start = line.data + i + 1;
+        }
+
+        column++;
+    }
+
+    return 0;
+}
+
+
+int
+ai_money_parse(ai_str_t s, int64_t *nano)
+{
+    int64_t   whole, part;
+    size_t    i, digits;
+    ai_str_t  left, right;
+
+    for (i = 0; i < s.len && s.data[i] != '.'; i++) { /* void */ }
+
+    left = (ai_str_t) { i, s.data };
+    part = 0;
+
+    if (i < s.len) {
+        right = (ai_str_t) { s.len - i - 1, s.data + i + 1 };
+
+        if (right.len > AI_NANO_DIGITS || ai_str_int(right, &part) != 0
+            || right.data[0] == '-')
+        {
+            return -1;
+        }
+
+        for (digits = right.len; digits < AI_NANO_DIGITS; digits++) {
+            part *= 10;
+        }
+    }
+
+    if (ai_str_int(left, &whole) != 0 || left.data[0] == '-'
+        || whole > (INT64_MAX - part) / AI_NANO)
+    {
+        return -1;
+    }
+
+    *nano = whole * AI_NANO + part;
+
+    return 0;
+}
+
+
+size_t
+ai_money_print(char *buf, size_t size, int64_t nano)
+{
+    char       digits[AI_NANO_DIGITS];
+    size_t     len;
+    int64_t    part;
+    ai_buf_t   b;
+
+    ai_buf_init(&b, buf, size);
+
+    if (nano < 0 && nano > -AI_NANO) {
+        ai_buf_add_z(&b, "-");
+    }
+
+    ai_buf_add_int(&b, nano / AI_NANO);
+
+    part = nano % AI_NANO;
+    part = part < 0 ? -part : part;
+
+    if (part) {
+        for (len = AI_NANO_DIGITS; len > 0; len--) {
+            digits[len - 1] = (char) ('0' + part % 10);
+            part /= 10;
+        }
+
+        for (len = AI_NANO_DIGITS; digits[len - 1] == '0'; len--) { /* void */ }
+
+        ai_buf_add_z(&b, ".");
+        ai_buf_add(&b, digits, len);
+    }
+
+    ai_buf_add(&b, "", 1);
+
+    return b.full ? 0 : ai_buf_len(&b) - 1;
+}
+
+
+int64_t
+ai_usage_cost(const ai_usage_t *u, const ai_price_t *p)
+{
+    int64_t          plain, cached_read, cached_write;
+    ai_usage_wide_t  sum;
+
+    cached_read = ai_usage_known(u->cached_read);
+    cached_write = ai_usage_known(u->cached_write);
+    plain = ai_usage_known(u->input);
+
+    plain = plain > cached_read ? plain - cached_read : 0;
+    plain = plain > cached_write ? plain - cached_write : 0;
+
+    sum = AI_TOKENS_PER_UNIT / 2;
+
+    ai_usage_add_cost(&sum, plain, p->input);
+    ai_usage_add_cost(&sum, cached_read, p->cached < 0 ? p->input : p->cached);
+    ai_usage_add_cost(&sum, cached_write,
+                      p->cached_write < 0 ? p->input : p->cached_write);
+    ai_usage_add_cost(&sum, ai_usage_known(u->output), p->output);
+    ai_usage_add_cost(&sum, AI_TOKENS_PER_UNIT, p->request);
+
+    sum /= AI_TOKENS_PER_UNIT;
+
+    return sum > INT64_MAX ? INT64_MAX : (int64_t) sum;
+}
+
+
+static ai_str_t *
+ai_usage_str(ai_usage_t *u, const ai_usage_column_t *c)
+{
+    return (ai_str_t *) (void *) ((char *) u + c->offset);
+}
+
+
+static int64_t *
+ai_usage_int(ai_usage_t *u, const ai_usage_column_t *c)
+{
+    return (int64_t *) (void *) ((char *) u + c->offset);
+}
+
+
+static void
+ai_usage_write_value(ai_buf_t *b, ai_str_t value)
+{
+    char           out[AI_USAGE_VALUE_MAX];
+    size_t         len;
+    unsigned       n;
+    unsigned char  c;
+
+    for (len = 0; value.len; value.data += n, value.len -= n) {
+        c = (unsigned char) *value.data;
+        n = ai_str_utf8(value);
+
+        if (n > sizeof(out) - len || (n == 0 && len == sizeof(out))) {
+            break;
+        }
+
+        if (n > 1) {
+            memcpy(out + len, value.data, n);
+            len += n;
+            continue;
+        }
+
+        out[len++] = n == 0 ? '?' : c < 0x20 || c == 0x7F ? ' ' : (char) c;
+        n = 1;
+    }
+
+    if (len) {
+        ai_buf_add(b, out, len);
+
+    } else {
+        ai_buf_add(b, "-", 1);
+    }
+}
+
+
+static void
+ai_usage_add_cost(ai_usage_wide_t *sum, int64_t n, int64_t price)
+{
+    if (price > 0
+        && __builtin_add_overflow(*sum, (ai_usage_wide_t) n
+                                        * (ai_usage_wide_t) price, sum))
+    {
+        *sum = ~(ai_usage_wide_t) 0;
+    }
+}
+
+
+static int64_t
+ai_usage_known(int64_t n)
+{
+    return n < 0 ? 0 : n;
+}

@@ -1,0 +1,170 @@
+/*
+ * What the directives say: the configuration of the module, made by
+ * ngx_http_ai_conf.c and read by every step of a request.  All of it lives in
+ * the cycle's pool and never changes after the configuration was read.
+ */
+
+#ifndef NGX_HTTP_AI_CONF_H
+#define NGX_HTTP_AI_CONF_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "ai_crypto.h"
+#include "ai_error.h"
+#include "ai_usage.h"
+#include "ngx_http_ai_redis.h"
+
+
+#define NGX_HTTP_AI_AUTH_OFF   0x0001
+#define NGX_HTTP_AI_AUTH_KEY   0x0002
+
+#define NGX_HTTP_AI_DISCONNECT_CANCEL    0
+#define NGX_HTTP_AI_DISCONNECT_CONTINUE  1
+
+#define NGX_HTTP_AI_CATALOG_MAX  (4 * 1024 * 1024)
+
+
+/* Where a directive stands, for errors found after all were read. */
+typedef struct {
+    u_char                     *file;
+    ngx_uint_t                  line;
+} ngx_http_ai_place_t;
+
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_http_ai_place_t         place;
+    ngx_str_t                   api;
+    ngx_array_t                 urls;         /* ngx_str_t, first set wins */
+    ngx_array_t                 keys;         /* ngx_str_t, first set wins */
+    ngx_array_t                 headers;      /* ngx_str_t "name: value" */
+    ngx_array_t                 options;      /* ngx_keyval_t */
+    ngx_msec_t                  connect;
+    ngx_msec_t                  first;
+    ngx_msec_t                  idle;
+    ngx_msec_t                  total;
+} ngx_http_ai_provider_t;
+
+
+typedef struct {
+    ngx_str_t                   provider;
+    ngx_str_t                   model;
+    ngx_uint_t                  weight;
+    ngx_http_ai_place_t         place;
+} ngx_http_ai_route_t;
+
+
+typedef struct {
+    ngx_str_t                   name;
+    ngx_http_ai_place_t         place;
+    ngx_array_t                 routes;       /* ngx_http_ai_route_t */
+    ngx_array_t                 fallbacks;    /* ngx_http_ai_route_t */
+} ngx_http_ai_model_t;
+
+
+typedef struct {
+    ngx_str_t                   provider;
+    ngx_str_t                   model;
+    ngx_http_ai_place_t         place;
+    ai_price_t                  price;
+} ngx_http_ai_price_t;
+
+
+typedef struct {
+    ngx_http_ai_redis_conf_t   *redis;        /* NULL: no ai_redis */
+
+    ngx_array_t                 providers;    /* ngx_http_ai_provider_t */
+    ngx_array_t                 models;       /* ngx_http_ai_model_t */
+    ngx_array_t                 prices;       /* ngx_http_ai_price_t */
+
+    ngx_str_t                   catalog;      /* canonical JSON */
+    u_char                      catalog_sha[AI_SHA256_HEX];
+    time_t                      loaded;       /* when it was read */
+
+    ngx_shm_zone_t             *principals;   /* ngx_http_ai_zone.c */
+    size_t                      principals_size;
+    ngx_shm_zone_t             *metrics;      /* ngx_http_ai_metrics.c */
+
+    unsigned                    pass:1;       /* some location has ai_pass */
+} ngx_http_ai_main_conf_t;
+
+
+typedef struct {
+    ngx_flag_t                  pass;
+    ngx_uint_t                  auth;         /* NGX_HTTP_AI_AUTH_* */
+
+    ngx_msec_t                  resume;       /* grace of resumable streams */
+    ngx_msec_t                  result_ttl;   /* background results */
+    ngx_uint_t                  on_disconnect;
+    ngx_uint_t                  redis_error_status;
+    time_t                      redis_error_retry_after;
+    ngx_msec_t                  queue_timeout;
+    ngx_msec_t                  header_delay;
+    ngx_msec_t                  heartbeat;    /* 0: off */
+    ngx_bufs_t                  buffers;      /* of a stream */
+    ngx_array_t                *forward_in;   /* ngx_str_t, lower case */
+    ngx_array_t                *forward_out;
+    size_t                      body_memory;  /* bytes in flight, an edge */
+    ngx_uint_t                  max_streams;  /* open jobs, an edge */
+    ngx_uint_t                  backlog_jobs;   /* waiting, of a tenant */
+    size_t                      backlog_bytes;
+} ngx_http_ai_loc_conf_t;
+
+
+/* Slots and blocks for the directive table of ngx_http_ai_module.c. */
+void *ngx_http_ai_create_main_conf(ngx_conf_t *cf);
+void *ngx_http_ai_create_loc_conf(ngx_conf_t *cf);
+char *ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child);
+/* After all was read: checks what names what, makes zones and catalog. */
+ngx_int_t ngx_http_ai_conf_done(ngx_conf_t *cf);
+
+char *ngx_http_ai_conf_redis(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_redis_error(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_backlog(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_forward(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* The catalog of a configuration that was read whole. */
+ngx_int_t ngx_http_ai_catalog_make(ngx_conf_t *cf,
+    ngx_http_ai_main_conf_t *amcf);
+
+ngx_int_t ngx_http_ai_add_variables(ngx_conf_t *cf);
+
+/* A provider with all defaults; api NULL: not known yet. */
+ngx_int_t ngx_http_ai_provider_init(ngx_conf_t *cf,
+    ngx_http_ai_provider_t *provider, ngx_str_t *name, ngx_str_t *api);
+
+/* By name: NULL where there is none. */
+ngx_http_ai_provider_t *ngx_http_ai_find_provider(
+    ngx_http_ai_main_conf_t *amcf, ngx_str_t *name);
+ngx_http_ai_model_t *ngx_http_ai_find_model(ngx_http_ai_main_conf_t *amcf,
+    ngx_str_t *name);
+/* Splits "provider/model" at the first slash: NGX_OK, NGX_DECLINED. */
+ngx_int_t ngx_http_ai_split_model(ngx_str_t *s, ngx_str_t *provider,
+    ngx_str_t *model);
+
+extern ngx_module_t  ngx_http_ai_module;
+
+
+static ngx_inline ai_str_t
+ngx_http_ai_str(ngx_str_t *s)
+{
+    return (ai_str_t) { s->len, (const char *) s->data };
+}
+
+
+#endif /* NGX_HTTP_AI_CONF_H */

@@ -1,0 +1,93 @@
+/*
+ * The request context: the only way the steps of a request talk.  Each field
+ * says which step fills it and who reads it.  It lives in the request's pool;
+ * a pool cleanup finds it again after an internal redirect.
+ */
+
+#ifndef NGX_HTTP_AI_CTX_H
+#define NGX_HTTP_AI_CTX_H
+
+#include "ngx_http_ai_conf.h"
+#include "ngx_http_ai_wait.h"
+#include "ai_id.h"
+#include "ai_job.h"
+#include "ai_json.h"
+
+
+/* A principal as shared memory and Redis have it (docs/wire.md, 7). */
+typedef struct {
+    ngx_str_t                   id;           /* key id */
+    ngx_str_t                   version;
+    ngx_str_t                   tenant;
+    ngx_str_t                   user;
+    ngx_str_t                   role;
+    ngx_str_t                   scopes;
+    ngx_str_t                   models;       /* space-separated, empty: all */
+    ngx_uint_t                  weight;
+    time_t                      expires;      /* 0: never */
+    unsigned                    anonymous:1;  /* ai_auth off */
+} ngx_http_ai_principal_t;
+
+
+typedef struct ngx_http_ai_ctx_s  ngx_http_ai_ctx_t;
+typedef struct ngx_http_ai_open_s  ngx_http_ai_open_t;  /* ngx_http_ai_edge.h */
+
+struct ngx_http_ai_ctx_s {
+    ngx_http_request_t         *request;
+
+    /* endpoint (ngx_http_ai_pass.c): read by all */
+    ai_dialect_e                dialect;
+    unsigned                    endpoint:1;   /* the two below are set */
+    ngx_uint_t                  op;
+    ngx_str_t                   job;          /* id, of the path or made */
+
+    /* identify: read by refuse, pass, admit, variables */
+    ngx_http_ai_principal_t    *principal;    /* NULL: nobody */
+    const char                 *refusal;      /* cause, NULL: none */
+    unsigned                    identified:1;
+    ngx_http_ai_wait_t          wait;
+
+    /* body: read by admit */
+    ai_json_t                  *json;
+    ngx_chain_t                *body;
+    size_t                      body_len;
+    ngx_str_t                   model;        /* as asked, unescaped */
+    unsigned                    stream:1;
+    unsigned                    usage_asked:1;
+
+    /* pass: from the request's headers, read by admit and stream */
+    unsigned                    resumable:1;
+    unsigned                    background:1;
+    unsigned                    batch:1;
+
+    /* admit: read by stream, variables */
+    ngx_http_ai_open_t         *open;         /* entry of the edge's table */
+    ngx_str_t                   traceparent;
+
+    /* stream and answer: read by variables, metrics */
+    ai_event_id_t               last;         /* last event the client has */
+    ngx_str_t                   provider;
+    ngx_str_t                   provider_model;
+    ngx_str_t                   usage_line;   /* of the end, empty: none yet */
+    ngx_str_t                   cause;        /* of our own error, or empty */
+
+    /* times, ngx_current_msec is too coarse: CLOCK_MONOTONIC µs, 0: not yet */
+    uint64_t                    began;        /* identify */
+    uint64_t                    admitted;     /* admit's reply */
+    uint64_t                    first;        /* first data event */
+    uint64_t                    ended;        /* end or error event */
+};
+
+
+/*
+ * The context of a request: made where there is none (NULL: no memory), found
+ * again after an internal redirect.
+ */
+ngx_http_ai_ctx_t *ngx_http_ai_get_ctx(ngx_http_request_t *r);
+/* The same, but never made: for variables and logs. */
+ngx_http_ai_ctx_t *ngx_http_ai_find_ctx(ngx_http_request_t *r);
+
+uint64_t ngx_http_ai_usec(void);              /* CLOCK_MONOTONIC */
+
+
+#endif /* NGX_HTTP_AI_CTX_H */

@@ -1,0 +1,54 @@
+-- How a job ends: state, expiry, dispatch entry, slot.  Needs _slots.
+
+local PUMP_MAX = 16
+
+-- One ledger record a provider call; the first line is the job's own and
+-- stands for the call where there was one.
+local function ledger(job, attempt, at, tenant, base, lines)
+    local first = lines:find('\n', 1, true)
+    local n, pos = 0, first and first + 1 or 1
+    while pos do
+        local stop = lines:find('\n', pos, true)
+        call('XADD', P .. OUTBOX, '*', 'j', job, 'a', attempt, 'c', n,
+             't', at, 'n', tenant, 'b', base,
+             'u', lines:sub(pos, stop and stop - 1))
+        n = n + 1
+        pos = stop and stop + 1
+    end
+end
+
+-- The longest of what applies, where the caller has no wish.
+local function keep_ms(flags, resume, result)
+    local ms = 30000
+    if flags:find('r', 1, true) then
+        ms = math.max(ms, tonumber(resume))
+    end
+    if flags:find('b', 1, true) then
+        ms = math.max(ms, tonumber(result))
+    end
+    return ms
+end
+
+local function close(job, state, attempt, tip, usage, us, ttl, grace, large)
+    local key = P .. JOB .. job
+    call('HSET', key, 'state', state, 'attempt', attempt, 'tip', tip,
+         'usage', usage, 'fin', int(us), 'body', '')
+    if large then
+        call('UNLINK', P .. BODY .. job)
+    end
+    call('PEXPIRE', key, ttl)
+    call('PEXPIRE', P .. EV .. job, ttl)
+    if grace then
+        call('ZREM', P .. GRACE, job)
+    end
+end
+
+local function acknowledge(queue, entry)
+    call('XACK', P .. queue, GROUP, entry)
+    call('XDEL', P .. queue, entry)
+end
+
+local function release(job, tenant)
+    call('ZREM', P .. LEASES, job .. ' ' .. tenant)
+    call('SREM', P .. RUNNING .. tenant, job)
+end

@@ -1,0 +1,86 @@
+-- Events into the log and onto the bell (docs/wire.md, 4).
+
+local EVENTS_MAX, EVENTS_BYTES, DATA_MAX = 64, 1048576, 65536
+
+-- What is wrong with the events in ARGV from `first` on, or nil.  The last
+-- one may, and then must, be the end.
+local function events_wrong(first, ends)
+    local last = #ARGV
+    if last <= first or (last - first) % 2 == 0
+       or last - first >= 2 * EVENTS_MAX
+    then
+        return 'number of events'
+    end
+    if ends then
+        local type = ARGV[last - 1]
+        if type ~= 'e' and type ~= 'x' then
+            return 'event type'
+        end
+    end
+    local size = 0
+    for i = first, last, 2 do
+        local type, len = ARGV[i], #ARGV[i + 1]
+        if type ~= 's' and type ~= 'c' and type ~= 'h'
+           and not (ends and i + 1 == last)
+        then
+            return 'event type'
+        end
+        if len > DATA_MAX then
+            return 'event over 64 KB'
+        end
+        size = size + len
+    end
+    if size > EVENTS_BYTES then
+        return 'events over 1 MB'
+    end
+end
+
+local function append(job, id, type, payload)
+    local ev = P .. EV .. job
+    if not call('XADD', ev, 'NOMKSTREAM', id, type, payload) then
+        call('XADD', ev, id, type, payload)
+        call('PEXPIRE', ev, UNFINISHED_MS)
+    end
+    return id .. ' ' .. type .. ' ' .. #payload .. '\n' .. payload
+end
+
+local function ring(job, lst, frames, skip)
+    if not lst or lst == '' then
+        return
+    end
+    local text = 'E' .. job .. '\n' .. frames
+    if not lst:find(' ', 1, true) then
+        if lst ~= skip then
+            call('PUBLISH', P .. EDGE .. lst, text)
+        end
+        return
+    end
+    for edge in lst:gmatch('%S+') do
+        if edge ~= skip then
+            call('PUBLISH', P .. EDGE .. edge, text)
+        end
+    end
+end
+
+-- Appends and rings what lies behind the tip of the events in ARGV from
+-- `first` on, the first of which is attempt-seq.
+local function append_args(job, attempt, seq, tip_seq, first, limit, lst)
+    local from, last = first + 2 * (tip_seq + 1 - seq), #ARGV
+    if from + 1 == last then
+        local payload = ARGV[last]
+        local id = attempt .. '-' .. tip_seq + 1
+        local frame = append(job, id, ARGV[from], payload)
+        ring(job, lst, #payload > limit and id .. ' ! 0\n' or frame)
+        return id
+    end
+    local frames, n, size, id = {}, 0, 0, nil
+    for i = from, last, 2 do
+        local payload = ARGV[i + 1]
+        n = n + 1
+        id = attempt .. '-' .. tip_seq + n
+        size = size + #payload
+        frames[n] = append(job, id, ARGV[i], payload)
+    end
+    ring(job, lst, size > limit and id .. ' ! 0\n' or table.concat(frames))
+    return id
+end

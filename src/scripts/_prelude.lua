@@ -1,0 +1,43 @@
+-- What every script begins with: the only place in Lua that spells keys,
+-- channels and bounds (docs/wire.md, 1 and 4), and small readers of arguments.
+-- KEYS[1] is the shard's prefix.
+
+local P, ARGV, call = KEYS[1], ARGV, redis.call
+
+local JOBS, JOBS_BATCH = 'jobs', 'jobs:batch'
+local BACKLOG, BACKLOG_BATCH = 'backlog:', 'backlog:batch:'
+local WAITING, WAITING_BATCH = 'waiting', 'waiting:batch'
+local BACKLOG_BYTES, WEIGHTS = 'backlog_bytes', 'weights'
+local RUNNING, LEASES, GRACE = 'running:', 'leases', 'grace'
+local JOB, BODY, EV = 'job:', 'body:', 'ev:'
+local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
+local OUTBOX, PV, KEY = 'outbox', 'pv:', 'key:'
+local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
+local GROUP = 'workers'
+
+local UNFINISHED_MS = 48 * 3600 * 1000
+local NUM_MAX = 9007199254740992
+local DEAD_MS, STALE_MS = 3000, 2000
+
+-- A count from the caller; what is none is nil.
+local function num(s)
+    local n = tonumber(s)
+    return n and n >= 0 and n % 1 == 0 and n < NUM_MAX and n or nil
+end
+
+local function wrong(what)
+    return redis.error_reply('ERR ' .. what)
+end
+
+local function clock()
+    local t = call('TIME')
+    return t[1] * 1000000 + t[2]
+end
+
+local function int(n)
+    return string.format('%.0f', n)
+end
+
+local function seq_of(tip)
+    return tip and tonumber(tip:match('^%d+%-(%d+)$')) or 0
+end

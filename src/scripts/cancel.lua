@@ -1,0 +1,33 @@
+-- @include events
+-- @include slots
+-- @include end
+-- @include finish
+
+local job, tenant, reason, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local cause, edge = ARGV[5], ARGV[6]
+
+if #ARGV ~= 6 or (mode ~= 'now' and mode ~= 'unstarted') then
+    return wrong('mode')
+end
+if reason ~= 'client' and reason ~= 'disconnect' and reason ~= 'timeout'
+   and reason ~= 'admin'
+then
+    return wrong('reason')
+end
+if #cause > 32 or not cause:find('^[a-z_]+$') then
+    return wrong('cause')
+end
+
+local h = call('HMGET', P .. JOB .. job, 'tenant', 'state', 'tip', 'owner')
+local state = h[2]
+if not state or h[1] ~= tenant then
+    return { 'GONE' }
+end
+if state == 'done' or state == 'failed' or state == 'cancelled' then
+    return { 'DONE', state }
+end
+if mode == 'unstarted' and (state == 'running' or seq_of(h[3]) > 0) then
+    return { 'RUNNING' }
+end
+return { cancel_job(job, clock(), { state = state, tip = h[3], owner = h[4] },
+                    reason, cause, edge) }

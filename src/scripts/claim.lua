@@ -1,0 +1,87 @@
+-- @include events
+-- @include slots
+-- @include end
+-- @include finish
+-- @include alive
+
+local ATTEMPTS_MAX = 3
+
+local job, worker, entry, queue = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+
+if #ARGV ~= 4 or (queue ~= JOBS and queue ~= JOBS_BATCH) then
+    return wrong('queue')
+end
+if not entry:find('^%d+%-%d+$') then
+    return wrong('entry')
+end
+if worker == '' or #worker > 64 or worker:find('[^A-Za-z0-9.-]') then
+    return wrong('worker')
+end
+
+local key = P .. JOB .. job
+local h = call('HMGET', key, 'spec', 'entry', 'state', 'attempt', 'owner',
+               'lst', 'cancel', 'tip', 'body', 'at', 'started', 'flags', 'end')
+local spec, state, at, started = h[1], h[3], h[10], h[11]
+local attempt, seq, cause = tonumber(h[4] or 0), seq_of(h[8]), h[13]
+
+if not spec or h[2] ~= entry or (state ~= 'queued' and state ~= 'running') then
+    acknowledge(queue, entry)
+    return { 'GONE' }
+end
+
+local function answer()
+    local queue_us = int(started - at)
+    if cause then
+        return { 'END', int(attempt), attempt .. '-0', cause, spec, at,
+                 queue_us }
+    end
+    return { 'RUN', int(attempt), spec, h[9] or '', at, queue_us }
+end
+
+if state == 'running' then
+    -- Its owner has it, and ends it: the entry stays.
+    if h[5] ~= worker or seq > 0 then
+        return { 'GONE' }
+    end
+    return answer()
+end
+
+local us = clock()
+local ms = math.floor(us / 1000)
+
+-- What an older attempt emitted is for its next worker to settle.
+if seq == 0 and not cause and not h[12]:find('[rbc]')
+   and silent(h[6], ms - DEAD_MS)
+then
+    local s = call('HMGET', P .. SWEEP, 'last', 'grace_until')
+    if not in_grace(s[1], s[2], ms) then
+        finish(job, us, 'cancelled')
+        return { 'GONE' }
+    end
+end
+
+if not cause then
+    if h[7] then
+        cause = 'cancelled'
+    elseif seq > 0 then
+        cause = 'lost'
+    elseif attempt >= ATTEMPTS_MAX then
+        cause = 'attempts'
+    end
+end
+
+attempt = attempt + 1
+if not cause or not started then
+    started = int(us)
+end
+call('HSET', key, 'state', 'running', 'owner', worker, 'attempt', attempt,
+     'started', started)
+if cause then
+    call('HSET', key, 'end', cause)
+end
+if attempt > 1 then
+    local tip = attempt .. '-0'
+    call('HSET', key, 'tip', tip, 'lost', '0')
+    ring(job, h[6], append(job, tip, 'a', ''))
+end
+return answer()

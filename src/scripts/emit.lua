@@ -1,0 +1,35 @@
+-- @include events
+
+local job, attempt, seq = ARGV[1], num(ARGV[2]), num(ARGV[3])
+local limit = num(ARGV[4])
+
+if not (attempt and seq and limit) or seq == 0 then
+    return wrong('number')
+end
+local bad = events_wrong(5)
+if bad then
+    return wrong(bad)
+end
+
+local key = P .. JOB .. job
+local h = call('HMGET', key, 'state', 'attempt', 'tip', 'lst', 'cancel')
+local reached = tonumber(h[2] or 0)
+if not h[1] or attempt > reached then
+    return { 'GONE' }
+end
+if attempt < reached then
+    return { 'FENCED', h[2] }
+end
+
+local tip, tip_seq = h[3] or attempt .. '-0', seq_of(h[3])
+if seq > tip_seq + 1 then
+    return { 'GAP', tip }
+end
+if seq + (#ARGV - 4) / 2 - 1 > tip_seq then
+    if h[1] ~= 'running' and h[1] ~= 'queued' then
+        return { 'FENCED', h[2] }
+    end
+    tip = append_args(job, h[2], seq, tip_seq, 5, limit, h[4])
+    call('HSET', key, 'tip', tip)
+end
+return { 'OK', tip, h[5] or '' }

@@ -1,0 +1,59 @@
+-- @include events
+-- @include slots
+-- @include end
+
+local job, attempt, worker, seq = ARGV[1], num(ARGV[2]), ARGV[3], num(ARGV[4])
+local limit, state, ttl = num(ARGV[5]), ARGV[6], ARGV[7]
+local tenant, base, at, lines = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
+
+if not (attempt and seq and limit) or seq == 0 or (ttl ~= '' and not num(ttl))
+   or not at or #at > 16 or not at:find('^%d+$')
+then
+    return wrong('number')
+end
+if state ~= 'done' and state ~= 'failed' and state ~= 'cancelled' then
+    return wrong('state')
+end
+if not lines or lines == '' or #lines > 65536 then
+    return wrong('usage')
+end
+local bad = events_wrong(12, true)
+if bad then
+    return wrong(bad)
+end
+
+local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
+               'q', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
+local reached = tonumber(h[2] or 0)
+if not h[1] or attempt > reached then
+    ledger(job, attempt, at, tenant, base, lines)
+    if not h[1] then
+        release(job, tenant)
+        pump(clock(), PUMP_MAX, tenant)
+    end
+    return { 'GONE' }
+end
+if h[10] ~= tenant then
+    return wrong('tenant')
+end
+if attempt < reached then
+    return { 'FENCED', h[2] }
+end
+if h[1] ~= 'running' and h[1] ~= 'queued' then
+    return { 'DUP' }
+end
+local tip, tip_seq = h[3] or attempt .. '-0', seq_of(h[3])
+if seq > tip_seq + 1 or seq + (#ARGV - 11) / 2 - 1 <= tip_seq then
+    return { 'GAP', tip }
+end
+
+local us = clock()
+tip = append_args(job, h[2], seq, tip_seq, 12, limit, h[4])
+close(job, state, h[2], tip, lines:match('^[^\n]*'), us,
+      ttl ~= '' and ttl or keep_ms(h[7], h[8], h[9]),
+      h[7]:find('r', 1, true), h[11])
+acknowledge(h[5], h[6])
+release(job, tenant)
+ledger(job, h[2], at, tenant, base, lines)
+pump(us, PUMP_MAX, tenant)
+return { 'OK', tip }

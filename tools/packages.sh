@@ -1,0 +1,115 @@
+#!/bin/sh
+# Installs the Debian packages that are missing: packages.sh run|test.
+# As root, or through sudo.  Services that come with them are not started.
+set -eu
+
+# A package, or command:package where only the command matters.
+run='gcc make pkg-config libc6-dev setpriv:util-linux curl:curl
+     nginx nginx-dev redis-server:redis-server psql:postgresql-client
+     libhiredis-dev libjansson-dev libssl-dev libuv1-dev libpq-dev
+     libcurl4-openssl-dev'
+test='clang:clang libcmocka-dev cppcheck:cppcheck git:git openssl:openssl
+      perl node:nodejs npm:npm promtool:prometheus'
+
+die() {
+    echo "packages: $1" >&2
+    exit 1
+}
+
+case ${1:-} in
+    run) wanted=$run ;;
+    test) wanted="$run $test" ;;
+    *) die 'usage: packages.sh run|test' ;;
+esac
+
+PATH=$PATH:/usr/sbin:/sbin
+
+has_package() {
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+missing=
+for item in $wanted; do
+    case $item in
+        *:*) command -v "${item%%:*}" > /dev/null \
+                 || missing="$missing ${item#*:}" ;;
+        *) has_package "$item" || missing="$missing $item" ;;
+    esac
+done
+
+# The server's programs are in no PATH.
+found=
+for initdb in /usr/lib/postgresql/*/bin/initdb; do
+    [ -x "$initdb" ] && found=$initdb
+done
+[ -n "$found" ] || missing="$missing postgresql"
+
+[ -n "$missing" ] || exit 0
+missing=${missing# }
+
+command -v apt-get > /dev/null \
+    || die "this is not Debian; install what corresponds to: $missing"
+
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo > /dev/null \
+        || die "not root and no sudo; as root run: apt-get install $missing"
+    if [ -t 0 ]; then
+        sudo -v || die "sudo refused; as root run: apt-get install $missing"
+    else
+        sudo -n true 2>/dev/null \
+            || die "sudo wants a password; as root run: apt-get install $missing"
+    fi
+    as_root=sudo
+fi
+
+log=$(mktemp)
+policy=/usr/sbin/policy-rc.d
+mark='# Made by ngx-ai while it installs packages.'
+made=
+
+# shellcheck disable=SC2317
+clean() {
+    rm -f "$log"
+    if [ -n "$made" ]; then
+        $as_root rm -f "$policy"
+    fi
+}
+trap clean EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+if [ ! -e "$policy" ] || grep -q "^$mark" "$policy"; then
+    made=1
+    printf '#!/bin/sh\n%s\nexit 101\n' "$mark" | $as_root tee "$policy" > "$log"
+    $as_root chmod 755 "$policy"
+fi
+
+apt() {
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 apt-get -y -q \
+        -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold \
+        -o Acquire::Retries=3 "$@" < /dev/null > "$log" 2>&1
+}
+
+why() {
+    grep -m 1 '^E: ' "$log" || tail -n 1 "$log"
+}
+
+# The lists have a lock of their own, which apt does not wait for.
+update() {
+    tries=0
+    until apt update; do
+        grep -q 'Could not get lock' "$log" || return 1
+        tries=$((tries + 1))
+        [ $tries -lt 60 ] || return 1
+        sleep 5
+    done
+}
+
+echo "packages: installing $missing" >&2
+stale=
+update || stale=" (apt-get update had failed: $(why))"
+# shellcheck disable=SC2086
+apt install --no-install-recommends $missing \
+    || die "cannot install $missing: $(why)$stale"
