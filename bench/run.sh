@@ -188,7 +188,8 @@ if [ -n "$with_gateway" ]; then
         || die "the gateway answers $code: $(head -c 300 "$dir/first.out")"
 
     procs="--proc mock=$mock"
-    for pid in $(cat "/proc/$gateway/task/$gateway/children"); do
+    read -r children < "/proc/$gateway/task/$gateway/children" || true
+    for pid in $children; do
         case $(cat "/proc/$pid/comm") in
             nginx) procs="$procs --proc edge=$pid" ;;
             redis-server) procs="$procs --proc redis=$pid" ;;
