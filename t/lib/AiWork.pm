@@ -74,6 +74,7 @@ sub beater {
     return AiProc->spawn(name => "beat $edge", cwd => $self->{t}->dir,
         sub => sub {
             my $parent = getppid;
+            delete $r->{client};
             while (getppid == $parent) {
                 eval { $r->script('beat', [$p], 'e', $edge, 0, 'up') };
                 delete $r->{client} if $@;
@@ -249,8 +250,9 @@ sub answer {
         my $got = $self->hear($left > 1 ? 1 : $left) or next;
         $self->{ended}{ $got->[0] } = 1
             if grep { $_->[1] =~ /[ex]/ } @{ $got->[1] };
-        $self->{ended}{$job} ||= ($self->log($job))[-1][1] =~ /[ex]/
-            if grep { $_->[1] eq '!' } @{ $got->[1] };
+        $self->{ended}{ $got->[0] } ||= 1
+            if grep { $_->[1] eq '!' } @{ $got->[1] }
+            and grep { $_->[1] =~ /[ex]/ } $self->log($got->[0]);
     }
 
     return $self->read($job);
