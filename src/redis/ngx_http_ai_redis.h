@@ -33,10 +33,11 @@
 /* How a command ended. */
 
 #define NGX_HTTP_AI_REDIS_OK         0
-#define NGX_HTTP_AI_REDIS_ERROR      1       /* an error reply, see cmd->error */
-#define NGX_HTTP_AI_REDIS_TIMEOUT    2       /* no reply in time: may have run */
-#define NGX_HTTP_AI_REDIS_CLOSED     3       /* no connection, or lost: if
-                                                cmd->sent, it may have run */
+#define NGX_HTTP_AI_REDIS_ERROR      1       /* see cmd->error */
+#define NGX_HTTP_AI_REDIS_TIMEOUT    2       /* no reply in time; it may have
+                                                run if cmd->sent */
+#define NGX_HTTP_AI_REDIS_CLOSED     3       /* no connection, or lost; it may
+                                                have run if cmd->sent */
 #define NGX_HTTP_AI_REDIS_FULL       4       /* over a bound: it has not run */
 
 

@@ -1,6 +1,7 @@
 /*
  * The ai_redis directive: its arguments, addresses, password files and TLS.
- * What it fills belongs to the configuration's pool; passwords are wiped with it.
+ * What it fills belongs to the configuration's pool, and passwords are wiped
+ * with it.
  */
 
 #include "ngx_http_ai_redis_conn.h"
@@ -26,6 +27,8 @@ static ngx_int_t ngx_http_ai_redis_option(ngx_conf_t *cf,
     ngx_http_ai_redis_conf_t *conf, ngx_http_ai_redis_args_t *args,
     ngx_str_t *name, ngx_str_t *value);
 static ngx_int_t ngx_http_ai_redis_check(ngx_conf_t *cf,
+    ngx_http_ai_redis_conf_t *conf, ngx_http_ai_redis_args_t *args);
+static const char *ngx_http_ai_redis_check_pairs(
     ngx_http_ai_redis_conf_t *conf, ngx_http_ai_redis_args_t *args);
 static ngx_int_t ngx_http_ai_redis_host(ngx_conf_t *cf,
     ngx_http_ai_redis_conf_t *conf, ngx_http_ai_redis_host_t *host,
@@ -339,20 +342,8 @@ ngx_http_ai_redis_check(ngx_conf_t *cf, ngx_http_ai_redis_conf_t *conf,
               "\"sentinel\"";
     }
 
-    if (err) {
-        /* it stands */
-
-    } else if (conf->user.len && conf->password.len == 0) {
-        err = "\"user\" needs \"password\"";
-
-    } else if (conf->sentinel_user.len && conf->sentinel_password.len == 0) {
-        err = "\"sentinel_user\" needs \"sentinel_password\"";
-
-    } else if (args->tls_options && !args->tls) {
-        err = "\"tls_...\" needs an address with rediss://";
-
-    } else if ((args->tls_cert.len == 0) != (args->tls_key.len == 0)) {
-        err = "\"tls_cert\" and \"tls_key\" need each other";
+    if (err == NULL) {
+        err = ngx_http_ai_redis_check_pairs(conf, args);
     }
 
     if (err) {
@@ -361,6 +352,30 @@ ngx_http_ai_redis_check(ngx_conf_t *cf, ngx_http_ai_redis_conf_t *conf,
     }
 
     return NGX_OK;
+}
+
+
+static const char *
+ngx_http_ai_redis_check_pairs(ngx_http_ai_redis_conf_t *conf,
+    ngx_http_ai_redis_args_t *args)
+{
+    if (conf->user.len && conf->password.len == 0) {
+        return "\"user\" needs \"password\"";
+    }
+
+    if (conf->sentinel_user.len && conf->sentinel_password.len == 0) {
+        return "\"sentinel_user\" needs \"sentinel_password\"";
+    }
+
+    if (args->tls_options && !args->tls) {
+        return "\"tls_...\" needs an address with rediss://";
+    }
+
+    if ((args->tls_cert.len == 0) != (args->tls_key.len == 0)) {
+        return "\"tls_cert\" and \"tls_key\" need each other";
+    }
+
+    return NULL;
 }
 
 

@@ -95,7 +95,7 @@ ngx_http_ai_redis_connect_target(ngx_http_ai_redis_conn_t *conn)
 static void
 ngx_http_ai_redis_resolved(ngx_resolver_ctx_t *ctx)
 {
-    ngx_uint_t                 i, n;
+    ngx_uint_t                 i, n, level;
     ngx_addr_t                *addr;
     ngx_http_ai_redis_conn_t  *conn;
 
@@ -103,8 +103,9 @@ ngx_http_ai_redis_resolved(ngx_resolver_ctx_t *ctx)
     conn->resolving = NULL;
 
     if (ctx->state) {
-        ngx_log_error(conn->failures ? NGX_LOG_INFO : NGX_LOG_WARN,
-                      conn->redis->log, 0,
+        level = conn->failures ? NGX_LOG_INFO : NGX_LOG_WARN;
+
+        ngx_log_error(level, conn->redis->log, 0,
                       "ai_redis: %s: \"%V\" could not be resolved (%i: %s)",
                       conn->name, &ctx->name, ctx->state,
                       ngx_resolver_strerror(ctx->state));
@@ -220,7 +221,9 @@ ngx_http_ai_redis_connected(ngx_http_ai_redis_conn_t *conn)
         return;
     }
 
-    if (c->sockaddr->sa_family != AF_UNIX && ngx_tcp_nodelay(c) != NGX_OK) {
+    if (conn->addrs[conn->addr].sockaddr->sa_family != AF_UNIX
+        && ngx_tcp_nodelay(c) != NGX_OK)
+    {
         ngx_http_ai_redis_doom(conn, "the socket cannot be set up");
         ngx_http_ai_redis_close(conn);
         return;
