@@ -187,7 +187,7 @@ sub do_emit {
 
 sub do_settle {
     my @may = grep { fresh_enough($_->{job}) } @runs;
-    my @open = rand() < 0.7 ? grep { !$ended{ $_->{job} } } @may : ();
+    my @open = rand() < 0.3 ? grep { !$ended{ $_->{job} } } @may : ();
     my $r = pick(@open ? @open : @may) or return;
     my $j = $job{ $r->{job} };
     my $usage = $s->usage('done', 1);
@@ -363,8 +363,8 @@ sub check_log {
 
 my @do = ((\&do_admit) x 10, (\&do_admit_again) x 1, (\&do_take) x 12,
     (\&do_claim) x 12, (\&do_claim_again) x 3, (\&do_emit) x 14,
-    (\&do_settle) x 16, (\&do_cancel) x 2, (\&do_leave) x 2, (\&do_join) x 2,
-    (\&do_sweep) x 4, (\&do_beat) x 2, (\&do_die) x 1, (\&do_grace) x 1);
+    (\&do_settle) x 9, (\&do_cancel) x 2, (\&do_leave) x 2, (\&do_join) x 2,
+    (\&do_sweep) x 7, (\&do_beat) x 2, (\&do_die) x 3, (\&do_grace) x 1);
 my ($checks, $most) = (0, 0);
 
 for my $step (1 .. $steps) {
