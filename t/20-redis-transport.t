@@ -527,8 +527,17 @@ subtest 'Sentinel' => sub {
 
     end($edge);
 
+    $edge = edge("redis:// sentinel=127.0.0.1:$port[2] master=nobody");
+    $edge->wait_log(qr/Sentinel knows no master "nobody"/);
+    pass('an unknown master');
+    end($edge);
+
+    # It would rule the servers on its own.
+    $sentinel->stop('KILL');
+
     # A planned one, told by a scripted Sentinel: the old master lives on.
     $node[0]->start;
+    delete $_->{client} for @node;
     $node[0]->cmd('REPLICAOF', '127.0.0.1', $port[1]);
     wait_for(sub {
         $node[0]->cmd('INFO', 'replication') =~ /link_status:up/;
@@ -555,11 +564,6 @@ subtest 'Sentinel' => sub {
     end($edge);
     $lie->{proc}->stop('KILL');
 
-    $edge = edge("redis:// sentinel=127.0.0.1:$port[2] master=nobody");
-    $edge->wait_log(qr/Sentinel knows no master "nobody"/);
-    pass('an unknown master');
-    end($edge);
-
     # A Sentinel that names a replica.
     my $replica = $port[1];
     $lie = lying_sentinel(sub { ('127.0.0.1', $replica) });
@@ -576,7 +580,6 @@ subtest 'Sentinel' => sub {
     end($edge);
     $lie->{proc}->stop('KILL');
 
-    $sentinel->stop('KILL');
     $_->stop for @node;
 };
 
