@@ -5,6 +5,7 @@
 #   NGX_SRC=DIR         nginx's sources instead of Debian's nginx-dev
 #   PREFIX, DESTDIR     for install
 #   V=1                 show the commands
+#   BENCH=--quick       arguments of bench/run.sh
 #   TESTS="t/05-run.t"  for test
 
 ifeq ($(origin CC),default)
@@ -13,6 +14,7 @@ endif
 SAN ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
+SYSCONFDIR ?= /etc
 NGX_SRC ?= /usr/share/nginx/src
 NGX_MODULES ?= /usr/lib/nginx/modules
 WERROR ?= -Werror
@@ -133,7 +135,9 @@ test:
 	@exec tools/test.sh
 
 bench:
-	@exec bench/bench.sh
+	@tools/packages.sh test
+	+@$(MAKE) -s module workers aictl
+	@exec bench/run.sh $(BENCH)
 
 lint:
 	prove -It/lib t/00-lint.t
@@ -145,8 +149,12 @@ install: build
 	install -m 644 $(O)/ngx_http_ai_module.so '$(DESTDIR)$(NGX_MODULES)/'
 	install -m 755 $(O)/ai-workers '$(DESTDIR)$(PREFIX)/sbin/'
 	install -m 755 $(O)/aictl '$(DESTDIR)$(PREFIX)/bin/'
-	install -m 644 conf/nginx.conf conf/ai-log.conf conf/ai-providers.conf \
-	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -m 644 conf/nginx.conf '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai'
+	for file in ai-log.conf ai-providers.conf; do \
+	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \
+	    [ -f "$$to" ] || install -m 644 conf/$$file "$$to"; \
+	done
 	install -d '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations'
 	install -m 644 migrations/*.sql \
 	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations/'

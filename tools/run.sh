@@ -314,22 +314,16 @@ await 60 postgres sql postgres 'select 1' \
     || die "Postgres did not start: $(why "$run/logs/postgres.log" 'FATAL|PANIC') (see $run/logs/postgres.log)"
 
 prepare() {
-    local role
-    for role in 'ngxai_owner login createrole' 'ngxai_worker login' \
-                'ngxai_ledger login' 'ngxai_admin login'
-    do
-        [ -n "$(sql postgres "select 1 from pg_roles where rolname = '${role%% *}'")" ] \
-            || sql postgres "create role $role"
-    done
     [ -n "$(sql postgres "select 1 from pg_database where datname = 'ngxai'")" ] \
-        || sql postgres 'create database ngxai owner ngxai_owner'
+        || sql postgres 'create database ngxai'
 }
 prepare > "$run/logs/migrate.log" 2>&1 \
-    || die "roles and database: $(why "$run/logs/migrate.log" ERROR)"
+    || die "the database: $(why "$run/logs/migrate.log" ERROR)"
 
 export AI_REDIS="unix:$redis_sock"
 export AI_POSTGRES="$db user=ngxai_admin"
-AI_POSTGRES_OWNER="$db user=ngxai_owner" \
+# The migrations make the roles, and act as their owner from then on.
+AI_POSTGRES_OWNER="$db user=postgres" \
     "$root/build/aictl" migrate --dir "$root/migrations" \
     >> "$run/logs/migrate.log" 2>&1 < /dev/null 9>&- \
     || die "migrations failed: $(tail -n 1 "$run/logs/migrate.log") (see $run/logs/migrate.log)"
@@ -340,10 +334,11 @@ AI_POSTGRES_OWNER="$db user=ngxai_owner" \
 aictl() {
     "$root/build/aictl" "$@" 2> "$run/logs/aictl.log" < /dev/null 9>&-
 }
-if ! aictl tenant create demo > /dev/null; then
-    [ "$(sql ngxai "select 1 from tenants where id = 'demo'")" = 1 ] \
-        || die "tenant demo: $(why "$run/logs/aictl.log" .)"
-fi
+aictl tenant list --json > "$run/logs/tenants.json" \
+    || die "tenants: $(why "$run/logs/aictl.log" .)"
+grep -q '"demo"' "$run/logs/tenants.json" \
+    || aictl tenant create demo > /dev/null \
+    || die "tenant demo: $(why "$run/logs/aictl.log" .)"
 make_key() {
     local said key
     said=$(aictl key create --tenant demo --name demo) \

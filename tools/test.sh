@@ -20,6 +20,8 @@ if [ -z "${TESTS:-}" ]; then
     echo 'test: building with clang, and with sanitizers' >&2
     make -s -j "$jobs" CC=clang build
     make -s -j "$jobs" CC=gcc SAN=1 workers aictl units
+    # The tests then run these workers, this aictl, and the units of both.
+    export AI_T_BUILD=$root/build/san
 fi
 
 if [ -f t/node/package-lock.json ]; then

@@ -287,7 +287,7 @@ ai_headers_match(const char *row, ai_str_t name)
         }
     }
 
-    return row[i] == '\0';
+    return row[i] == '\0' || row[i] == '*';
 }
 
 

@@ -255,6 +255,36 @@ ai_str_utf8(ai_str_t s)
 }
 
 
+size_t
+ai_str_utf8_put(char *out, uint32_t c)
+{
+    if (c < 0x80) {
+        out[0] = (char) c;
+        return 1;
+    }
+
+    if (c < 0x800) {
+        out[0] = (char) (0xC0 | c >> 6);
+        out[1] = (char) (0x80 | (c & 0x3F));
+        return 2;
+    }
+
+    if (c < 0x10000) {
+        out[0] = (char) (0xE0 | c >> 12);
+        out[1] = (char) (0x80 | (c >> 6 & 0x3F));
+        out[2] = (char) (0x80 | (c & 0x3F));
+        return 3;
+    }
+
+    out[0] = (char) (0xF0 | c >> 18);
+    out[1] = (char) (0x80 | (c >> 12 & 0x3F));
+    out[2] = (char) (0x80 | (c >> 6 & 0x3F));
+    out[3] = (char) (0x80 | (c & 0x3F));
+
+    return 4;
+}
+
+
 int
 ai_str_text_ok(ai_str_t s, size_t max)
 {

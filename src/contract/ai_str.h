@@ -66,6 +66,11 @@ int ai_str_int(ai_str_t s, int64_t *n);
  */
 unsigned ai_str_utf8(ai_str_t s);
 /*
+ * c (below 0x110000) as UTF-8 into out[4]: the bytes written, 1 to 4.  A
+ * surrogate is spelled by the same rule, which no reader will accept.
+ */
+size_t ai_str_utf8_put(char *out, uint32_t c);
+/*
  * 1 if s is valid UTF-8 of at most max bytes and has no control character
  * (U+0000 to U+001F, U+007F): fit for a log line, a header, a text column.
  */

@@ -126,6 +126,7 @@ char *ngx_http_ai_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_redis_error(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -142,6 +143,10 @@ ngx_int_t ngx_http_ai_catalog_make(ngx_conf_t *cf,
     ngx_http_ai_main_conf_t *amcf);
 
 ngx_int_t ngx_http_ai_add_variables(ngx_conf_t *cf);
+
+/* A provider with all defaults; api NULL: not known yet. */
+ngx_int_t ngx_http_ai_provider_init(ngx_conf_t *cf,
+    ngx_http_ai_provider_t *provider, ngx_str_t *name, ngx_str_t *api);
 
 /* By name: NULL where there is none. */
 ngx_http_ai_provider_t *ngx_http_ai_find_provider(

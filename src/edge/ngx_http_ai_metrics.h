@@ -8,6 +8,9 @@
 
 #include "ngx_http_ai_conf.h"
 
+/* Rows of ai_error that are counted. */
+#define NGX_HTTP_AI_ERRORS   32
+
 /* Upper bounds of the histograms' buckets, in µs; one more for the rest. */
 #define NGX_HTTP_AI_BUCKETS  16
 
@@ -18,7 +21,7 @@ typedef struct {
 
 typedef struct {
     ngx_atomic_t                requests[AI_DIALECT_LAST][6]; /* by class */
-    ngx_atomic_t                errors[32];   /* row of ai_error */
+    ngx_atomic_t                errors[NGX_HTTP_AI_ERRORS];  /* by row */
     ngx_atomic_t                streams;      /* streams answered */
     ngx_atomic_t                active;       /* jobs open now */
     ngx_atomic_t                disconnects;  /* clients that left early */

@@ -1,4 +1,4 @@
--- How a job ends: state, expiry, dispatch entry, slot.  Needs _slots.
+-- How a job ends: state, expiry, dispatch entry, slot.
 
 local PUMP_MAX = 16
 
@@ -29,11 +29,11 @@ local function keep_ms(flags, resume, result)
     return ms
 end
 
-local function close(job, state, attempt, tip, usage, us, ttl, grace)
+local function close(job, state, attempt, tip, usage, us, ttl, grace, large)
     local key = P .. JOB .. job
     call('HSET', key, 'state', state, 'attempt', attempt, 'tip', tip,
-         'usage', usage, 'fin', int(us))
-    if call('HDEL', key, 'body') == 0 then
+         'usage', usage, 'fin', int(us), 'body', '')
+    if large then
         call('UNLINK', P .. BODY .. job)
     end
     call('PEXPIRE', key, ttl)

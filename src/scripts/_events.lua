@@ -2,20 +2,27 @@
 
 local EVENTS_MAX, EVENTS_BYTES, DATA_MAX = 64, 1048576, 65536
 
--- What is wrong with the events in ARGV from `first` on, or nil.
-local function events_wrong(first, last_types)
-    local n = #ARGV - first + 1
-    if n < 2 or n % 2 == 1 or n > 2 * EVENTS_MAX then
+-- What is wrong with the events in ARGV from `first` on, or nil.  The last
+-- one may, and then must, be the end.
+local function events_wrong(first, ends)
+    local last = #ARGV
+    if last <= first or (last - first) % 2 == 0
+       or last - first >= 2 * EVENTS_MAX
+    then
         return 'number of events'
     end
-    local size = 0
-    for i = first, #ARGV, 2 do
-        local types = 'hsc'
-        if i == #ARGV - 1 then
-            types = last_types
+    if ends then
+        local type = ARGV[last - 1]
+        if type ~= 'e' and type ~= 'x' then
+            return 'event type'
         end
+    end
+    local size = 0
+    for i = first, last, 2 do
         local type, len = ARGV[i], #ARGV[i + 1]
-        if #type ~= 1 or not types:find(type, 1, true) then
+        if type ~= 's' and type ~= 'c' and type ~= 'h'
+           and not (ends and i + 1 == last)
+        then
             return 'event type'
         end
         if len > DATA_MAX then
@@ -58,20 +65,22 @@ end
 -- Appends and rings what lies behind the tip of the events in ARGV from
 -- `first` on, the first of which is attempt-seq.
 local function append_args(job, attempt, seq, tip_seq, first, limit, lst)
+    local from, last = first + 2 * (tip_seq + 1 - seq), #ARGV
+    if from + 1 == last then
+        local payload = ARGV[last]
+        local id = attempt .. '-' .. tip_seq + 1
+        local frame = append(job, id, ARGV[from], payload)
+        ring(job, lst, #payload > limit and id .. ' ! 0\n' or frame)
+        return id
+    end
     local frames, n, size, id = {}, 0, 0, nil
-    for i = first + 2 * (tip_seq + 1 - seq), #ARGV, 2 do
-        tip_seq = tip_seq + 1
-        id = attempt .. '-' .. tip_seq
+    for i = from, last, 2 do
+        local payload = ARGV[i + 1]
         n = n + 1
-        size = size + #ARGV[i + 1]
-        frames[n] = append(job, id, ARGV[i], ARGV[i + 1])
+        id = attempt .. '-' .. tip_seq + n
+        size = size + #payload
+        frames[n] = append(job, id, ARGV[i], payload)
     end
-    if size > limit then
-        ring(job, lst, id .. ' ! 0\n')
-    elseif n == 1 then
-        ring(job, lst, frames[1])
-    else
-        ring(job, lst, table.concat(frames))
-    end
+    ring(job, lst, size > limit and id .. ' ! 0\n' or table.concat(frames))
     return id
 end

@@ -1,5 +1,5 @@
 -- The end of a job without a worker: it waits, or nobody has it.  Needs
--- _events, _slots and _end.
+-- _events, _pump and _end.
 
 local function field(name, value)
     return name .. ' ' .. #value .. '\n' .. value .. '\n'
@@ -8,7 +8,7 @@ end
 local function finish(job, us, cause, skip)
     local h = call('HMGET', P .. JOB .. job, 'tenant', 'class', 'state',
                    'attempt', 'tip', 'lst', 'flags', 'resume', 'result', 'at',
-                   'base', 'bytes', 'q', 'entry', 'started')
+                   'base', 'bytes', 'q', 'entry', 'started', 'large')
     local tenant, batch, tries = h[1], h[2] == 'batch', tonumber(h[4] or 0)
     local status, message = 499, 'The job was cancelled.'
     if cause == 'queue_timeout' then
@@ -29,8 +29,8 @@ local function finish(job, us, cause, skip)
                               .. field('usage', usage))
     ring(job, h[6], frames, skip)
     if h[3] == 'waiting' then
-        call('LREM', P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant, 1,
-             job)
+        call('LREM', P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant,
+             1, job)
         unwait(tenant, batch, tonumber(h[12]))
     else
         acknowledge(h[13], h[14])
@@ -38,7 +38,7 @@ local function finish(job, us, cause, skip)
     end
     ledger(job, attempt, h[10], tenant, h[11], usage)
     close(job, 'cancelled', attempt, tip, usage, us,
-          keep_ms(h[7], h[8], h[9]), true)
+          keep_ms(h[7], h[8], h[9]), true, h[16])
     pump(us, PUMP_MAX, tenant)
 end
 

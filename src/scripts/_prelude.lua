@@ -2,7 +2,7 @@
 -- channels and bounds (docs/wire.md, 1 and 4), and small readers of arguments.
 -- KEYS[1] is the shard's prefix.
 
-local P, call = KEYS[1], redis.call
+local P, ARGV, call = KEYS[1], ARGV, redis.call
 
 local JOBS, JOBS_BATCH = 'jobs', 'jobs:batch'
 local BACKLOG, BACKLOG_BATCH = 'backlog:', 'backlog:batch:'
@@ -16,10 +16,13 @@ local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
 local GROUP = 'workers'
 
 local UNFINISHED_MS = 48 * 3600 * 1000
+local NUM_MAX = 9007199254740992
 local DEAD_MS, STALE_MS = 3000, 2000
 
+-- A count from the caller; what is none is nil.
 local function num(s)
-    return s and #s <= 15 and s:find('^%d+$') and tonumber(s) or nil
+    local n = tonumber(s)
+    return n and n >= 0 and n % 1 == 0 and n < NUM_MAX and n or nil
 end
 
 local function wrong(what)
@@ -36,5 +39,5 @@ local function int(n)
 end
 
 local function seq_of(tip)
-    return tip and tonumber(tip:match('%-(%d+)$')) or 0
+    return tip and tonumber(tip:match('^%d+%-(%d+)$')) or 0
 end

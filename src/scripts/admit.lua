@@ -102,13 +102,15 @@ else
 end
 
 call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
-     'flags', flags, 'resume', resume, 'result', result, 'base', base,
-     'bytes', bytes, 'at', at, 'q', queue, 'lst', edge, 'entry', entry,
+     'flags', flags, 'resume', ARGV[5], 'result', ARGV[6], 'base', base,
+     'bytes', ARGV[13], 'at', at, 'q', queue, 'lst', edge, 'entry', entry,
      'state', state, 'decision', 'OK ' .. state .. ' ' .. at,
      large and 'large' or 'body', large and '1' or body)
 call('PEXPIRE', key, UNFINISHED_MS)
 
-if state == 'waiting' then
+-- Made only where it is called: with free slots nobody waits.
+local function wait()
+    -- @include pump
     local zset = P .. (batch and WAITING_BATCH or WAITING)
     call('RPUSH', P .. BACKLOG .. field, job)
     call('HINCRBY', P .. BACKLOG_BYTES, field, bytes)
@@ -120,6 +122,10 @@ if state == 'waiting' then
         state = 'queued'
         call('HSET', key, 'decision', 'OK queued ' .. at)
     end
+end
+
+if state == 'waiting' then
+    wait()
 end
 
 return { 'OK', state, at }

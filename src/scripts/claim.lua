@@ -1,7 +1,4 @@
 -- @include events
--- @include slots
--- @include end
--- @include finish
 -- @include alive
 
 local ATTEMPTS_MAX = 3
@@ -25,7 +22,8 @@ local spec, state, at, started = h[1], h[3], h[10], h[11]
 local attempt, seq, cause = tonumber(h[4] or 0), seq_of(h[8]), h[13]
 
 if not spec or h[2] ~= entry or (state ~= 'queued' and state ~= 'running') then
-    acknowledge(queue, entry)
+    call('XACK', P .. queue, GROUP, entry)
+    call('XDEL', P .. queue, entry)
     return { 'GONE' }
 end
 
@@ -46,13 +44,25 @@ if state == 'running' then
     return answer()
 end
 
+-- Made only where it is called: most claims run their job.
+local function abandon(us)
+    -- @include slots
+    -- @include pump
+    -- @include end
+    -- @include finish
+    finish(job, us, 'cancelled')
+end
+
 local us = clock()
 local ms = math.floor(us / 1000)
 
-if not h[12]:find('[rbc]') and silent(h[6], ms - DEAD_MS) then
+-- What an older attempt emitted is for its next worker to settle.
+if seq == 0 and not cause and not h[12]:find('[rbc]')
+   and silent(h[6], ms - DEAD_MS)
+then
     local s = call('HMGET', P .. SWEEP, 'last', 'grace_until')
     if not in_grace(s[1], s[2], ms) then
-        finish(job, us, 'cancelled')
+        abandon(us)
         return { 'GONE' }
     end
 end
@@ -73,10 +83,12 @@ if not cause or not started then
 end
 call('HSET', key, 'state', 'running', 'owner', worker, 'attempt', attempt,
      'started', started)
+if cause then
+    call('HSET', key, 'end', cause)
+end
 if attempt > 1 then
     local tip = attempt .. '-0'
-    call('HSET', key, 'tip', tip, 'lost', '0', cause and 'end' or 'lost',
-         cause or '0')
+    call('HSET', key, 'tip', tip, 'lost', '0')
     ring(job, h[6], append(job, tip, 'a', ''))
 end
 return answer()

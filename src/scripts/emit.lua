@@ -6,7 +6,7 @@ local limit = num(ARGV[4])
 if not (attempt and seq and limit) or seq == 0 then
     return wrong('number')
 end
-local bad = events_wrong(5, 'hsc')
+local bad = events_wrong(5)
 if bad then
     return wrong(bad)
 end
@@ -29,7 +29,7 @@ if seq + (#ARGV - 4) / 2 - 1 > tip_seq then
     if h[1] ~= 'running' and h[1] ~= 'queued' then
         return { 'FENCED', h[2] }
     end
-    tip = append_args(job, attempt, seq, tip_seq, 5, limit, h[4])
+    tip = append_args(job, h[2], seq, tip_seq, 5, limit, h[4])
     call('HSET', key, 'tip', tip)
 end
 return { 'OK', tip, h[5] or '' }

@@ -1,5 +1,4 @@
 -- @include events
--- @include slots
 -- @include end
 
 local job, attempt, worker, seq = ARGV[1], num(ARGV[2]), ARGV[3], num(ARGV[4])
@@ -17,19 +16,29 @@ end
 if not lines or lines == '' or #lines > 65536 then
     return wrong('usage')
 end
-local bad = events_wrong(12, 'ex')
+local bad = events_wrong(12, true)
 if bad then
     return wrong(bad)
 end
 
+-- The way that most calls need not go is made only where one goes it.
+local function start_next(us)
+    if call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0 then
+        return
+    end
+    -- @include slots
+    -- @include pump
+    pump(us, PUMP_MAX, tenant)
+end
+
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
-               'q', 'entry', 'flags', 'resume', 'result', 'tenant')
+               'q', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
 local reached = tonumber(h[2] or 0)
 if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
     if not h[1] then
         release(job, tenant)
-        pump(clock(), PUMP_MAX, tenant)
+        start_next(clock())
     end
     return { 'GONE' }
 end
@@ -48,12 +57,12 @@ if seq > tip_seq + 1 or seq + (#ARGV - 11) / 2 - 1 <= tip_seq then
 end
 
 local us = clock()
-tip = append_args(job, attempt, seq, tip_seq, 12, limit, h[4])
-close(job, state, attempt, tip, lines:match('^[^\n]*'), us,
+tip = append_args(job, h[2], seq, tip_seq, 12, limit, h[4])
+close(job, state, h[2], tip, lines:match('^[^\n]*'), us,
       ttl ~= '' and ttl or keep_ms(h[7], h[8], h[9]),
-      h[7]:find('r', 1, true))
+      h[7]:find('r', 1, true), h[11])
 acknowledge(h[5], h[6])
 release(job, tenant)
-ledger(job, attempt, at, tenant, base, lines)
-pump(us, PUMP_MAX, tenant)
+ledger(job, h[2], at, tenant, base, lines)
+start_next(us)
 return { 'OK', tip }

@@ -1,0 +1,307 @@
+/*
+ * The block ai_model {} and the directive ai_price: names that clients ask
+ * for, where they lead, and what they cost.  They fill arrays of the main
+ * configuration.
+ */
+
+#include "ngx_http_ai_conf_block.h"
+
+
+#define NGX_HTTP_AI_WEIGHT_MAX  1000
+
+
+static char *ngx_http_ai_model_route(ngx_conf_t *cf, void *entry);
+static char *ngx_http_ai_model_fallback(ngx_conf_t *cf, void *entry);
+
+
+static ngx_http_ai_block_command_t  ngx_http_ai_model_commands[] = {
+    { ngx_string("route"), 1, 3, ngx_http_ai_model_route },
+    { ngx_string("fallback"), 1, 8, ngx_http_ai_model_fallback },
+    { ngx_null_string, 0, 0, NULL }
+};
+
+
+char *
+ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ai_main_conf_t  *amcf = conf;
+
+    char                 *rv;
+    ngx_str_t            *value;
+    ngx_http_ai_model_t  *model;
+
+    value = cf->args->elts;
+
+    if (ngx_http_ai_name_ok(&value[1], 1) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name of a model \"%V\"", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    model = ngx_http_ai_find_model(amcf, &value[1]);
+    if (model != NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "model \"%V\" is defined already in %s:%ui",
+                           &value[1], model->place.file, model->place.line);
+        return NGX_CONF_ERROR;
+    }
+
+    model = ngx_array_push(&amcf->models);
+    if (model == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    model->name = value[1];
+    ngx_http_ai_place(cf, &model->place);
+
+    if (ngx_array_init(&model->routes, cf->pool, 2,
+                       sizeof(ngx_http_ai_route_t)) != NGX_OK
+        || ngx_array_init(&model->fallbacks, cf->pool, 2,
+                          sizeof(ngx_http_ai_route_t)) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    rv = ngx_http_ai_block(cf, ngx_http_ai_model_commands, model);
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (model->routes.nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "model \"%V\" needs a \"route\"", &model->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ai_main_conf_t  *amcf = conf;
+
+    static const struct {
+        ngx_str_t               name;
+        size_t                  offset;
+    } kinds[] = {
+        { ngx_string("input="), offsetof(ai_price_t, input) },
+        { ngx_string("output="), offsetof(ai_price_t, output) },
+        { ngx_string("cached="), offsetof(ai_price_t, cached) },
+        { ngx_string("cached_write="), offsetof(ai_price_t, cached_write) },
+        { ngx_string("request="), offsetof(ai_price_t, request) }
+    };
+
+    int64_t              *nano;
+    ai_str_t              text;
+    ngx_str_t            *value, provider, model;
+    ngx_uint_t            i, k;
+    ngx_http_ai_price_t  *price, *p;
+
+    value = cf->args->elts;
+
+    if (ngx_http_ai_split_model(&value[1], &provider, &model) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid model \"%V\", it must be provider/model",
+                           &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    price = NULL;
+    p = amcf->prices.elts;
+
+    for (i = 0; i < amcf->prices.nelts; i++) {
+        if (p[i].provider.len == provider.len
+            && p[i].model.len == model.len
+            && ngx_memcmp(p[i].provider.data, value[1].data, value[1].len)
+               == 0)
+        {
+            price = &p[i];
+            break;
+        }
+    }
+
+    if (price == NULL) {
+        price = ngx_array_push(&amcf->prices);
+        if (price == NULL) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    price->provider = provider;
+    price->model = model;
+    ngx_http_ai_place(cf, &price->place);
+
+    price->price.input = -1;
+    price->price.output = -1;
+    price->price.cached = -1;
+    price->price.cached_write = -1;
+    price->price.request = -1;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+            if (ngx_strncmp(value[i].data, kinds[k].name.data,
+                            kinds[k].name.len) == 0)
+            {
+                break;
+            }
+        }
+
+        if (k == sizeof(kinds) / sizeof(kinds[0])) {
+            goto invalid;
+        }
+
+        text.data = (char *) value[i].data + kinds[k].name.len;
+        text.len = value[i].len - kinds[k].name.len;
+        nano = (int64_t *) ((char *) &price->price + kinds[k].offset);
+
+        if (*nano != -1) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate parameter \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (ai_money_parse(text, nano) != 0 || *nano < 0) {
+            goto invalid;
+        }
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid parameter \"%V\", it must be input=, output=, "
+                       "cached=, cached_write= or request= with USD",
+                       &value[i]);
+    return NGX_CONF_ERROR;
+}
+
+
+ngx_http_ai_model_t *
+ngx_http_ai_find_model(ngx_http_ai_main_conf_t *amcf, ngx_str_t *name)
+{
+    ngx_uint_t            i;
+    ngx_http_ai_model_t  *m;
+
+    m = amcf->models.elts;
+
+    for (i = 0; i < amcf->models.nelts; i++) {
+        if (m[i].name.len == name->len
+            && ngx_memcmp(m[i].name.data, name->data, name->len) == 0)
+        {
+            return &m[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_ai_split_model(ngx_str_t *s, ngx_str_t *provider, ngx_str_t *model)
+{
+    u_char  *slash;
+
+    slash = ngx_strlchr(s->data, s->data + s->len, '/');
+
+    if (slash == NULL || slash == s->data || slash == s->data + s->len - 1) {
+        return NGX_DECLINED;
+    }
+
+    provider->data = s->data;
+    provider->len = slash - s->data;
+    model->data = slash + 1;
+    model->len = s->data + s->len - model->data;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_ai_model_route(ngx_conf_t *cf, void *entry)
+{
+    ngx_http_ai_model_t  *model = entry;
+
+    ngx_int_t             weight;
+    ngx_str_t            *value;
+    ngx_uint_t            i;
+    ngx_http_ai_route_t  *route;
+
+    value = cf->args->elts;
+
+    route = ngx_array_push(&model->routes);
+    if (route == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    route->provider = value[1];
+    route->model = model->name;
+    route->weight = 1;
+    ngx_http_ai_place(cf, &route->place);
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "model=", 6) == 0) {
+            route->model.data = value[i].data + 6;
+            route->model.len = value[i].len - 6;
+
+            if (ngx_http_ai_name_ok(&route->model, 1) == NGX_OK) {
+                continue;
+            }
+
+        } else if (ngx_strncmp(value[i].data, "weight=", 7) == 0) {
+            weight = ngx_atoi(value[i].data + 7, value[i].len - 7);
+
+            if (weight > 0 && weight <= NGX_HTTP_AI_WEIGHT_MAX) {
+                route->weight = weight;
+                continue;
+            }
+        }
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", it must be model= with "
+                           "a name or weight= from 1 to %d", &value[i],
+                           NGX_HTTP_AI_WEIGHT_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ai_model_fallback(ngx_conf_t *cf, void *entry)
+{
+    ngx_http_ai_model_t  *model = entry;
+
+    ngx_str_t            *value;
+    ngx_uint_t            i;
+    ngx_http_ai_route_t  *route;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        route = ngx_array_push(&model->fallbacks);
+        if (route == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        route->weight = 1;
+        ngx_http_ai_place(cf, &route->place);
+
+        if (ngx_http_ai_split_model(&value[i], &route->provider, &route->model)
+            != NGX_OK)
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid fallback \"%V\", it must be "
+                               "provider/model", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return NGX_CONF_OK;
+}

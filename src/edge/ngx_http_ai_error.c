@@ -1,0 +1,312 @@
+/*
+ * Errors to the client in its dialect; see the header.  Everything made here
+ * lives in the request's pool.
+ */
+
+#include "ngx_http_ai_error.h"
+#include "ngx_http_ai_metrics.h"
+
+
+/* Room for the longest message, escaped, and what stands around it. */
+#define NGX_HTTP_AI_ERROR_MAX          8192
+#define NGX_HTTP_AI_ERROR_MESSAGE_MAX  1024
+
+
+static ngx_int_t ngx_http_ai_error_header(ngx_http_request_t *r, char *name,
+    u_char *value, size_t len);
+static ngx_int_t ngx_http_ai_error_answer(ngx_http_request_t *r,
+    const ai_error_t *e, ai_str_t message, ngx_uint_t status,
+    time_t retry_after);
+static const ai_error_t *ngx_http_ai_error_note(ngx_http_request_t *r,
+    const char *cause);
+static ai_str_t ngx_http_ai_error_message(ngx_str_t *message);
+
+
+ngx_int_t
+ngx_http_ai_error_send(ngx_http_request_t *r, const char *cause,
+    ngx_str_t *message, ngx_uint_t status, time_t retry_after)
+{
+    const ai_error_t  *e;
+
+    e = ngx_http_ai_error_note(r, cause);
+
+    return ngx_http_ai_error_answer(r, e, ngx_http_ai_error_message(message),
+                                    status ? status : (ngx_uint_t) e->status,
+                                    retry_after);
+}
+
+
+ngx_buf_t *
+ngx_http_ai_error_event(ngx_http_request_t *r, const char *cause,
+    ngx_str_t *message)
+{
+    ai_buf_t            out;
+    ngx_buf_t          *b;
+    const ai_error_t   *e;
+    ngx_http_ai_ctx_t  *ctx;
+
+    e = ngx_http_ai_error_note(r, cause);
+    ctx = ngx_http_ai_find_ctx(r);
+
+    b = ngx_create_temp_buf(r->pool, NGX_HTTP_AI_ERROR_MAX);
+    if (b == NULL) {
+        return NULL;
+    }
+
+    ai_buf_init(&out, (char *) b->pos, NGX_HTTP_AI_ERROR_MAX);
+    ai_error_event(&out, ngx_http_ai_error_dialect(r), e,
+                   ngx_http_ai_error_message(message),
+                   ctx ? ngx_http_ai_str(&ctx->job) : ai_str(""));
+
+    b->last = (u_char *) out.pos;
+
+    return b;
+}
+
+
+ai_dialect_e
+ngx_http_ai_error_dialect(ngx_http_request_t *r)
+{
+    ngx_uint_t          i;
+    ngx_list_part_t    *part;
+    ngx_table_elt_t    *h;
+    ngx_http_ai_ctx_t  *ctx;
+
+    static ngx_str_t  messages = ngx_string("/v1/messages");
+    static ngx_str_t  version = ngx_string("anthropic-version");
+
+    ctx = ngx_http_ai_find_ctx(r);
+
+    if (ctx != NULL && ctx->endpoint) {
+        return ctx->dialect;
+    }
+
+    if (r->unparsed_uri.len
+        && ngx_strlcasestrn(r->unparsed_uri.data,
+                            r->unparsed_uri.data + r->unparsed_uri.len,
+                            messages.data, messages.len - 1) != NULL)
+    {
+        return AI_DIALECT_ANTHROPIC;
+    }
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == version.len
+            && ngx_strncasecmp(h[i].key.data, version.data, version.len) == 0)
+        {
+            return AI_DIALECT_ANTHROPIC;
+        }
+    }
+
+    return AI_DIALECT_OPENAI;
+}
+
+
+ngx_int_t
+ngx_http_ai_error_handler(ngx_http_request_t *r)
+{
+    ngx_uint_t          status;
+    const ai_error_t   *e;
+    ngx_http_ai_ctx_t  *ctx;
+
+    status = r->err_status ? r->err_status : NGX_HTTP_NOT_FOUND;
+    ctx = ngx_http_ai_find_ctx(r);
+
+    if (ctx != NULL && ctx->refusal != NULL
+        && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN))
+    {
+        e = ngx_http_ai_error_note(r, ctx->refusal);
+
+    } else {
+        e = ngx_http_ai_error_note(r, ai_error_status(status)->cause);
+    }
+
+    return ngx_http_ai_error_answer(r, e, ai_str(""), status, -1);
+}
+
+
+ngx_int_t
+ngx_http_ai_send_json(ngx_http_request_t *r, ngx_uint_t status, u_char *body,
+    size_t len)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        r->keepalive = 0;
+    }
+
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.status = status;
+    r->headers_out.content_length_n = len;
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+    if (b == NULL) {
+        return NGX_ERROR;
+    }
+
+    b->pos = body;
+    b->last = body + len;
+    b->memory = len ? 1 : 0;
+    b->last_buf = 1;
+    b->last_in_chain = 1;
+
+    out.buf = b;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_ai_error_answer(ngx_http_request_t *r, const ai_error_t *e,
+    ai_str_t message, ngx_uint_t status, time_t retry_after)
+{
+    u_char             *p;
+    size_t              len;
+    ai_buf_t            out;
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = ngx_http_ai_find_ctx(r);
+
+    if (retry_after < 0) {
+        retry_after = e->retry_after;
+    }
+
+    if (retry_after > 0) {
+        p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN);
+        if (p == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        len = ngx_sprintf(p, "%T", retry_after) - p;
+
+        if (ngx_http_ai_error_header(r, "Retry-After", p, len) != NGX_OK) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+    }
+
+    if (e->no_retry
+        && ngx_http_ai_error_header(r, "x-should-retry", (u_char *) "false",
+                                    sizeof("false") - 1) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx != NULL && ctx->job.len
+        && ngx_http_ai_error_header(r, "X-AI-Job", ctx->job.data, ctx->job.len)
+           != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_HTTP_AI_ERROR_MAX);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ai_buf_init(&out, (char *) p, NGX_HTTP_AI_ERROR_MAX);
+    ai_error_body(&out, ngx_http_ai_error_dialect(r), e, message,
+                  ctx ? ngx_http_ai_str(&ctx->job) : ai_str(""));
+
+    return ngx_http_ai_send_json(r, status, p, ai_buf_len(&out));
+}
+
+
+static ngx_int_t
+ngx_http_ai_error_header(ngx_http_request_t *r, char *name, u_char *value,
+    size_t len)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+    h->key.data = (u_char *) name;
+    h->key.len = ngx_strlen(name);
+    h->value.data = value;
+    h->value.len = len;
+
+    return NGX_OK;
+}
+
+
+/* The row of a cause, counted and left for the log. */
+
+static const ai_error_t *
+ngx_http_ai_error_note(ngx_http_request_t *r, const char *cause)
+{
+    ngx_uint_t          i;
+    const ai_error_t   *e;
+    ngx_http_ai_ctx_t  *ctx;
+
+    for (i = 0; /* void */ ; i++) {
+        e = ai_error_row(i);
+
+        if (e == NULL) {
+            e = ai_error_status(NGX_HTTP_INTERNAL_SERVER_ERROR);
+            break;
+        }
+
+        if (ngx_strcmp(e->cause, cause) == 0) {
+            if (ngx_http_ai_metrics != NULL && i < NGX_HTTP_AI_ERRORS) {
+                ngx_http_ai_count(errors[i]);
+            }
+
+            break;
+        }
+    }
+
+    ctx = ngx_http_ai_find_ctx(r);
+
+    if (ctx != NULL) {
+        ctx->cause.data = (u_char *) e->cause;
+        ctx->cause.len = ngx_strlen(e->cause);
+    }
+
+    return e;
+}
+
+
+static ai_str_t
+ngx_http_ai_error_message(ngx_str_t *message)
+{
+    ai_str_t  s;
+
+    if (message == NULL) {
+        return ai_str("");
+    }
+
+    s = ngx_http_ai_str(message);
+    s.len = ngx_min(s.len, NGX_HTTP_AI_ERROR_MESSAGE_MAX);
+
+    return s;
+}

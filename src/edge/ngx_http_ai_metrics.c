@@ -1,0 +1,651 @@
+/*
+ * Counters of all edges, and /metrics in Prometheus' text format: the shared
+ * zone, what Redis says, and the counters the workers left there.
+ */
+
+#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_error.h"
+#include "ngx_http_ai_gather.h"
+#include "ngx_http_ai_metrics.h"
+#include "ai_keys.h"
+#include "ai_record.h"
+
+
+#define NGX_HTTP_AI_METRICS_SIZE      (512 * 1024)
+#define NGX_HTTP_AI_METRICS_WORKERS   64      /* shown; more are not */
+#define NGX_HTTP_AI_METRICS_RECORD    4096    /* bytes of one worker's */
+
+
+typedef struct {
+    u_char                      id[AI_PROCESS_ID_MAX];
+    size_t                      id_len;
+    u_char                      record[NGX_HTTP_AI_METRICS_RECORD];
+    size_t                      len;
+} ngx_http_ai_metrics_worker_t;
+
+
+typedef struct {
+    ngx_http_ai_gather_t          gather;
+    unsigned                      second:1;   /* the records were asked for */
+    unsigned                      up:1;
+    int64_t                       slots;
+    int64_t                       pressure;
+    int64_t                       leases;
+    int64_t                       outbox;
+    ngx_uint_t                    nworkers;
+    ngx_http_ai_metrics_worker_t *workers;
+} ngx_http_ai_metrics_page_t;
+
+
+static ngx_int_t ngx_http_ai_metrics_init_zone(ngx_shm_zone_t *zone,
+    void *data);
+static void ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
+    redisReply *reply);
+static ngx_int_t ngx_http_ai_metrics_done(ngx_http_ai_gather_t *g);
+static ngx_int_t ngx_http_ai_metrics_records(ngx_http_ai_metrics_page_t *page);
+static void ngx_http_ai_metrics_edge(ai_buf_t *b);
+static void ngx_http_ai_metrics_redis(ai_buf_t *b,
+    ngx_http_ai_metrics_page_t *page);
+static void ngx_http_ai_metrics_workers(ai_buf_t *b,
+    ngx_http_ai_metrics_page_t *page);
+static void ngx_http_ai_metrics_name(ai_buf_t *b, ai_str_t field);
+static void ngx_http_ai_metrics_head(ai_buf_t *b, const char *name,
+    const char *type, const char *help);
+static void ngx_http_ai_metrics_one(ai_buf_t *b, const char *name,
+    const char *type, const char *help, int64_t value);
+static void ngx_http_ai_metrics_histogram(ai_buf_t *b, const char *name,
+    const char *help, ngx_http_ai_histogram_t *h);
+static void ngx_http_ai_metrics_seconds(ai_buf_t *b, int64_t usec);
+
+
+ngx_http_ai_metrics_t  *ngx_http_ai_metrics;
+
+
+/* In µs: from what a cache takes to what a reasoning model does. */
+
+static const uint64_t  ngx_http_ai_bounds[NGX_HTTP_AI_BUCKETS] = {
+    250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000,
+    1000000, 2500000, 10000000, 60000000, 300000000
+};
+
+
+static const char  *ngx_http_ai_classes[] = {
+    "unknown", "1xx", "2xx", "3xx", "4xx", "5xx"
+};
+
+
+ngx_int_t
+ngx_http_ai_metrics_zone(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
+{
+    ngx_str_t  name = ngx_string("ai_metrics");
+
+    amcf->metrics = ngx_shared_memory_add(cf, &name,
+                                          ngx_align(sizeof(
+                                              ngx_http_ai_metrics_t),
+                                              ngx_pagesize) + 8 * ngx_pagesize,
+                                          &ngx_http_ai_module);
+    if (amcf->metrics == NULL) {
+        return NGX_ERROR;
+    }
+
+    amcf->metrics->init = ngx_http_ai_metrics_init_zone;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ai_metrics_init_zone(ngx_shm_zone_t *zone, void *data)
+{
+    ngx_slab_pool_t  *shpool;
+
+    if (data == NULL) {
+        shpool = (ngx_slab_pool_t *) zone->shm.addr;
+
+        data = zone->shm.exists ? shpool->data
+                                : ngx_slab_calloc(shpool,
+                                      sizeof(ngx_http_ai_metrics_t));
+        if (data == NULL) {
+            return NGX_ERROR;
+        }
+
+        shpool->data = data;
+    }
+
+    zone->data = data;
+    ngx_http_ai_metrics = data;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ai_observe(ngx_http_ai_histogram_t *h, uint64_t usec)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_AI_BUCKETS; i++) {
+        if (usec <= ngx_http_ai_bounds[i]) {
+            break;
+        }
+    }
+
+    (void) ngx_atomic_fetch_add(&h->buckets[i], 1);
+    (void) ngx_atomic_fetch_add(&h->sum, (ngx_atomic_int_t) usec);
+}
+
+
+ngx_int_t
+ngx_http_ai_metrics_handler(ngx_http_request_t *r)
+{
+    char                         keys[4][AI_KEY_MAX];
+    ngx_str_t                    argv[4][2];
+    ngx_uint_t                   i;
+    ngx_http_ai_gather_cmd_t     cmds[4];
+    ngx_http_ai_metrics_page_t  *page;
+
+    static const ai_key_e  names[] = { AI_KEY_CAPACITY, AI_KEY_SWEEP,
+                                       AI_KEY_LEASES, AI_KEY_OUTBOX };
+    static char           *verbs[] = { "HKEYS", "HGETALL", "ZCARD", "XLEN" };
+
+    if (r != r->main) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return ngx_http_ai_error_send(r, "method_not_allowed", NULL, 0, -1);
+    }
+
+    if (ngx_http_ai_metrics == NULL) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    page = ngx_pcalloc(r->pool, sizeof(ngx_http_ai_metrics_page_t));
+    if (page == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    page->gather.request = r;
+    page->gather.reply = ngx_http_ai_metrics_reply;
+    page->gather.done = ngx_http_ai_metrics_done;
+
+    for (i = 0; i < 4; i++) {
+        argv[i][0].data = (u_char *) verbs[i];
+        argv[i][0].len = ngx_strlen(verbs[i]);
+        argv[i][1].data = (u_char *) keys[i];
+        argv[i][1].len = ai_keys_make(keys[i], AI_KEY_MAX, names[i], 0,
+                                      ai_str(""));
+        cmds[i].argv = argv[i];
+        cmds[i].argc = 2;
+    }
+
+    return ngx_http_ai_gather_run(&page->gather, cmds, 4);
+}
+
+
+static void
+ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
+    redisReply *reply)
+{
+    ngx_http_ai_metrics_page_t  *page = (ngx_http_ai_metrics_page_t *) g;
+
+    size_t                         k;
+    int64_t                        n;
+    redisReply                    *e;
+    ngx_http_ai_metrics_worker_t  *w;
+
+    if (reply == NULL) {
+        return;
+    }
+
+    if (page->second) {
+
+        for (k = 0; reply->type == REDIS_REPLY_ARRAY && k < reply->elements
+                    && k < page->nworkers; k++)
+        {
+            e = reply->element[k];
+            w = &page->workers[k];
+
+            if (e->type == REDIS_REPLY_STRING && e->len <= sizeof(w->record)) {
+                ngx_memcpy(w->record, e->str, e->len);
+                w->len = e->len;
+            }
+        }
+
+        return;
+    }
+
+    page->up = 1;
+
+    if (i == 2 && reply->type == REDIS_REPLY_INTEGER) {
+        page->leases = reply->integer;
+        return;
+    }
+
+    if (i == 3 && reply->type == REDIS_REPLY_INTEGER) {
+        page->outbox = reply->integer;
+        return;
+    }
+
+    if (reply->type != REDIS_REPLY_ARRAY) {
+        return;
+    }
+
+    if (i == 1) {
+        for (k = 0; k + 1 < reply->elements; k += 2) {
+            e = reply->element[k + 1];
+
+            if (reply->element[k]->type != REDIS_REPLY_STRING
+                || e->type != REDIS_REPLY_STRING
+                || ai_str_int((ai_str_t) { e->len, e->str }, &n) != 0)
+            {
+                continue;
+            }
+
+            if (ngx_strcmp(reply->element[k]->str, "slots") == 0) {
+                page->slots = n;
+
+            } else if (ngx_strcmp(reply->element[k]->str, "pressure") == 0) {
+                page->pressure = n;
+            }
+        }
+
+        return;
+    }
+
+    page->workers = ngx_pcalloc(g->request->pool,
+                                ngx_min(reply->elements,
+                                        NGX_HTTP_AI_METRICS_WORKERS)
+                                * sizeof(ngx_http_ai_metrics_worker_t) + 1);
+    if (page->workers == NULL) {
+        return;
+    }
+
+    for (k = 0; k < reply->elements
+                && page->nworkers < NGX_HTTP_AI_METRICS_WORKERS; k++)
+    {
+        e = reply->element[k];
+
+        if (e->type == REDIS_REPLY_STRING
+            && ai_keys_process_ok((ai_str_t) { e->len, e->str }))
+        {
+            w = &page->workers[page->nworkers++];
+            ngx_memcpy(w->id, e->str, e->len);
+            w->id_len = e->len;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_ai_metrics_done(ngx_http_ai_gather_t *g)
+{
+    ngx_http_ai_metrics_page_t  *page = (ngx_http_ai_metrics_page_t *) g;
+
+    u_char              *p;
+    ai_buf_t             b;
+    ngx_int_t            rc;
+    ngx_buf_t           *buf;
+    ngx_chain_t          out;
+    ngx_http_request_t  *r;
+
+    r = g->request;
+
+    if (!page->second && page->nworkers) {
+        return ngx_http_ai_metrics_records(page);
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_HTTP_AI_METRICS_SIZE);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ai_buf_init(&b, (char *) p, NGX_HTTP_AI_METRICS_SIZE);
+    ngx_http_ai_metrics_edge(&b);
+    ngx_http_ai_metrics_redis(&b, page);
+    ngx_http_ai_metrics_workers(&b, page);
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        r->keepalive = 0;
+    }
+
+    ngx_str_set(&r->headers_out.content_type,
+                "text/plain; version=0.0.4; charset=utf-8");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.status = NGX_HTTP_OK;
+    r->headers_out.content_length_n = ai_buf_len(&b);
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    buf = ngx_calloc_buf(r->pool);
+    if (buf == NULL) {
+        return NGX_ERROR;
+    }
+
+    buf->pos = p;
+    buf->last = (u_char *) b.pos;
+    buf->memory = 1;
+    buf->last_buf = 1;
+    buf->last_in_chain = 1;
+
+    out.buf = buf;
+    out.next = NULL;
+
+    return ngx_http_output_filter(r, &out);
+}
+
+
+static ngx_int_t
+ngx_http_ai_metrics_records(ngx_http_ai_metrics_page_t *page)
+{
+    char                           keys[NGX_HTTP_AI_METRICS_WORKERS]
+                                       [AI_KEY_MAX];
+    ngx_str_t                      argv[NGX_HTTP_AI_METRICS_WORKERS + 1];
+    ngx_uint_t                     i;
+    ngx_http_ai_gather_cmd_t       cmd;
+    ngx_http_ai_metrics_worker_t  *w;
+
+    page->second = 1;
+
+    ngx_str_set(&argv[0], "MGET");
+
+    for (i = 0; i < page->nworkers; i++) {
+        w = &page->workers[i];
+
+        argv[i + 1].data = (u_char *) keys[i];
+        argv[i + 1].len = ai_keys_metrics(keys[i], AI_KEY_MAX,
+                                          (ai_str_t) { w->id_len,
+                                                       (char *) w->id });
+    }
+
+    cmd.argv = argv;
+    cmd.argc = page->nworkers + 1;
+
+    return ngx_http_ai_gather_run(&page->gather, &cmd, 1);
+}
+
+
+static void
+ngx_http_ai_metrics_edge(ai_buf_t *b)
+{
+    ngx_uint_t              i, k;
+    const ai_error_t       *e;
+    ngx_http_ai_metrics_t  *m;
+
+    m = ngx_http_ai_metrics;
+
+    ngx_http_ai_metrics_head(b, "ngx_ai_requests_total", "counter",
+                             "Requests of API clients by dialect and class "
+                             "of status.");
+
+    for (i = 0; i < AI_DIALECT_LAST; i++) {
+        for (k = 1; k < 6; k++) {
+            ai_buf_add_z(b, "ngx_ai_requests_total{dialect=\"");
+            ai_buf_add_z(b, ai_dialect_name(i));
+            ai_buf_add_z(b, "\",status=\"");
+            ai_buf_add_z(b, ngx_http_ai_classes[k]);
+            ai_buf_add_z(b, "\"} ");
+            ai_buf_add_int(b, m->requests[i][k]);
+            ai_buf_add_z(b, "\n");
+        }
+    }
+
+    ngx_http_ai_metrics_head(b, "ngx_ai_errors_total", "counter",
+                             "Errors the gateway itself made, by cause.");
+
+    for (i = 0; i < NGX_HTTP_AI_ERRORS; i++) {
+        e = ai_error_row(i);
+        if (e == NULL) {
+            break;
+        }
+
+        ai_buf_add_z(b, "ngx_ai_errors_total{cause=\"");
+        ai_buf_add_z(b, e->cause);
+        ai_buf_add_z(b, "\"} ");
+        ai_buf_add_int(b, m->errors[i]);
+        ai_buf_add_z(b, "\n");
+    }
+
+    ngx_http_ai_metrics_one(b, "ngx_ai_active_jobs", "gauge",
+                            "Jobs whose answer a client waits for.",
+                            m->active);
+    ngx_http_ai_metrics_one(b, "ngx_ai_streams_total", "counter",
+                            "Answers given as a stream.", m->streams);
+    ngx_http_ai_metrics_one(b, "ngx_ai_disconnects_total", "counter",
+                            "Clients that left before their answer ended.",
+                            m->disconnects);
+    ngx_http_ai_metrics_one(b, "ngx_ai_resumed_total", "counter",
+                            "Streams that a client came back for.",
+                            m->resumed);
+    ngx_http_ai_metrics_one(b, "ngx_ai_log_reads_total", "counter",
+                            "Reads of a job's event log.", m->log_reads);
+    ngx_http_ai_metrics_one(b, "ngx_ai_lagging_total", "counter",
+                            "Times a client was slower than its stream.",
+                            m->lagging);
+    ngx_http_ai_metrics_one(b, "ngx_ai_heartbeats_total", "counter",
+                            "Heartbeats sent into silent streams.",
+                            m->heartbeats);
+    ngx_http_ai_metrics_one(b, "ngx_ai_request_body_bytes_total", "counter",
+                            "Bytes of request bodies.", m->bytes_in);
+    ngx_http_ai_metrics_one(b, "ngx_ai_response_bytes_total", "counter",
+                            "Bytes of answers.", m->bytes_out);
+    ngx_http_ai_metrics_one(b, "ngx_ai_principal_hits_total", "counter",
+                            "Keys found in shared memory.",
+                            m->principal_hits);
+    ngx_http_ai_metrics_one(b, "ngx_ai_principal_misses_total", "counter",
+                            "Keys not found in shared memory.",
+                            m->principal_misses);
+    ngx_http_ai_metrics_one(b, "ngx_ai_redis_errors_total", "counter",
+                            "Redis commands of edges that failed.",
+                            m->redis_errors);
+
+    ngx_http_ai_metrics_histogram(b, "ngx_ai_request_duration_seconds",
+                                  "From the request to its answer's end.",
+                                  &m->duration);
+    ngx_http_ai_metrics_histogram(b, "ngx_ai_time_to_first_byte_seconds",
+                                  "From the request to its answer's first "
+                                  "byte.", &m->ttft);
+    ngx_http_ai_metrics_histogram(b, "ngx_ai_queue_time_seconds",
+                                  "From admit to the worker's start.",
+                                  &m->queue);
+}
+
+
+static void
+ngx_http_ai_metrics_redis(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
+{
+    ngx_http_ai_metrics_one(b, "ngx_ai_redis_up", "gauge",
+                            "Whether Redis answers this edge.", page->up);
+
+    if (!page->up) {
+        return;
+    }
+
+    ngx_http_ai_metrics_one(b, "ngx_ai_slots", "gauge",
+                            "Jobs all living workers take at once.",
+                            page->slots);
+    ngx_http_ai_metrics_one(b, "ngx_ai_slots_used", "gauge",
+                            "Slots held by jobs.", page->leases);
+    ngx_http_ai_metrics_one(b, "ngx_ai_outbox_length", "gauge",
+                            "Ledger records on their way to Postgres.",
+                            page->outbox);
+    ngx_http_ai_metrics_one(b, "ngx_ai_redis_memory_pressure", "gauge",
+                            "Whether Redis is nearly full.", page->pressure);
+}
+
+
+/* All workers' samples of one counter stand together, as the format wants. */
+
+static void
+ngx_http_ai_metrics_workers(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
+{
+    int64_t                        n;
+    ngx_uint_t                     i;
+    ai_str_t                       rest, field, value;
+    ngx_http_ai_metrics_worker_t  *w, *first;
+
+    first = NULL;
+
+    for (i = 0; i < page->nworkers && first == NULL; i++) {
+        if (page->workers[i].len) {
+            first = &page->workers[i];
+        }
+    }
+
+    if (first == NULL) {
+        return;
+    }
+
+    rest = (ai_str_t) { first->len, (char *) first->record };
+
+    while (ai_record_next(&rest, &field, &value) == 1) {
+        char  name[AI_RECORD_NAME_MAX + 1];
+
+        if (field.len > AI_RECORD_NAME_MAX) {
+            continue;
+        }
+
+        ngx_memcpy(name, field.data, field.len);
+        name[field.len] = '\0';
+
+        ai_buf_add_z(b, "# HELP ");
+        ngx_http_ai_metrics_name(b, field);
+        ai_buf_add_z(b, " Of a worker process: ");
+        ai_buf_add_str(b, field);
+        ai_buf_add_z(b, ".\n# TYPE ");
+        ngx_http_ai_metrics_name(b, field);
+        ai_buf_add_z(b, field.len > 6
+                        && ngx_strcmp(name + field.len - 6, "_total") == 0
+                        ? " counter\n" : " gauge\n");
+
+        for (i = 0; i < page->nworkers; i++) {
+            w = &page->workers[i];
+
+            if (ai_record_get((ai_str_t) { w->len, (char *) w->record }, name,
+                              &value) != 1
+                || ai_str_int(value, &n) != 0)
+            {
+                continue;
+            }
+
+            ngx_http_ai_metrics_name(b, field);
+            ai_buf_add_z(b, "{worker=\"");
+            ai_buf_add(b, w->id, w->id_len);
+            ai_buf_add_z(b, "\"} ");
+
+            if (ngx_strstr(name, "_usec") != NULL) {
+                ngx_http_ai_metrics_seconds(b, n);
+
+            } else {
+                ai_buf_add_int(b, n);
+            }
+
+            ai_buf_add_z(b, "\n");
+        }
+    }
+}
+
+
+/* Prometheus counts in base units: µs fields are shown as seconds. */
+
+static void
+ngx_http_ai_metrics_name(ai_buf_t *b, ai_str_t field)
+{
+    u_char  *usec;
+
+    ai_buf_add_z(b, "ngx_ai_worker_");
+
+    usec = ngx_strnstr((u_char *) field.data, "_usec", field.len);
+
+    if (usec == NULL) {
+        ai_buf_add_str(b, field);
+        return;
+    }
+
+    ai_buf_add(b, field.data, (char *) usec - field.data);
+    ai_buf_add_z(b, "_seconds");
+    ai_buf_add(b, usec + 5, field.data + field.len - (char *) usec - 5);
+}
+
+
+static void
+ngx_http_ai_metrics_head(ai_buf_t *b, const char *name, const char *type,
+    const char *help)
+{
+    ai_buf_add_z(b, "# HELP ");
+    ai_buf_add_z(b, name);
+    ai_buf_add_z(b, " ");
+    ai_buf_add_z(b, help);
+    ai_buf_add_z(b, "\n# TYPE ");
+    ai_buf_add_z(b, name);
+    ai_buf_add_z(b, " ");
+    ai_buf_add_z(b, type);
+    ai_buf_add_z(b, "\n");
+}
+
+
+static void
+ngx_http_ai_metrics_one(ai_buf_t *b, const char *name, const char *type,
+    const char *help, int64_t value)
+{
+    ngx_http_ai_metrics_head(b, name, type, help);
+    ai_buf_add_z(b, name);
+    ai_buf_add_z(b, " ");
+    ai_buf_add_int(b, value);
+    ai_buf_add_z(b, "\n");
+}
+
+
+static void
+ngx_http_ai_metrics_histogram(ai_buf_t *b, const char *name, const char *help,
+    ngx_http_ai_histogram_t *h)
+{
+    int64_t     count;
+    ngx_uint_t  i;
+
+    ngx_http_ai_metrics_head(b, name, "histogram", help);
+
+    count = 0;
+
+    for (i = 0; i <= NGX_HTTP_AI_BUCKETS; i++) {
+        count += h->buckets[i];
+
+        ai_buf_add_z(b, name);
+        ai_buf_add_z(b, "_bucket{le=\"");
+
+        if (i < NGX_HTTP_AI_BUCKETS) {
+            ngx_http_ai_metrics_seconds(b, ngx_http_ai_bounds[i]);
+
+        } else {
+            ai_buf_add_z(b, "+Inf");
+        }
+
+        ai_buf_add_z(b, "\"} ");
+        ai_buf_add_int(b, count);
+        ai_buf_add_z(b, "\n");
+    }
+
+    ai_buf_add_z(b, name);
+    ai_buf_add_z(b, "_sum ");
+    ngx_http_ai_metrics_seconds(b, h->sum);
+    ai_buf_add_z(b, "\n");
+    ai_buf_add_z(b, name);
+    ai_buf_add_z(b, "_count ");
+    ai_buf_add_int(b, count);
+    ai_buf_add_z(b, "\n");
+}
+
+
+static void
+ngx_http_ai_metrics_seconds(ai_buf_t *b, int64_t usec)
+{
+    u_char  text[2 * NGX_INT64_LEN], *last;
+
+    last = ngx_sprintf(text, "%L.%06L", usec / 1000000, usec % 1000000);
+
+    ai_buf_add(b, text, last - text);
+}

@@ -1,0 +1,373 @@
+/*
+ * GET /v1/models: what this caller can use now; see the header.  Answers are
+ * made in the request's pool.
+ */
+
+#include "ngx_http_ai_models.h"
+#include "ngx_http_ai_error.h"
+
+
+#define NGX_HTTP_AI_MODELS_MAX       10000    /* of a list */
+#define NGX_HTTP_AI_MODELS_PAGE      1000     /* Anthropic's largest limit */
+#define NGX_HTTP_AI_MODEL_ROOM       256      /* a row without its names */
+
+
+typedef struct {
+    ngx_str_t                   id;
+    ngx_str_t                   owner;
+} ngx_http_ai_model_row_t;
+
+
+static ngx_array_t *ngx_http_ai_models_list(ngx_http_request_t *r,
+    ngx_http_ai_principal_t *principal);
+static ngx_int_t ngx_http_ai_models_push(ngx_http_request_t *r,
+    ngx_array_t *list, ngx_http_ai_principal_t *principal, ngx_str_t *id,
+    ngx_str_t *owner);
+static void ngx_http_ai_models_row(ai_buf_t *b, ai_dialect_e dialect,
+    ngx_http_ai_model_row_t *row, time_t created);
+static ngx_int_t ngx_http_ai_models_page(ngx_http_request_t *r,
+    ngx_array_t *list, ngx_uint_t *first, ngx_uint_t *last);
+static ngx_uint_t ngx_http_ai_models_index(ngx_array_t *list, ngx_str_t *id);
+
+
+ngx_int_t
+ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ngx_str_t *id)
+{
+    size_t                    size;
+    u_char                   *p;
+    ai_buf_t                  b;
+    ngx_str_t                 provider, model;
+    ngx_uint_t                i, first, last;
+    ngx_array_t              *list;
+    ai_dialect_e              dialect;
+    ngx_http_ai_model_row_t  *row, one;
+    ngx_http_ai_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_ai_module);
+    dialect = ngx_http_ai_error_dialect(r);
+
+    if (id->len) {
+
+        if (id->len > 256
+            || ngx_http_ai_model_known(amcf, id) != NGX_OK
+            || ngx_http_ai_model_allowed(ctx->principal, id) != NGX_OK)
+        {
+            return ngx_http_ai_error_send(r, "model_not_found", NULL, 0, -1);
+        }
+
+        one.id = *id;
+        ngx_str_set(&one.owner, "ngx-ai");
+
+        if (ngx_http_ai_find_model(amcf, id) == NULL
+            && ngx_http_ai_split_model(id, &provider, &model) == NGX_OK)
+        {
+            one.owner = provider;
+        }
+
+        size = NGX_HTTP_AI_MODEL_ROOM + 12 * id->len + 6 * one.owner.len;
+        p = ngx_pnalloc(r->pool, size);
+        if (p == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ai_buf_init(&b, (char *) p, size);
+        ngx_http_ai_models_row(&b, dialect, &one, amcf->loaded);
+
+        return ngx_http_ai_send_json(r, NGX_HTTP_OK, p, ai_buf_len(&b));
+    }
+
+    list = ngx_http_ai_models_list(r, ctx->principal);
+    if (list == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    row = list->elts;
+    first = 0;
+    last = list->nelts;
+
+    if (dialect == AI_DIALECT_ANTHROPIC
+        && ngx_http_ai_models_page(r, list, &first, &last) != NGX_OK)
+    {
+        return ngx_http_ai_error_send(r, "bad_request", NULL, 0, -1);
+    }
+
+    size = NGX_HTTP_AI_MODEL_ROOM;
+
+    for (i = first; i < last; i++) {
+        size += NGX_HTTP_AI_MODEL_ROOM + 14 * row[i].id.len
+                + 6 * row[i].owner.len;
+    }
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ai_buf_init(&b, (char *) p, size);
+    ai_buf_add_z(&b, dialect == AI_DIALECT_ANTHROPIC
+                     ? "{\"data\":[" : "{\"object\":\"list\",\"data\":[");
+
+    for (i = first; i < last; i++) {
+        if (i > first) {
+            ai_buf_add_z(&b, ",");
+        }
+
+        ngx_http_ai_models_row(&b, dialect, &row[i], amcf->loaded);
+    }
+
+    ai_buf_add_z(&b, "]");
+
+    if (dialect == AI_DIALECT_ANTHROPIC) {
+        ai_buf_add_z(&b, ",\"has_more\":");
+        ai_buf_add_z(&b, last < list->nelts ? "true" : "false");
+
+        if (last > first) {
+            ai_buf_add_z(&b, ",\"first_id\":\"");
+            ai_buf_add_json(&b, ngx_http_ai_str(&row[first].id));
+            ai_buf_add_z(&b, "\",\"last_id\":\"");
+            ai_buf_add_json(&b, ngx_http_ai_str(&row[last - 1].id));
+            ai_buf_add_z(&b, "\"");
+
+        } else {
+            ai_buf_add_z(&b, ",\"first_id\":null,\"last_id\":null");
+        }
+    }
+
+    ai_buf_add_z(&b, "}");
+
+    return ngx_http_ai_send_json(r, NGX_HTTP_OK, p, ai_buf_len(&b));
+}
+
+
+ngx_int_t
+ngx_http_ai_model_allowed(ngx_http_ai_principal_t *principal, ngx_str_t *model)
+{
+    u_char  *p, *end, *space;
+
+    if (principal->models.len == 0) {
+        return NGX_OK;
+    }
+
+    p = principal->models.data;
+    end = p + principal->models.len;
+
+    while (p < end) {
+        space = ngx_strlchr(p, end, ' ');
+        if (space == NULL) {
+            space = end;
+        }
+
+        if ((size_t) (space - p) == model->len
+            && ngx_memcmp(p, model->data, model->len) == 0)
+        {
+            return NGX_OK;
+        }
+
+        p = space + 1;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
+ngx_http_ai_model_known(ngx_http_ai_main_conf_t *amcf, ngx_str_t *model)
+{
+    ngx_str_t  provider, name;
+
+    if (ngx_http_ai_find_model(amcf, model) != NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_ai_split_model(model, &provider, &name) == NGX_OK
+        && ngx_http_ai_find_provider(amcf, &provider) != NULL)
+    {
+        return NGX_OK;
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/*
+ * The names of ai_model, what has a price at a declared provider, and the
+ * built-in echo: what can be listed without asking a provider.
+ */
+
+static ngx_array_t *
+ngx_http_ai_models_list(ngx_http_request_t *r,
+    ngx_http_ai_principal_t *principal)
+{
+    ngx_str_t                 id, owner;
+    ngx_uint_t                i;
+    ngx_array_t              *list;
+    ngx_http_ai_model_t      *model;
+    ngx_http_ai_price_t      *price;
+    ngx_http_ai_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_ai_module);
+
+    list = ngx_array_create(r->pool, 16, sizeof(ngx_http_ai_model_row_t));
+    if (list == NULL) {
+        return NULL;
+    }
+
+    model = amcf->models.elts;
+    ngx_str_set(&owner, "ngx-ai");
+
+    for (i = 0; i < amcf->models.nelts; i++) {
+        if (ngx_http_ai_models_push(r, list, principal, &model[i].name, &owner)
+            != NGX_OK)
+        {
+            return NULL;
+        }
+    }
+
+    ngx_str_set(&id, "echo/echo");
+    ngx_str_set(&owner, "echo");
+
+    if (ngx_http_ai_models_push(r, list, principal, &id, &owner) != NGX_OK) {
+        return NULL;
+    }
+
+    price = amcf->prices.elts;
+
+    for (i = 0; i < amcf->prices.nelts; i++) {
+
+        if (ngx_http_ai_find_provider(amcf, &price[i].provider) == NULL) {
+            continue;
+        }
+
+        /* Both were cut from one "provider/model". */
+
+        id.data = price[i].provider.data;
+        id.len = price[i].provider.len + 1 + price[i].model.len;
+
+        if (ngx_http_ai_models_push(r, list, principal, &id,
+                                    &price[i].provider) != NGX_OK)
+        {
+            return NULL;
+        }
+    }
+
+    return list;
+}
+
+
+static ngx_int_t
+ngx_http_ai_models_push(ngx_http_request_t *r, ngx_array_t *list,
+    ngx_http_ai_principal_t *principal, ngx_str_t *id, ngx_str_t *owner)
+{
+    ngx_http_ai_model_row_t  *row;
+
+    if (list->nelts >= NGX_HTTP_AI_MODELS_MAX
+        || ngx_http_ai_model_allowed(principal, id) != NGX_OK
+        || ngx_http_ai_models_index(list, id) < list->nelts)
+    {
+        return NGX_OK;
+    }
+
+    row = ngx_array_push(list);
+    if (row == NULL) {
+        return NGX_ERROR;
+    }
+
+    row->id = *id;
+    row->owner = *owner;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ai_models_row(ai_buf_t *b, ai_dialect_e dialect,
+    ngx_http_ai_model_row_t *row, time_t created)
+{
+    u_char    date[sizeof("1970-09-28T12:00:00Z")];
+    ngx_tm_t  tm;
+
+    if (dialect == AI_DIALECT_ANTHROPIC) {
+        ngx_gmtime(created, &tm);
+        ngx_sprintf(date, "%4d-%02d-%02dT%02d:%02d:%02dZ%Z", tm.ngx_tm_year,
+                    tm.ngx_tm_mon, tm.ngx_tm_mday, tm.ngx_tm_hour,
+                    tm.ngx_tm_min, tm.ngx_tm_sec);
+
+        ai_buf_add_z(b, "{\"type\":\"model\",\"id\":\"");
+        ai_buf_add_json(b, ngx_http_ai_str(&row->id));
+        ai_buf_add_z(b, "\",\"display_name\":\"");
+        ai_buf_add_json(b, ngx_http_ai_str(&row->id));
+        ai_buf_add_z(b, "\",\"created_at\":\"");
+        ai_buf_add_z(b, (char *) date);
+        ai_buf_add_z(b, "\"}");
+        return;
+    }
+
+    ai_buf_add_z(b, "{\"id\":\"");
+    ai_buf_add_json(b, ngx_http_ai_str(&row->id));
+    ai_buf_add_z(b, "\",\"object\":\"model\",\"created\":");
+    ai_buf_add_int(b, created);
+    ai_buf_add_z(b, ",\"owned_by\":\"");
+    ai_buf_add_json(b, ngx_http_ai_str(&row->owner));
+    ai_buf_add_z(b, "\"}");
+}
+
+
+/* Anthropic's limit, after_id and before_id. */
+
+static ngx_int_t
+ngx_http_ai_models_page(ngx_http_request_t *r, ngx_array_t *list,
+    ngx_uint_t *first, ngx_uint_t *last)
+{
+    ngx_int_t    limit;
+    ngx_str_t    value;
+    ngx_uint_t   i;
+
+    limit = 20;
+
+    if (ngx_http_arg(r, (u_char *) "limit", 5, &value) == NGX_OK) {
+        limit = ngx_atoi(value.data, value.len);
+
+        if (limit < 1 || limit > NGX_HTTP_AI_MODELS_PAGE) {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (ngx_http_arg(r, (u_char *) "after_id", 8, &value) == NGX_OK) {
+        i = ngx_http_ai_models_index(list, &value);
+        *first = ngx_min(i + 1, list->nelts);
+    }
+
+    if (ngx_http_arg(r, (u_char *) "before_id", 9, &value) == NGX_OK) {
+        *last = ngx_http_ai_models_index(list, &value);
+
+        if (*last > (ngx_uint_t) limit) {
+            i = *last - limit;
+            *first = ngx_max(*first, i);
+        }
+    }
+
+    *last = ngx_min(*last, *first + limit);
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ai_models_index(ngx_array_t *list, ngx_str_t *id)
+{
+    ngx_uint_t                i;
+    ngx_http_ai_model_row_t  *row;
+
+    row = list->elts;
+
+    for (i = 0; i < list->nelts; i++) {
+        if (row[i].id.len == id->len
+            && ngx_memcmp(row[i].id.data, id->data, id->len) == 0)
+        {
+            break;
+        }
+    }
+
+    return i;
+}

@@ -1,0 +1,77 @@
+/*
+ * The steps of a request in the order they run, and what the module's table
+ * (ngx_http_ai_module.c) registers.  Steps share nothing but the context.
+ */
+
+#ifndef NGX_HTTP_AI_STEPS_H
+#define NGX_HTTP_AI_STEPS_H
+
+#include "ngx_http_ai_ctx.h"
+
+
+/* Adds the shared zone of principals (amcf->principals_size bytes) and sets
+ * amcf->principals; after the directives were read.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_ai_zone_init(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf);
+
+/* init_process and exit_process of the module; nothing is done where no
+ * location has ai_pass, and in processes that serve no requests. */
+ngx_int_t ngx_http_ai_edge_init_process(ngx_cycle_t *cycle);
+void ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle);
+
+/* PREACCESS: who asks.  Never refuses; may suspend. */
+ngx_int_t ngx_http_ai_identify_handler(ngx_http_request_t *r);
+
+/* ACCESS: 401 and 403, as satisfy composes them. */
+ngx_int_t ngx_http_ai_refuse_handler(ngx_http_request_t *r);
+
+/* Content handler of ai_pass: finds the endpoint and runs it. */
+ngx_int_t ngx_http_ai_pass_handler(ngx_http_request_t *r);
+
+
+/*
+ * What follows is called by the steps only.
+ */
+
+/* ctx->op */
+#define NGX_HTTP_AI_OP_CHAT        0
+#define NGX_HTTP_AI_OP_MESSAGES    1
+#define NGX_HTTP_AI_OP_MODELS      2
+#define NGX_HTTP_AI_OP_JOB         3
+#define NGX_HTTP_AI_OP_EVENTS      4
+#define NGX_HTTP_AI_OP_CANCEL      5
+#define NGX_HTTP_AI_OP_NONE        6          /* no such path */
+
+/* Fills op, dialect and job from the path, once. */
+void ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
+
+/* A request header by its lower case name; NULL: none. */
+ngx_table_elt_t *ngx_http_ai_header(ngx_http_request_t *r, ngx_str_t *name);
+
+/* Fills principal or refusal from what is known of the key. */
+void ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
+    ngx_http_ai_principal_t *p);
+ngx_http_ai_principal_t *ngx_http_ai_identify_anonymous(ngx_pool_t *pool);
+
+/* The answer to somebody who has no principal; for finalize. */
+ngx_int_t ngx_http_ai_refuse(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
+
+/* Reads and checks the body, then goes on with admit; returns what a content
+ * handler returns. */
+ngx_int_t ngx_http_ai_body_read(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx);
+/* The body is not needed any more. */
+void ngx_http_ai_body_free(ngx_http_ai_ctx_t *ctx);
+
+/* Gives the job to the queue; from a handler that holds the request.  Answers
+ * the request itself, in any case. */
+void ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
+
+/* GET /v1/jobs/{id}, its events, its cancel; as a content handler. */
+ngx_int_t ngx_http_ai_job_handler(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx);
+/* Answers with the job as JSON; the request is held, and finalized later. */
+void ngx_http_ai_job_show(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ngx_uint_t status);
+
+
+#endif /* NGX_HTTP_AI_STEPS_H */

@@ -1,0 +1,58 @@
+#!/usr/bin/perl
+# make install puts everything in its place, and the sample configuration that
+# comes with it is one that nginx takes.
+use AiTest;
+
+my $t = AiTest->new;
+my $dest = $t->dir . '/dest';
+my $out = $t->dir . '/install.log';
+
+
+sub make {
+    return AiProc->spawn(name => 'make install', out => $out, cwd => $t->root,
+        env => { MAKEFLAGS => undef, MAKELEVEL => undef },
+        cmd => ['make', '-s', 'install', "DESTDIR=$dest", 'PREFIX=/usr'])
+        ->wait(600);
+}
+
+
+is(make(), 0, 'make install') or diag(slurp($out));
+
+for my $path ('usr/lib/nginx/modules/ngx_http_ai_module.so',
+    'usr/share/ngx-ai/nginx.conf', 'etc/ngx-ai/ai-log.conf',
+    'etc/ngx-ai/ai-providers.conf',
+    'usr/lib/systemd/system/ngx-ai-workers.service',
+    'usr/lib/systemd/system/ngx-ai-redis.service',
+    'usr/lib/sysusers.d/ngx-ai.conf')
+{
+    ok(-s "$dest/$path", $path);
+}
+ok(-x "$dest/$_", $_) for 'usr/sbin/ai-workers', 'usr/bin/aictl';
+ok(glob("$dest/usr/share/ngx-ai/migrations/*.sql"), 'the migrations');
+SKIP: {
+    skip 'no man page yet', 1 unless -f $t->root . '/docs/aictl.1';
+    ok(-s "$dest/usr/share/man/man1/aictl.1", 'the man page');
+}
+unlike(slurp("$dest/usr/lib/systemd/system/ngx-ai-workers.service"), qr/\@/,
+    'no name is left in a unit');
+
+open my $fh, '>>', "$dest/etc/ngx-ai/ai-providers.conf";
+print $fh "# mine\n";
+close $fh;
+make();
+like(slurp("$dest/etc/ngx-ai/ai-providers.conf"), qr/# mine/,
+    'a second install keeps what was changed');
+
+# The sample, with this test's folder before its paths.
+my $conf = slurp("$dest/usr/share/ngx-ai/nginx.conf");
+my $dir = $t->dir;
+mkdir "$dir/nginx";
+$conf =~ s{^user .*$}{}m;
+$conf =~ s{modules/ngx}{$dest/usr/lib/nginx/modules/ngx};
+$conf =~ s{/etc/ngx-ai/}{$dest/etc/ngx-ai/}g;
+$conf =~ s{(?:/var/log/nginx|/run)/}{$dir/nginx/}g;
+$conf =~ s{include /etc/nginx/mime.types;}{%%HTTP%%};
+my ($code, $said) = $t->edge(redis => 'unix:none')->test_conf($conf);
+is($code, 0, 'nginx takes the sample configuration') or diag($said);
+
+done_testing();

@@ -1,0 +1,216 @@
+#!/usr/bin/perl
+# What nginx -t accepts and refuses, with the line it stands at; and the catalog
+# that a configuration becomes.
+use AiTest;
+use Digest::SHA qw(sha256_hex);
+
+my $t = AiTest->new;
+my $edge = $t->edge(redis => "unix:$t->{dir}/none.sock");
+
+# A configuration with these lines in http and in the location; line 1 of
+# %%LINES%% is line 10 of the file or so: only its text is looked for.
+sub conf {
+    my ($http, $location, $more) = @_;
+
+    return "%%GLOBALS%%\nevents {}\nhttp {\n%%HTTP%%\n"
+        . "ai_redis %%REDIS%%;\n$http\nserver {\nlisten 127.0.0.1:%%PORT%%;\n"
+        . "location /v1/ { ai_pass; " . ($location // '') . " }\n"
+        . ($more // '') . "}\n}\n";
+}
+
+sub refused {
+    my ($name, $re, @conf) = @_;
+    my ($code, $out) = $edge->test_conf(conf(@conf));
+
+    isnt($code, 0, "$name is refused");
+    like($out, $re, "$name: why");
+}
+
+sub accepted {
+    my ($name, @conf) = @_;
+    my ($code, $out) = $edge->test_conf(conf(@conf));
+
+    is($code, 0, "$name is accepted") or diag($out);
+    return $out;
+}
+
+my $openai = "ai_provider openai { api openai; url https://127.0.0.1/v1; "
+    . "key env:OPENAI_API_KEY; }\n";
+
+accepted('the least', '');
+accepted('everything', <<"CONF", <<'LOCATION');
+ai_zone principals 1m;
+$openai
+ai_provider other {
+    api anthropic; url env:X http://127.0.0.1:1; key file:other env:OTHER;
+    timeout connect=1s first=2s idle=3s total=1m;
+    header X-Team blue; option stream_usage=off;
+}
+ai_model gpt { route openai model=gpt-4o weight=3; route other weight=1;
+               fallback openai/gpt-4o-mini other/claude; }
+ai_price openai/gpt-4o input=2.50 cached=1.25 output=10 request=0.000000001;
+ai_price openai/gpt-4o input=3;
+LOCATION
+ai_auth off; ai_resume 1m; ai_result_ttl 1h; ai_on_disconnect continue;
+ai_redis_error 502 retry_after=3s; ai_queue_timeout 5s; ai_header_delay 1s;
+ai_stream_heartbeat off; ai_stream_buffers 8 8k; ai_max_streams 10;
+ai_body_memory 1m; ai_backlog jobs=5 bytes=1m;
+ai_forward_header request X-One X-Two; ai_forward_header response X-Three;
+LOCATION
+
+refused('a provider twice', qr/"openai" is defined already in .*test\.conf:\d+/,
+    $openai . $openai);
+refused('an unknown api', qr/unknown api "morse" in .*test\.conf:\d+/,
+    'ai_provider x { api morse; url http://a; }');
+refused('no api', qr/needs an "api"/, 'ai_provider x { url http://a; }');
+refused('no url', qr/needs a "url"/, 'ai_provider x { api openai; }');
+refused('a url of another kind', qr/invalid url "ftp:/,
+    'ai_provider x { api openai; url ftp://a; }');
+refused('credentials in a url', qr/credentials in a url/,
+    'ai_provider x { api openai; url http://u:p@a; }');
+my ($code, $out) = $edge->test_conf(conf(
+    'ai_provider x { api openai; url http://a; key sk-secret-1; }'));
+isnt($code, 0, 'a literal key is refused');
+unlike($out, qr/sk-secret-1/, 'and not repeated');
+refused('a line nobody knows', qr/unknown directive "colour"/,
+    'ai_provider x { api openai; url http://a; colour red; }');
+refused('too few arguments', qr/number of arguments in "header"/,
+    'ai_provider x { api openai; url http://a; header one; }');
+refused('a header of the connection', qr/cannot be sent/,
+    'ai_provider x { api openai; url http://a; header Connection close; }');
+refused('a bad timeout', qr/invalid timeout "first=soon"/,
+    'ai_provider x { api openai; url http://a; timeout first=soon; }');
+refused('a bad option', qr/unknown option "speed=9"/,
+    'ai_provider x { api openai; url http://a; option speed=9; }');
+refused('an unclosed block', qr/unexpected end of file/,
+    'ai_provider x { api openai; url http://a; ');
+
+refused('a route to nowhere',
+    qr/unknown provider "nobody" in route of ai_model "m" in .*test\.conf:\d+/,
+    'ai_model m { route nobody; }');
+refused('a fallback to nowhere', qr/unknown provider "nobody" in fallback/,
+    $openai . 'ai_model m { route openai; fallback nobody/x; }');
+refused('a fallback without a model', qr/must be\s+provider\/model/,
+    $openai . 'ai_model m { route openai; fallback openai; }');
+accepted('a route to what stands below',
+    'ai_model m { route openai; }' . $openai);
+refused('a model twice', qr/model "m" is defined already/,
+    $openai . 'ai_model m { route openai; } ai_model m { route openai; }');
+refused('a model without a route', qr/needs a "route"/, 'ai_model m { }');
+refused('weight 0', qr/invalid parameter "weight=0"/,
+    $openai . 'ai_model m { route openai weight=0; }');
+refused('weight 1001', qr/invalid parameter "weight=1001"/,
+    $openai . 'ai_model m { route openai weight=1001; }');
+accepted('weight 1000', $openai . 'ai_model m { route openai weight=1000; }');
+refused('a name of 129 bytes', qr/invalid name of a model/,
+    $openai . 'ai_model ' . 'm' x 129 . ' { route openai; }');
+accepted('a name of 128 bytes',
+    $openai . 'ai_model ' . 'm' x 128 . ' { route openai; }');
+
+refused('a price without a model', qr/must be provider\/model/,
+    'ai_price openai input=1;');
+refused('a negative price', qr/invalid parameter "input=-1"/,
+    'ai_price openai/x input=-1;');
+refused('ten decimals', qr/invalid parameter/,
+    'ai_price openai/x input=0.0000000001;');
+refused('a price twice in a line', qr/duplicate parameter/,
+    'ai_price openai/x input=1 input=2;');
+
+refused('a zone nobody knows', qr/unknown zone "x"/, 'ai_zone x 1m;');
+refused('a zone too small', qr/needs a size of at least/,
+    'ai_zone principals 4k;');
+refused('a zone twice', qr/is duplicate/,
+    'ai_zone principals 1m; ai_zone principals 1m;');
+refused('ai_redis twice', qr/"ai_redis" directive is duplicate/,
+    'ai_redis unix:/x;');
+($code, $out) = $edge->test_conf("%%GLOBALS%%\nevents {}\nhttp {\n%%HTTP%%\n"
+    . "server { listen 127.0.0.1:%%PORT%%; location / { ai_pass; } } }\n");
+isnt($code, 0, 'ai_pass without ai_redis is refused');
+like($out, qr/needs an "ai_redis"/, 'and says so');
+
+refused('ai_pass beside proxy_pass', qr/conflicts? with another content/,
+    '', 'proxy_pass http://127.0.0.1:1;');
+refused('ai_pass behind proxy_pass', qr/conflicts? with another content/,
+    '', '', 'location /x { proxy_pass http://127.0.0.1:1; ai_pass; }');
+refused('ai_pass beside ai_health', qr/conflicts? with another content/,
+    '', 'ai_health;');
+refused('ai_pass twice', qr/is duplicate/, '', 'ai_pass;');
+refused('ai_auth maybe', qr/invalid value "maybe"/, '', 'ai_auth maybe;');
+refused('a status out of range', qr/invalid value "200"/, '',
+    'ai_redis_error 200;');
+refused('one buffer', qr/at least 2 buffers/, '', 'ai_stream_buffers 1 4k;');
+refused('small buffers', qr/at least 1k/, '', 'ai_stream_buffers 4 512;');
+refused('no streams', qr/must be (?:equal to or )?greater than 1|must be/, '',
+    'ai_max_streams 0;');
+refused('a heartbeat of nothing', qr/must be a time or "off"/, '',
+    'ai_stream_heartbeat 0;');
+refused('a hop-by-hop header', qr/never passes/, '',
+    'ai_forward_header request Transfer-Encoding;');
+refused('a cookie', qr/never passes/, '',
+    'ai_forward_header response Set-Cookie;');
+refused('a credential', qr/never passes/, '',
+    'ai_forward_header request Authorization;');
+refused('no direction', qr/"request" or "response"/, '',
+    'ai_forward_header X-A X-B;');
+refused('a backlog of words', qr/invalid parameter "jobs=many"/, '',
+    'ai_backlog jobs=many;');
+
+# include works inside a block.
+open my $fh, '>', "$t->{dir}/inside.conf" or die;
+print $fh "url https://127.0.0.1/v1;\nkey env:K;\n";
+close $fh;
+accepted('include in a block',
+    "ai_provider x { api openai; include $t->{dir}/inside.conf; }");
+open $fh, '>', "$t->{dir}/inside.conf" or die;
+print $fh "\nurl nonsense;\n";
+close $fh;
+refused('an error in an included file', qr/inside\.conf:2/,
+    "ai_provider x { api openai; include $t->{dir}/inside.conf; }");
+
+# A literal password is a warning.
+($code, $out) = $edge->test_conf("%%GLOBALS%%\nevents {}\nhttp {\n%%HTTP%%\n"
+    . "ai_redis unix:/x password=sesame-1;\n"
+    . "server { listen 127.0.0.1:%%PORT%%; location / { ai_pass; } } }\n");
+is($code, 0, 'a literal Redis password is accepted');
+like($out, qr/\[warn\].*password/, 'with a warning');
+unlike($out, qr/sesame-1/, 'that does not repeat it');
+
+# The catalog: canonical, whatever the order of lines; named by its hash.
+my $want = '{"models":{"a":{"fallbacks":[{"model":"y/z","provider":"p",'
+    . '"weight":1}],"routes":[{"model":"a","provider":"p","weight":2},'
+    . '{"model":"b","provider":"q","weight":1}]}},'
+    . '"prices":{"p/x":{"cached":500000000,"input":1000000000},'
+    . '"q/y":{"output":1}},"providers":{"echo":{"api":"echo","headers":[],'
+    . '"key":[],"options":{},"timeout":{"connect":2000,"first":30000,'
+    . '"idle":60000,"total":600000},"url":[]},"p":{"api":"openai",'
+    . '"headers":["X-A: 1"],"key":["env:A","file:b"],'
+    . '"options":{"stream_usage":"off"},"timeout":{"connect":2000,'
+    . '"first":30000,"idle":5000,"total":600000},'
+    . '"url":["env:U","http://127.0.0.1/v1"]},"q":{"api":"anthropic",'
+    . '"headers":[],"key":[],"options":{},"timeout":{"connect":2000,'
+    . '"first":30000,"idle":60000,"total":600000},"url":["http://127.0.0.1"]}},'
+    . '"v":1}';
+my @lines = (
+    'ai_provider q { api anthropic; url http://127.0.0.1/; }',
+    'ai_provider p { api openai; url env:U http://127.0.0.1/v1; '
+        . 'key env:A file:b; header X-A 1; timeout idle=5s; '
+        . 'option stream_usage=off; }',
+    'ai_model a { route p weight=2; route q model=b; fallback p/y/z; }',
+    'ai_price q/y output=0.000000001;',
+    'ai_price p/x input=1 cached=0.5;');
+
+for my $order ([0 .. $#lines], [reverse 0 .. $#lines]) {
+    my $u = AiTest->new;
+    $u->redis;
+    $u->edge(ai => join("\n", @lines[@$order]))->start;
+
+    my @keys;
+    wait_for(sub { @keys = @{ $u->redis->cmd('KEYS', 'ai1:catalog:*') } }, 30,
+        'the catalog');
+    is_deeply(\@keys, ['ai1:catalog:' . sha256_hex($want)],
+        'one catalog, named by its hash');
+    is($u->redis->cmd('GET', $keys[0]), $want, 'in canonical JSON');
+    cmp_ok($u->redis->cmd('TTL', $keys[0]), '>', 47 * 3600, 'for 48 hours');
+}
+
+done_testing();

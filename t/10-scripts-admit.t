@@ -1,0 +1,193 @@
+#!/usr/bin/perl
+
+# admit: what it accepts, where the job goes, what it refuses and leaves behind.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AiTest;
+use AiScripts;
+
+my $t = AiTest->new;
+my $s = AiScripts->new($t);
+
+# A free slot: dispatched.
+
+$s->fresh(w1 => 2);
+my $a = $s->id;
+my $before = $s->now_ms;
+like($s->admit($a, 't'), qr/^OK queued \d{16}$/, 'a free slot');
+my $job = $s->job($a);
+is($job->{spec}, "spec of $a", 'spec is kept');
+is($job->{body}, '{"a":1}', 'body is kept');
+is(join(' ', map { $job->{$_} } qw(tenant class flags q state lst bytes)),
+    't interactive s jobs queued e1 7', 'fields of the job');
+cmp_ok(int($job->{at} / 1000), '>=', $before, 'at is the clock of Redis');
+is($s->cmd('XRANGE', $s->key('jobs'), '-', '+')->[0][0], $job->{entry},
+    'entry is the dispatch entry');
+is_deeply($s->cmd('XRANGE', $s->key('jobs'), '-', '+')->[0][1], ['j', $a],
+    'which names the job');
+is($s->held('t'), 'leases 1 entries 1 t 1+0', 'it holds a slot');
+is_deeply($s->cmd('ZRANGE', $s->key('leases'), 0, -1), ["$a t"], 'its lease');
+cmp_ok($s->cmd('PTTL', $s->key("job:$a")), '>', 47 * 3600 * 1000, 'expiry');
+
+# Again.
+
+my $reply = $s->admit($a, 't');
+is($reply, $job->{decision}, 'a repeat gives the decision');
+is_deeply($s->job($a), $job, 'and changes nothing');
+is($s->held('t'), 'leases 1 entries 1 t 1+0', 'nor takes a slot');
+is($s->admit($a, 't', max_jobs => 0, key_id => 'k', key_version => 1), $reply,
+    'whatever the limits are by now');
+
+# No slot: backlog.
+
+$s->admit($s->id, 't');
+my $b = $s->id;
+like($s->admit($b, 't', bytes => 100), qr/^OK waiting \d{16}$/, 'no slot');
+is($s->held('t'), 'leases 2 entries 2 t 2+1', 'it waits');
+is($s->cmd('HGET', $s->key('backlog_bytes'), 't'), 100, 'bytes of the backlog');
+my $score = $s->cmd('ZSCORE', $s->key('waiting'), 't');
+is(int($score / 2 ** 36), 2 * 16, 'occupancy is the score');
+is($s->job($b)->{entry}, '', 'no entry');
+like($s->admit($b, 't'), qr/^OK waiting/, 'a repeat waits');
+is($s->held('t'), 'leases 2 entries 2 t 2+1', 'once');
+is($s->cmd('HGET', $s->key('backlog_bytes'), 't'), 100, 'bytes once');
+
+# Bounds of the backlog.
+
+like($s->admit($s->id, 't', max_jobs => 1), qr/^FULL \d+$/, 'jobs bound');
+like($s->admit($s->id, 't', max_bytes => 106), qr/^FULL \d+$/, 'bytes bound');
+like($s->admit($s->id, 't', max_bytes => 107), qr/^OK waiting/, 'to the byte');
+like($s->admit($s->id, 'other', max_jobs => 1), qr/^OK waiting/,
+    "another tenant's backlog");
+like($s->admit($s->id, 't', max_jobs => 1, class => 'batch'),
+    qr/^OK waiting/, 'the batch backlog is its own');
+like($s->admit($s->id, 't', max_jobs => 1, class => 'batch'), qr/^FULL/,
+    'and bounded');
+is($s->cmd('HGET', $s->key('backlog_bytes'), 'batch:t'), 7, 'its bytes');
+is($s->held('t'), 'leases 2 entries 2 t 2+3', 'a refusal leaves nothing');
+my $keys = $s->r->keys('*job:*');
+is(scalar(keys %$keys), 6, 'no job of a refusal');
+
+# No worker alive.
+
+$s->fresh;
+like($s->admit($s->id, 't'), qr/^OK waiting/, 'no worker: it waits');
+is($s->held('t'), 'leases 0 entries 0 t 0+1', 'in the backlog');
+$s->run('beat', 'w', 'w1', 5, 'up');
+is($s->held('t'), 'leases 1 entries 1 t 1+0', 'until one comes');
+is($s->cmd('EXISTS', map { $s->key($_) } qw(waiting backlog_bytes backlog:t)),
+    0, 'and nothing waits');
+
+# A body of its own.
+
+$s->fresh(w1 => 1);
+my $body = sub { $s->key("body:$_[0]") };
+$a = $s->id;
+is($s->admit($a, 't', body => '@'), 'NOBODY', 'the body is missing');
+is($s->cmd('EXISTS', $s->key("job:$a")), 0, 'no job');
+$s->cmd('SET', $body->($a), 'x' x 10000, 'PX', 600000);
+like($s->admit($a, 't', body => '@', bytes => 10000), qr/^OK queued/, 'body');
+cmp_ok($s->cmd('PTTL', $body->($a)), '>', 47 * 3600 * 1000,
+    'the body lives as long as the job');
+is($s->job($a)->{large}, 1, 'the job says so');
+ok(!exists $s->job($a)->{body}, 'and has none');
+$s->cmd('SET', $body->($a), 'x' x 10000, 'PX', 600000);
+like($s->admit($a, 't', body => '@'), qr/^OK queued/, 'repeated with its SET');
+cmp_ok($s->cmd('PTTL', $body->($a)), '>', 47 * 3600 * 1000, 'lives on');
+$s->run('cancel', $a, 't', 'client', 'now', 'cancelled', '');
+is($s->cmd('EXISTS', $body->($a)), 0, 'deleted at the end');
+$s->cmd('SET', $body->($a), 'x', 'PX', 600000);
+like($s->admit($a, 't', body => '@'), qr/^OK queued/, 'repeated after its end');
+is($s->cmd('EXISTS', $body->($a)), 0, 'its body is deleted again');
+
+# Refusals delete the body.
+
+my $refused = sub {
+    my ($name, $like, %o) = @_;
+    my $id = $s->id;
+    $s->cmd('SET', $body->($id), 'x', 'PX', 600000);
+    like($s->admit($id, 't', body => '@', %o), $like, $name);
+    is($s->cmd('EXISTS', $body->($id), $s->key("job:$id")), 0,
+        "$name: no body, no job");
+};
+
+$s->admit($s->id, 't');
+$refused->('full', qr/^FULL \d+$/, max_jobs => 0);
+$s->cmd('SET', $s->key('pv:k1'), 7, 'PX', 1000000);
+$refused->('stale', qr/^STALE$/, key_id => 'k1', key_version => 6);
+like($s->admit($s->id, 't', key_id => 'k1', key_version => 7), qr/^OK/,
+    'the version that is known');
+like($s->admit($s->id, 't', key_id => 'k1', key_version => 8), qr/^OK/,
+    'a newer one');
+like($s->admit($s->id, 't', key_id => 'k2', key_version => 1), qr/^OK/,
+    'a principal that did not change');
+$s->cmd('SET', $s->key('pv:k3'), 10, 'PX', 1000000);
+$refused->('by number', qr/^STALE$/, key_id => 'k3', key_version => 9);
+$s->cmd('HSET', $s->key('sweep'), 'pressure', 1);
+$refused->('pressure', qr/^PRESSURE \d+$/);
+
+# Shares.
+
+$s->fresh(w1 => 20);
+my @state = map { (split ' ', $s->admit($s->id, 'a'))[1] } 1 .. 20;
+is(join(' ', @state), join(' ', ('queued') x 18, ('waiting') x 2),
+    'a tenant gets 90 %');
+is(join(' ', map { (split ' ', $s->admit($s->id, 'b'))[1] } 1 .. 3),
+    'queued queued waiting', 'the rest is for others');
+is($s->held('a', 'b'), 'leases 20 entries 20 a 18+2 b 2+1', 'all slots');
+
+$s->fresh(w1 => 1);
+like($s->admit($s->id, 'a'), qr/queued/, 'of one slot a tenant gets it');
+
+$s->fresh(w1 => 20);
+@state = map { (split ' ', $s->admit($s->id, "b$_", class => 'batch'))[1] }
+    1 .. 20;
+is(join(' ', @state), join(' ', ('queued') x 18, ('waiting') x 2),
+    'batch starts below 90 %');
+is($s->len('XLEN', 'jobs:batch'), 18, 'in its own queue');
+is($s->cmd('XLEN', $s->key('jobs')), 0, 'not in the other');
+like($s->admit($s->id, 'a'), qr/queued/, 'the reserve is for interactive');
+is($s->len('LLEN', 'backlog:batch:b20'), 1, 'batch backlog');
+
+# Who comes does not pass who waits.
+
+$s->fresh(w1 => 1);
+$s->admit($s->id, 'a') for 1 .. 3;
+$s->admit($s->id, 'b');
+is($s->held('a', 'b'), 'leases 1 entries 1 a 1+2 b 0+1', 'both wait');
+$s->cmd('HSET', $s->key('sweep'), 'slots', 2);
+like($s->admit($s->id, 'c'), qr/waiting/,
+    'of those with nothing, who waits longest goes first');
+is($s->held('a', 'b', 'c'), 'leases 2 entries 2 a 1+2 b 1+0 c 0+1',
+    'lost wake-ups are made good by who comes');
+
+# Wrong calls change nothing.
+
+$s->fresh(w1 => 10);
+my $had = $s->r->keys;
+my $wrong = sub {
+    my ($name, $tenant, %o) = @_;
+    like($s->admit($o{id} || $s->id, $tenant, %o), qr/^ERR /, "wrong: $name");
+};
+$wrong->('job', 't', id => 'job_1');
+$wrong->('job with a space', 't', id => 'job_' . ('0' x 31) . ' ');
+$wrong->('tenant', 'T');
+$wrong->('long tenant', 't' x 64);
+$wrong->('empty tenant', '');
+$wrong->('class', 't', class => 'x');
+$wrong->('flags', 't', flags => 'z');
+$wrong->('edge', 't', edge => 'a b');
+$wrong->('number', 't', bytes => 'x');
+$wrong->('negative', 't', bytes => -1);
+$wrong->('fraction', 't', bytes => '1.5');
+$wrong->('infinity', 't', max_jobs => 'inf');
+$wrong->('key version', 't', key_id => 'k', key_version => '');
+$wrong->('more arguments', 't', more => ['x']);
+like($s->run('admit', $s->id), qr/^ERR /, 'wrong: one argument');
+like($s->run('admit'), qr/^ERR /, 'wrong: none');
+is_deeply([sort keys %{ $s->r->keys }], [sort keys %$had], 'nothing written');
+
+done_testing();

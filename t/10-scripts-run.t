@@ -1,0 +1,291 @@
+#!/usr/bin/perl
+
+# claim, emit and settle: the way of a job that a worker runs, each call
+# repeated at each point, refused where it comes too late.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AiTest;
+use AiScripts;
+
+my $t = AiTest->new;
+my $s = AiScripts->new($t);
+my $ring;
+
+# What was published since the last look, on all channels.
+sub bells {
+    my @got;
+    while (my $m = $ring->message(0.05)) { push @got, $m->[1] }
+    return @got;
+}
+
+sub begin {
+    my (%o) = @_;
+    $s->fresh(w1 => 4, w2 => 4);
+    my $id = $s->id;
+    $s->admit($id, 't', %o);
+    return $id;
+}
+
+$s->fresh;
+$ring = $s->r->subscribe(map { $s->key($_) } qw(edge:e1 edge:e2 worker:w1
+    worker:w2));
+
+# claim
+
+my $a = begin();
+my ($e) = $s->take('w1');
+is($e->[1], $a, 'the entry names the job');
+my @run = $s->call('claim', $a, 'w1', $e->[0], 'jobs');
+is(join('|', @run[0 .. 3]), "RUN|1|spec of $a|{\"a\":1}", 'claimed');
+is($run[4], $s->job($a)->{at}, 'its admit time');
+like($run[5], qr/^\d+$/, 'its queue time');
+my $job = $s->job($a);
+is("$job->{state} $job->{attempt} $job->{owner}", 'running 1 w1', 'it runs');
+is($run[5], $job->{started} - $job->{at}, 'from admit to start');
+is_deeply([$s->call('claim', $a, 'w1', $e->[0], 'jobs')], \@run,
+    'the same worker again');
+is_deeply($s->job($a), $job, 'changes nothing');
+is($s->run('claim', $a, 'w2', $e->[0], 'jobs'), 'GONE', 'another worker');
+is($s->cmd('XLEN', $s->key('jobs')), 1, "does not take the owner's entry");
+is($s->run('claim', $a, 'w1', '1-1', 'jobs'), 'GONE', 'a stale entry');
+is($s->held('t'), 'leases 1 entries 1 t 1+0', 'still runs');
+is_deeply($s->log($a), [], 'attempt 1 has no marker');
+is(join(' ', bells()), '', 'and no bell');
+
+# emit
+
+is($s->emit($a, 1, 1, 'h', 'head'), 'OK 1-1 ', 'emit');
+is_deeply([bells()], ["E$a\n1-1 h 4\nhead"], 'rings with the event');
+cmp_ok($s->cmd('PTTL', $s->key("ev:$a")), '>', 47 * 3600 * 1000,
+    'the log expires');
+is($s->emit($a, 1, 1, 'h', 'head'), 'OK 1-1 ', 'repeated');
+is(join(' ', bells()), '', 'without a bell');
+is($s->emit($a, 1, 2, 's', "b\0\r\n", 'c', ''), 'OK 1-3 ', 'two, one empty');
+is_deeply([bells()], ["E$a\n1-2 s 4\nb\0\r\n1-3 c 0\n"], 'in one message');
+is($s->emit($a, 1, 3, 'c', '', 's', 'd'), 'OK 1-4 ', 'half repeated');
+is_deeply([bells()], ["E$a\n1-4 s 1\nd"], 'only the new one rings');
+is_deeply($s->log($a), ['1-1 h head', "1-2 s b\0\r\n", '1-3 c ', '1-4 s d'],
+    'the log has each once');
+is($s->emit($a, 1, 6, 's', 'x'), 'GAP 1-4', 'a gap');
+is($s->emit($a, 2, 1, 's', 'x'), 'GONE', 'an attempt that is not reached');
+is($s->run('emit', $a, 1, 5, 3, 's', 'ab', 's', 'cd'), 'OK 1-6 ', 'over 3');
+is_deeply([bells()], ["E$a\n1-6 ! 0\n"], 'the bell says: read the log');
+is($s->run('emit', $a, 1, 7, 4, 's', 'ab', 's', 'cd'), 'OK 1-8 ', 'just 4');
+is_deeply([bells()], ["E$a\n1-7 s 2\nab1-8 s 2\ncd"], 'is inline');
+is($s->run('emit', $a, 1, 9, 1, 's', 'ab'), 'OK 1-9 ', 'one over 1');
+is_deeply([bells()], ["E$a\n1-9 ! 0\n"], 'is not');
+is($s->run('claim', $a, 'w1', $e->[0], 'jobs'), 'GONE',
+    'what has emitted is not run again');
+is($s->len('XLEN', 'jobs'), 1, 'its entry stays');
+
+like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2$/, 'joined');
+$s->emit($a, 1, 10, 's', 'z');
+is_deeply([bells()], [("E$a\n1-10 s 1\nz") x 2], 'each listener is rung');
+is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', 'e1'),
+    'CANCELLING', 'cancelled');
+is_deeply([bells()], ["X$a client"], 'its worker is rung');
+is($s->emit($a, 1, 11, 's', 'z'), 'OK 1-11 client', 'emit says so');
+bells();
+
+my $log = $s->log($a);
+for (['type', 'e', 'x'], ['long type', 'ss', 'x'], ['no type', '', 'x'],
+    ['no payload', 's'], ['none'], ['over 64 KB', 's', 'x' x 65537],
+    ['65 events', ('s', 'x') x 65], ['over 1 MB', ('s', 'x' x 65536) x 17])
+{
+    my ($name, @events) = @$_;
+    like($s->emit($a, 1, 12, @events), qr/^ERR /, "wrong: $name");
+}
+for (['attempt', 'x', 12, 9], ['seq 0', 1, 0, 9], ['seq', 1, '', 9],
+    ['limit', 1, 12, -1])
+{
+    my ($name, @args) = @$_;
+    like($s->run('emit', $a, @args, 's', 'x'), qr/^ERR /, "wrong: $name");
+}
+is_deeply($s->log($a), $log, 'wrong calls write nothing');
+is($s->emit($a, 1, 12, ('s', 'x' x 16384) x 64), 'OK 1-75 client', '64, 1 MB');
+is_deeply([bells()], [("E$a\n1-75 ! 0\n") x 2], 'read the log');
+is($s->emit($s->id, 1, 1, 's', 'x'), 'GONE', 'an unknown job');
+
+# A job nobody listens to makes no noise.
+
+$a = begin(edge => '', flags => 'b', result => 90000);
+$s->next_job('w1');
+$s->emit($a, 1, 1, 's', 'x');
+is(join(' ', bells()), '', 'no listener, no bell');
+is($s->settle($a, 1, 2), 'OK 1-2', 'settled');
+my $ttl = $s->cmd('PTTL', $s->key("job:$a"));
+ok($ttl > 80000 && $ttl <= 90000, 'a background result is kept');
+
+# The log that vanished is made again, with an expiry.
+
+$a = begin();
+$s->next_job('w1');
+$s->emit($a, 1, 1, 's', 'x');
+$s->cmd('DEL', $s->key("ev:$a"));
+is($s->emit($a, 1, 2, 's', 'y'), 'OK 1-2 ', 'emit after a lost log');
+cmp_ok($s->cmd('PTTL', $s->key("ev:$a")), '>', 0, 'has an expiry');
+bells();
+
+# settle
+
+$a = begin();
+$s->next_job('w1');
+$s->emit($a, 1, 1, 'h', 'head');
+my $before = $s->job($a);
+my $usage = $s->usage('done', 42);
+my %base = (at => $before->{at}, base => "key:7\tu\tchat\topenai\tm",
+    usage => $usage);
+bells();
+is($s->settle($a, 1, 3, %base), 'GAP 1-1', 'a gap');
+is($s->settle($a, 1, 1, %base), 'GAP 1-1', 'an end the log has passed');
+is($s->settle($a, 2, 1, %base, ), 'GONE', 'an attempt that is not reached');
+is(scalar($s->outbox), 1, 'is in the ledger all the same');
+$s->cmd('XTRIM', $s->key('outbox'), 'MAXLEN', 0);
+like($s->settle($a, 1, 2, %base, tenant => 'other'), qr/^ERR /, 'tenant');
+is_deeply($s->job($a), $before, 'nothing of these touched the job');
+is($s->settle($a, 1, 2, %base, events => ['s', 'all', 'e', $usage]),
+    'OK 1-3', 'settled');
+is_deeply([bells()], ["E$a\n1-2 s 3\nall1-3 e " . length($usage) . "\n$usage"],
+    'rings');
+$job = $s->job($a);
+is("$job->{state} $job->{tip} $job->{usage} $job->{attempt}",
+    "done 1-3 $usage 1", 'the job has ended');
+cmp_ok($job->{fin}, '>=', $job->{started}, 'fin is the time of its end');
+is($job->{body}, '', 'its body is gone');
+is($s->held('t'), 'leases 0 entries 0 t 0+0', 'slot and entry are free');
+is($s->cmd('XPENDING', $s->key('jobs'), 'workers')->[0], 0, 'acknowledged');
+is_deeply([$s->outbox], [{ j => $a, a => 1, c => 0, t => $before->{at},
+    n => 't', b => $base{base}, u => $usage }], 'one ledger record');
+for my $key ("job:$a", "ev:$a") {
+    $ttl = $s->cmd('PTTL', $s->key($key));
+    ok($ttl > 25000 && $ttl <= 30000, "$key stays for 30 s");
+}
+is($s->settle($a, 1, 2, %base, events => ['s', 'all', 'e', $usage]), 'DUP',
+    'repeated');
+is($s->settle($a, 1, 4, %base), 'DUP', 'with other events, too');
+is(scalar($s->outbox), 1, 'no second record');
+is(join(' ', bells()), '', 'no second bell');
+is($s->emit($a, 1, 2, 's', 'all'), 'OK 1-3 ', 'an emit repeated after the end');
+is($s->emit($a, 1, 4, 's', 'x'), 'FENCED 1', 'a new one is not taken');
+is($s->run('claim', $a, 'w1', $before->{entry}, 'jobs'), 'GONE', 'nor a claim');
+is(scalar @{ $s->log($a) }, 3, 'the log is closed');
+is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', ''), 'DONE done',
+    'nor cancelled');
+
+# Ledger records of several calls.
+
+$a = begin();
+$s->next_job('w1');
+my @calls = map { $s->usage('failed', $_) } 1, 2;
+is($s->settle($a, 1, 1, state => 'failed', events => ['x', 'record'],
+    usage => join("\n", $s->usage('failed', 3), @calls)), 'OK 1-1', 'two calls');
+is_deeply([map { "$_->{c} $_->{u}" } $s->outbox],
+    ["0 $calls[0]", "1 $calls[1]"], 'a record each');
+is($s->job($a)->{usage}, $s->usage('failed', 3), "the job's own line is its");
+is($s->job($a)->{state}, 'failed', 'state');
+
+# Expiry.
+
+my $expiry = sub {
+    my ($name, $want, $ttl, %o) = @_;
+    my $id = begin(%o);
+    $s->next_job('w1');
+    $s->settle($id, 1, 1, ttl => $ttl);
+    my $got = $s->cmd('PTTL', $s->key("job:$id"));
+    ok($got <= $want && $got > $want - 5000, "expiry: $name") or diag($got);
+};
+$expiry->('stated', 7000, 7000);
+$expiry->('resumable', 120000, '', flags => 'rs', resume => 120000);
+$expiry->('resumable for less', 30000, '', flags => 'r', resume => 1000);
+$expiry->('background', 200000, '', flags => 'b', result => 200000);
+$expiry->('both', 300000, '', flags => 'rb', result => 200000,
+    resume => 300000);
+$expiry->('times without flags', 30000, '', result => 200000,
+    resume => 300000);
+
+# Wrong settles.
+
+$a = begin();
+$s->next_job('w1');
+like($s->settle($a, 1, 1, state => 'running'), qr/^ERR /, 'wrong: state');
+like($s->settle($a, 1, 1, events => ['s', 'x']), qr/^ERR /, 'wrong: no end');
+like($s->settle($a, 1, 1, events => ['e', 'x', 'e', 'x']), qr/^ERR /,
+    'wrong: two ends');
+like($s->settle($a, 1, 1, events => ['x']), qr/^ERR /, 'wrong: no payload');
+like($s->settle($a, 1, 1, usage => 'x' x 65537), qr/^ERR /, 'wrong: usage');
+like($s->settle($a, 1, 1, at => '12x'), qr/^ERR /, 'wrong: at');
+like($s->settle($a, 1, 1, ttl => 'x'), qr/^ERR /, 'wrong: ttl');
+like($s->settle($a, 1, 0), qr/^ERR /, 'wrong: seq');
+is($s->held('t'), 'leases 1 entries 1 t 1+0', 'write nothing');
+
+# The body that stands alone.
+
+$a = begin();
+$a = $s->id;
+$s->cmd('SET', $s->key("body:$a"), 'x' x 9000, 'PX', 600000);
+$s->admit($a, 't', body => '@');
+$s->next_job('w1');
+my ($id, undef, @reply) = $s->next_job('w1');
+is("$id $reply[0] $reply[1] [$reply[3]]", "$a RUN 1 []", 'a large body');
+$s->settle($a, 1, 1);
+is($s->cmd('EXISTS', $s->key("body:$a")), 0, 'goes with the end');
+
+# The end of one starts the next.
+
+$s->fresh(w1 => 1);
+my @ids = map { $s->id } 1 .. 3;
+$s->admit($_, 't') for @ids;
+for my $n (0 .. 2) {
+    my ($got) = $s->next_job('w1');
+    is($got, $ids[$n], "job $n in order");
+    is($s->len('XLEN', 'jobs'), 1, 'one entry');
+    $s->settle($got, 1, 1);
+}
+is($s->cmd('EXISTS', map { $s->key($_) } qw(waiting backlog:t backlog_bytes
+    leases running:t)), 0, 'no trace of a queue');
+
+# FLUSHALL in the middle.
+
+$s->fresh(w1 => 1);
+$a = $s->id;
+$s->admit($a, 't');
+my (undef, $entry) = $s->next_job('w1');
+$s->emit($a, 1, 1, 's', 'x');
+$s->cmd('FLUSHALL');
+is($s->emit($a, 1, 2, 's', 'y'), 'GONE', 'emit after FLUSHALL');
+is($s->run('claim', $a, 'w1', $entry, 'jobs'), 'GONE', 'claim');
+is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', ''), 'GONE',
+    'cancel');
+is($s->run('leave', $a, 'e1'), 'GONE', 'leave');
+is($s->run('join', $a, 't', 'e1'), 'GONE', 'join');
+is($s->settle($a, 1, 3), 'GONE', 'settle');
+is(join(' ', map { $_->{j} } $s->outbox), $a, 'is in the ledger');
+is(join(' ', sort keys %{ $s->r->keys }), $s->key('outbox'),
+    'and nothing else is there');
+like($s->sweep, qr/^OK 1 0 0 0 0 0 0 1$/, 'sweep');
+is($s->run('beat', 'w', 'w1', 3, 'up'), 'OK 3 0', 'beat');
+like($s->admit($s->id, 't'), qr/^OK queued/, 'and on it goes');
+
+# A job whose hash is lost.
+
+$s->fresh(w1 => 1);
+$a = $s->id;
+$s->admit($a, 't');
+($e) = $s->take('w1');
+$s->cmd('DEL', $s->key("job:$a"));
+is($s->run('claim', $a, 'w1', $e->[0], 'jobs'), 'GONE', 'a job without spec');
+is($s->len('XLEN', 'jobs'), 0, 'its entry is gone');
+is($s->settle($a, 1, 1), 'GONE', 'settled all the same');
+is($s->held('t'), 'leases 0 entries 0 t 0+0', 'frees its slot');
+
+for (['queue', $a, 'w1', '1-1', 'x'], ['entry', $a, 'w1', 'x', 'jobs'],
+    ['worker', $a, 'w 1', '1-1', 'jobs'], ['count', $a, 'w1', '1-1'])
+{
+    my ($name, @args) = @$_;
+    like($s->run('claim', @args), qr/^ERR /, "wrong claim: $name");
+}
+
+done_testing();

@@ -1,0 +1,72 @@
+#!/usr/bin/perl
+# Recorded answers of real providers through the gateway: the client gets the
+# bytes that a direct call gets, and the ledger the usage they state.
+use AiTest;
+
+my $shared = AiTest::shared();
+my $file = "$shared/traffic/recordings.jsonl";
+AiTest::skip_all("no $file") unless -f $file;
+my $node = (grep { -x } '/usr/bin/node', '/usr/local/bin/node',
+    glob("$AiTest::root/t/node/node_modules/node-linux-*/bin/node"))[0];
+AiTest::skip_all('no node') unless $node;
+
+my $t = AiTest->new;
+my $port = free_port();
+my $replay = AiProc->spawn(name => 'replay', out => "$t->{dir}/replay.out",
+    cmd => [$node, "$shared/traffic/replay.mjs", $port, $file]);
+wait_for(sub { slurp("$t->{dir}/replay.out") =~ /recordings on/ }, 60,
+    'the replay server');
+
+$t->{workers_env} = { OPENAI_BASE_URL => "http://127.0.0.1:$port/v1",
+    ANTHROPIC_BASE_URL => "http://127.0.0.1:$port",
+    OPENAI_API_KEY => 'sk-test', ANTHROPIC_API_KEY => 'sk-ant-test' };
+$t->start(edge => { ai => <<'CONF' });
+client_max_body_size 32m;
+ai_provider openai { api openai; url env:OPENAI_BASE_URL; key env:OPENAI_API_KEY; }
+ai_provider anthropic { api anthropic; url env:ANTHROPIC_BASE_URL; key env:ANTHROPIC_API_KEY; }
+CONF
+
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+my %seen;
+my $n = 0;
+
+open my $in, '<', $file or die;
+while (<$in>) {
+    my $r = $json->decode($_);
+    next unless $r->{api} =~ /^(?:openai\.chat|compatible\.chat|anthropic\.messages)$/;
+    next unless $r->{method} eq 'POST' && ref $r->{request} eq 'HASH';
+    my $model = $r->{request}{model};
+    next unless defined $model && !ref $model;
+
+    my $anthropic = $r->{api} =~ /^anthropic/;
+    my $path = $anthropic ? $r->{path} : '/v1/chat/completions';
+    next if $anthropic && $path !~ m{^/v1/messages(?:\?|$)};
+    my $text = $json->encode($r->{request});
+    next if $seen{"$path $text"}++;
+
+    # The replay server answers a request that equals the recorded one.
+    my $direct = AiHttp->post($port, $path, $text, timeout => 60);
+    my $through = $json->encode({ %{ $r->{request} },
+        model => ($anthropic ? 'anthropic/' : 'openai/') . $model });
+    my $got = $t->post($path, $through, timeout => 60,
+        $anthropic ? (headers => { 'anthropic-version' => '2023-06-01' }) : ());
+
+    my $name = "$r->{api} $r->{id}" . ($r->{stream} ? ' stream' : '');
+    my $same = $got->status == $direct->status && $got->body eq $direct->body
+        && ($got->header('content-type') // '')
+            eq ($direct->header('content-type') // '');
+    ok($same, $name) or diag('status ' . $got->status . ' instead of '
+        . $direct->status . ', ' . length($got->body) . ' bytes instead of '
+        . length($direct->body) . "\n" . substr($got->body, 0, 300));
+    $n++;
+}
+close $in;
+
+cmp_ok($n, '>', 100, 'recordings were there');
+wait_for(sub {
+    $t->pg->value('select count(*) from ngxai.ledger') >= $n
+}, 60, 'the ledger');
+is($t->pg->value('select count(*) from ngxai.ledger'), $n, 'a row each');
+
+$replay->stop;
+done_testing();
