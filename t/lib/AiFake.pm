@@ -22,7 +22,7 @@ sub new {
     my $self = bless { t => $t, s => AiScripts->new($t),
         name => $o{name} || 'w1', jobs => {} }, $class;
 
-    $self->{s}->groups;
+    eval { $self->{s}->groups };        # there already, for a second one
     $self->{s}->run('beat', 'w', $self->{name},
         defined $o{slots} ? $o{slots} : 100, 'up');
 
