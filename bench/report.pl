@@ -242,6 +242,28 @@ if (my $s = $out{streams}{500}{gateway}) {
         $s->{added_chunk_p99}, '<=', 2000);
 }
 
+print "\n50 streams beside posts of 5 MB, ten a second, \xc2\xb5s\n";
+row('', 'chunk p50', 'chunk p99', 'chunk max', 'post p50', 'posts', 'failed');
+for my $t (qw(direct proxy_pass gateway)) {
+    my $streams = raw("beside-$t") or next;
+    my $posts = raw("large-$t");
+    my %r = (
+        (map { ("chunk_$_" => median(rounds($streams, $t, 'chunk_delay_us',
+                                            $_))) } qw(p50 p99 max)),
+        post_p50_us => median(rounds($posts, $t, 'latency_us', 'p50')),
+        posts       => median(rounds($posts, $t, 'requests')),
+        failures    => failures($streams, $t) + failures($posts, $t),
+    );
+    $out{beside_large_bodies}{$t} = \%r;
+    $failed += $r{failures};
+    row("  $t", map({ num($_) } @r{qw(chunk_p50 chunk_p99 chunk_max
+            post_p50_us)}), $r{posts}, $r{failures});
+}
+if (my $r = $out{beside_large_bodies}{gateway}) {
+    budget('chunk beside bodies of 5 MB, p99, us', $r->{chunk_p99}, '<=',
+        5000);
+}
+
 my @groups = sort keys %{ $idle->{procs} };
 my %memory = (idle => $idle->{procs});
 print "\nMemory, MB (proportional set size; resident in brackets)\n";
