@@ -130,7 +130,7 @@ rule('no download address in a lock file',
 
 file_rule('a comment at the head', [@c, @lua, @sh, @perl], sub {
     my ($file, $text) = @_;
-    my @head = grep { !/^#!/ } @$text;
+    my @head = grep { !/^#!/ && /\S/ } @$text;
 
     return $file =~ /\.[ch]$/ && $head[0] !~ m{^/\*}
         || $file !~ /\.[ch]$/ && $head[0] !~ /^(?:#|--) ?\S/

@@ -422,12 +422,16 @@ my ($entry_a) = ($s->next_job('w1'))[1];
 $b = $s->id;
 $s->admit($b, 't');
 my ($eb) = $s->take('w1');
+$s->silent('w:w2', 5000);
+$s->cmd('HSET', $s->key('sweep'), 'last', $s->now_ms - 600);
 $s->cmd('CONFIG', 'SET', 'maxmemory', 1);
 like($s->admit($s->id, 't'), qr/^OOM/, 'admit is refused');
+like($s->emit($a, 1, 1, 's', 'x'), qr/^OOM/, 'emit is refused');
+is($s->sweep(as_is => 1), 'OK 1 0 0 1 2 0 2 0', 'sweep');
 is((($s->call('claim', $b, 'w1', $eb->[0], 'jobs'))[0]), 'RUN', 'claim');
 is($s->settle($a, 1, 1), 'OK 1-1', 'settle');
 is($s->run('leave', $b, 'e1'), 'OK 0 cancelling', 'leave');
-is($s->run('beat', 'w', 'w1', 2, 'up'), 'OK 4 0', 'beat');
+is($s->run('beat', 'w', 'w1', 2, 'up'), 'OK 2 0', 'beat');
 is($s->run('cancel', $b, 't', 'client', 'now', 'cancelled', ''), 'CANCELLING',
     'cancel');
 $s->cmd('CONFIG', 'SET', 'maxmemory', 0);

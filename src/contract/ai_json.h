@@ -61,7 +61,7 @@ typedef struct {
  * and error_at; the rest is ai_json.c's.
  */
 typedef struct {
-    const char *const *names;   /* NULL-terminated, at most AI_JSON_FIELDS_MAX */
+    const char *const *names;   /* AI_JSON_FIELDS_MAX at most, then NULL */
     ai_json_field_t    fields[AI_JSON_FIELDS_MAX];  /* in the order of names */
     uint64_t           offset;  /* bytes looked at */
     uint64_t           max;     /* bytes allowed */

@@ -1,5 +1,6 @@
 /*
- * Small looks into JSON texts, strings, integers, paths; the words for errors.  Owns nothing.
+ * Small looks into JSON texts: strings, integers, paths; and the words for
+ * errors.  Owns nothing.
  */
 
 #include "ai_json.h"

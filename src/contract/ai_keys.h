@@ -57,7 +57,8 @@ typedef enum {
 size_t ai_keys_make(char *buf, size_t size, ai_key_e key, unsigned shard,
     ai_str_t name);
 
-/* Unsharded: key hash, catalog, worker metrics; hex is a SHA-256, id a worker. */
+/* Unsharded: principal of a key, catalog (hex is a SHA-256), metrics of a
+ * worker. */
 size_t ai_keys_principal(char *buf, size_t size, ai_str_t hex);
 size_t ai_keys_catalog(char *buf, size_t size, ai_str_t hex);
 size_t ai_keys_metrics(char *buf, size_t size, ai_str_t worker);

@@ -8,25 +8,11 @@
 #define NGX_HTTP_AI_CTX_H
 
 #include "ngx_http_ai_conf.h"
+#include "ngx_http_ai_lookup.h"
 #include "ngx_http_ai_wait.h"
 #include "ai_id.h"
 #include "ai_job.h"
 #include "ai_json.h"
-
-
-/* A principal as shared memory and Redis have it (docs/wire.md, 7). */
-typedef struct {
-    ngx_str_t                   id;           /* key id */
-    ngx_str_t                   version;
-    ngx_str_t                   tenant;
-    ngx_str_t                   user;
-    ngx_str_t                   role;
-    ngx_str_t                   scopes;
-    ngx_str_t                   models;       /* space-separated, empty: all */
-    ngx_uint_t                  weight;
-    time_t                      expires;      /* 0: never */
-    unsigned                    anonymous:1;  /* ai_auth off */
-} ngx_http_ai_principal_t;
 
 
 typedef struct ngx_http_ai_ctx_s  ngx_http_ai_ctx_t;
@@ -39,18 +25,24 @@ struct ngx_http_ai_ctx_s {
     ai_dialect_e                dialect;
     unsigned                    endpoint:1;   /* the two below are set */
     ngx_uint_t                  op;
+    ngx_uint_t                  methods;      /* that the endpoint takes */
+    ngx_str_t                   id;           /* of the path, or empty */
     ngx_str_t                   job;          /* id, of the path or made */
 
     /* identify: read by refuse, pass, admit, variables */
     ngx_http_ai_principal_t    *principal;    /* NULL: nobody */
     const char                 *refusal;      /* cause, NULL: none */
     unsigned                    identified:1;
+    unsigned                    keyed:1;      /* key_sha is set */
+    u_char                      key_sha[AI_SHA256_HEX];
+    ngx_http_ai_lookup_t        lookup;       /* identify's and admit's */
     ngx_http_ai_wait_t          wait;
 
     /* body: read by admit */
-    ai_json_t                  *json;
-    ngx_chain_t                *body;
+    ngx_chain_t                *body;         /* in memory, until admitted */
     size_t                      body_len;
+    size_t                      body_held;    /* counted against the cap */
+    void                       *reader;       /* of body, while it reads */
     ngx_str_t                   model;        /* as asked, unescaped */
     unsigned                    stream:1;
     unsigned                    usage_asked:1;
@@ -86,6 +78,10 @@ struct ngx_http_ai_ctx_s {
 ngx_http_ai_ctx_t *ngx_http_ai_get_ctx(ngx_http_request_t *r);
 /* The same, but never made: for variables and logs. */
 ngx_http_ai_ctx_t *ngx_http_ai_find_ctx(ngx_http_request_t *r);
+
+/* The caller's copy of a principal: from pool, NULL without memory. */
+ngx_http_ai_principal_t *ngx_http_ai_principal_dup(ngx_pool_t *pool,
+    ngx_http_ai_principal_t *p);
 
 uint64_t ngx_http_ai_usec(void);              /* CLOCK_MONOTONIC */
 

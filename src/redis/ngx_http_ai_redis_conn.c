@@ -221,7 +221,9 @@ ngx_http_ai_redis_connected(ngx_http_ai_redis_conn_t *conn)
         return;
     }
 
-    if (c->sockaddr->sa_family != AF_UNIX && ngx_tcp_nodelay(c) != NGX_OK) {
+    if (conn->addrs[conn->addr].sockaddr->sa_family != AF_UNIX
+        && ngx_tcp_nodelay(c) != NGX_OK)
+    {
         ngx_http_ai_redis_doom(conn, "the socket cannot be set up");
         ngx_http_ai_redis_close(conn);
         return;

@@ -166,8 +166,8 @@ ngx_http_ai_redis_reader_feed(ngx_http_ai_redis_conn_t *conn, u_char *data,
 static ngx_int_t
 ngx_http_ai_redis_reader_over(ngx_http_ai_redis_conn_t *conn)
 {
-    size_t   n, head;
-    u_char  *p;
+    size_t   n;
+    u_char  *p, *lf;
 
     n = conn->reader->len - conn->reader->pos;
 
@@ -179,12 +179,15 @@ ngx_http_ai_redis_reader_over(ngx_http_ai_redis_conn_t *conn)
         return NGX_OK;
     }
 
-    /* Only a bulk string with its length stated may be that long. */
+    /*
+     * Only a bulk string, behind the line with its length, may be that long:
+     * what has no end of line is read again from its start each time.
+     */
 
     p = (u_char *) conn->reader->buf + conn->reader->pos;
-    head = ngx_min(n, NGX_INT64_LEN + 3);
+    lf = ngx_strlchr(p, p + NGX_INT64_LEN + 3, LF);
 
-    if (*p != '$' || ngx_strlchr(p, p + head, LF) == NULL) {
+    if (lf == NULL || lf == p || lf[-1] != CR) {
         return NGX_ERROR;
     }
 

@@ -108,7 +108,9 @@ call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
      large and 'large' or 'body', large and '1' or body)
 call('PEXPIRE', key, UNFINISHED_MS)
 
-if state == 'waiting' then
+-- Made only where it is called: with free slots nobody waits.
+local function wait()
+    -- @include pump
     local zset = P .. (batch and WAITING_BATCH or WAITING)
     call('RPUSH', P .. BACKLOG .. field, job)
     call('HINCRBY', P .. BACKLOG_BYTES, field, bytes)
@@ -120,6 +122,10 @@ if state == 'waiting' then
         state = 'queued'
         call('HSET', key, 'decision', 'OK queued ' .. at)
     end
+end
+
+if state == 'waiting' then
+    wait()
 end
 
 return { 'OK', state, at }

@@ -1,4 +1,5 @@
 -- @include slots
+-- @include pump
 -- @include end
 -- @include alive
 -- @include requeue

@@ -1,5 +1,6 @@
 -- @include events
 -- @include slots
+-- @include pump
 -- @include end
 -- @include finish
 -- @include alive

@@ -1,0 +1,838 @@
+/*
+ * The job goes to the queue: its spec, its body, and what becomes of it when
+ * Redis is slow, full or away.
+ * The spec is made in one scratch buffer of the process; the body stays the
+ * request's until Redis has answered.
+ */
+
+#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_error.h"
+#include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_models.h"
+#include "ngx_http_ai_steps.h"
+#include "ngx_http_ai_stream.h"
+#include "ai_headers.h"
+
+
+/* Bodies up to this go through the script, up to the other in front of it. */
+#define NGX_HTTP_AI_ADMIT_INLINE    8192
+#define NGX_HTTP_AI_ADMIT_BULK      (256 * 1024)
+#define NGX_HTTP_AI_ADMIT_BODY_TTL  "600000"
+/* For the bell to work, and between two attempts after a lost reply. */
+#define NGX_HTTP_AI_ADMIT_READY     1000
+#define NGX_HTTP_AI_ADMIT_AGAIN     100
+/* ms a job may run, over all its provider calls. */
+#define NGX_HTTP_AI_ADMIT_TIMEOUT   3600000
+/* Times the body may have gone from Redis before it was admitted. */
+#define NGX_HTTP_AI_ADMIT_BODIES    2
+
+
+static void ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
+    ngx_uint_t status, time_t retry_after);
+static ngx_int_t ngx_http_ai_admit_ids(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx);
+static void ngx_http_ai_admit_send(ngx_http_ai_open_t *open);
+static void ngx_http_ai_admit_bulk_done(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static ngx_uint_t ngx_http_ai_admit_body(ngx_http_ai_open_t *open,
+    ngx_uint_t which, ngx_http_ai_redis_cmd_t *cmd);
+static void ngx_http_ai_admit_call(ngx_http_ai_open_t *open);
+static void ngx_http_ai_admit_number(ngx_str_t *s, u_char *buf, uint64_t n);
+static ngx_int_t ngx_http_ai_admit_spec(ngx_http_ai_open_t *open,
+    ngx_str_t *spec, ngx_str_t *base);
+static void ngx_http_ai_admit_headers(ngx_http_ai_open_t *open,
+    ai_job_t *job, ai_buf_t *text);
+static void ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open);
+static void ngx_http_ai_admit_unknown(ngx_http_ai_open_t *open);
+static void ngx_http_ai_admit_stale(ngx_http_ai_open_t *open);
+static void ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l,
+    ngx_uint_t state, ngx_http_ai_principal_t *p);
+static void ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open);
+static void ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+
+
+/* One spec is made at a time, and copied by the transport. */
+static char  ngx_http_ai_admit_scratch[AI_JOB_SPEC_MAX + 16384];
+static char  ngx_http_ai_admit_text[AI_JOB_SPEC_MAX];
+
+
+void
+ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_ai_open_t  *open;
+
+    if (ngx_http_ai_model_allowed(ctx->principal, &ctx->model) != NGX_OK) {
+        ngx_http_ai_admit_answer(r, "model_not_allowed", 0, -1);
+        return;
+    }
+
+    if (ngx_http_ai_model_known(ngx_http_ai_edge->amcf, &ctx->model)
+        != NGX_OK)
+    {
+        ngx_http_ai_admit_answer(r, "model_not_found", 0, -1);
+        return;
+    }
+
+    if (ngx_http_ai_admit_ids(r, ctx) != NGX_OK) {
+        ngx_http_ai_admit_answer(r, "internal", 0, -1);
+        return;
+    }
+
+    rc = ngx_http_ai_edge_open(r, ctx);
+
+    if (rc != NGX_OK) {
+        ngx_http_ai_admit_answer(r, rc == NGX_BUSY ? "unavailable"
+                                                   : "internal", 0, -1);
+        return;
+    }
+
+    open = ctx->open;
+
+    open->sse = ctx->stream && !ctx->background;
+    open->ids = ctx->resumable;
+    open->deadline = ngx_current_msec + open->conf->queue_timeout;
+
+    ngx_http_ai_edge_listen(open);
+    ngx_http_ai_stream_wait(open);
+
+    if (ngx_http_ai_edge_ready()) {
+        ngx_http_ai_admit_send(open);
+        return;
+    }
+
+    /* the timer looks whether it has become so */
+
+    open->stage = NGX_HTTP_AI_SUBSCRIBING;
+    open->heard = ngx_current_msec;
+}
+
+
+static void
+ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
+    ngx_uint_t status, time_t retry_after)
+{
+    ngx_http_finalize_request(r,
+                    ngx_http_ai_error_send(r, cause, NULL, status,
+                                           retry_after));
+}
+
+
+static ngx_int_t
+ngx_http_ai_admit_ids(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    ngx_time_t       *tp;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  name = ngx_string("traceparent");
+
+    h = ngx_http_ai_header(r, &name);
+
+    if (h != NULL && ai_id_traceparent_ok(ngx_http_ai_str(&h->value))) {
+        ctx->traceparent = h->value;
+
+    } else {
+        ctx->traceparent.data = ngx_pnalloc(r->pool, 55);
+        ctx->traceparent.len = 55;
+
+        if (ctx->traceparent.data == NULL
+            || ai_id_traceparent((char *) ctx->traceparent.data) != 0)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    tp = ngx_timeofday();
+
+    ctx->job.data = ngx_pnalloc(r->pool, AI_JOB_ID_LEN);
+
+    if (ctx->job.data == NULL
+        || ai_id_job((char *) ctx->job.data,
+                     (uint64_t) tp->sec * 1000 + tp->msec) != 0)
+    {
+        ctx->job.len = 0;
+        return NGX_ERROR;
+    }
+
+    ctx->job.len = AI_JOB_ID_LEN;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
+{
+    ngx_uint_t                status;
+    ngx_http_ai_ctx_t        *ctx;
+    ngx_http_ai_redis_cmd_t  *cmd;
+
+    ctx = open->ctx;
+
+    open->stage = NGX_HTTP_AI_ADMITTING;
+    open->retry = 0;
+
+    if (ctx->body_len <= NGX_HTTP_AI_ADMIT_INLINE) {
+        ngx_http_ai_admit_call(open);
+        return;
+    }
+
+    if (ctx->body_len > NGX_HTTP_AI_ADMIT_BULK) {
+        cmd = &open->cmd;
+        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+        cmd->handler = ngx_http_ai_admit_bulk_done;
+
+        status = ngx_http_ai_admit_body(open, NGX_HTTP_AI_REDIS_BULK, cmd);
+
+    } else {
+        cmd = &open->range;
+        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+        cmd->handler = ngx_http_ai_admit_body_done;
+
+        status = ngx_http_ai_admit_body(open, NGX_HTTP_AI_REDIS_COMMANDS,
+                                        cmd);
+
+        if (status == NGX_HTTP_AI_REDIS_OK) {
+            ngx_http_ai_admit_call(open);
+        }
+    }
+
+    if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_stream_redis_error(open);
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_ai_admit_body(ngx_http_ai_open_t *open, ngx_uint_t which,
+    ngx_http_ai_redis_cmd_t *cmd)
+{
+    char       key[AI_KEY_MAX];
+    ngx_str_t  argv[4];
+
+    ngx_str_set(&argv[0], "SET");
+    ngx_http_ai_edge_key(&argv[1], key, AI_KEY_BODY, open->shard,
+                         &open->ctx->job);
+    ngx_str_set(&argv[2], "PX");
+    ngx_str_set(&argv[3], NGX_HTTP_AI_ADMIT_BODY_TTL);
+
+    cmd->data = open;
+
+    return ngx_http_ai_redis_command_body(ngx_http_ai_edge->redis, which, cmd,
+                                          argv, 4, open->ctx->body, 2);
+}
+
+
+static void
+ngx_http_ai_admit_bulk_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_open_t *open = cmd->data;
+
+    if (status == NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_admit_call(open);
+        return;
+    }
+
+    if (status == NGX_HTTP_AI_REDIS_ERROR
+        && cmd->error == NGX_HTTP_AI_REDIS_E_OOM)
+    {
+        ngx_http_ai_stream_fail(open, "memory", 0, -1);
+        return;
+    }
+
+    ngx_http_ai_stream_redis_error(open);
+}
+
+
+/* Whether it was kept is what admit says. */
+
+static void
+ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_open_t *open = cmd->data;
+
+    if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_log_error(NGX_LOG_WARN, open->request->connection->log, 0,
+                      "ai: the body of job \"%V\" of tenant \"%V\" was not "
+                      "kept by Redis", &open->ctx->job, &open->tenant);
+    }
+}
+
+
+static void
+ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
+{
+    char                      prefix[AI_KEY_MAX];
+    u_char                    flags[4], *p;
+    u_char                    numbers[5][NGX_INT64_LEN];
+    ngx_str_t                 key, argv[16];
+    ngx_uint_t                status;
+    ngx_http_ai_ctx_t        *ctx;
+    ngx_http_ai_loc_conf_t   *conf;
+    ngx_http_ai_redis_cmd_t  *cmd;
+
+    ctx = open->ctx;
+    conf = open->conf;
+    cmd = &open->cmd;
+
+    if (ngx_http_ai_admit_spec(open, &argv[7], &argv[9]) != NGX_OK) {
+        ngx_http_ai_stream_fail(open, "bad_request", 0, -1);
+        return;
+    }
+
+    p = flags;
+
+    if (ctx->resumable) {
+        *p++ = 'r';
+    }
+
+    if (ctx->background) {
+        *p++ = 'b';
+    }
+
+    if (conf->on_disconnect == NGX_HTTP_AI_DISCONNECT_CONTINUE) {
+        *p++ = 'c';
+    }
+
+    if (ctx->stream) {
+        *p++ = 's';
+    }
+
+    ngx_http_ai_edge_prefix(&key, prefix, open->shard);
+
+    argv[0] = ctx->job;
+    argv[1] = open->tenant;
+
+    if (ctx->batch) {
+        ngx_str_set(&argv[2], "batch");
+
+    } else {
+        ngx_str_set(&argv[2], "interactive");
+    }
+
+    argv[3].data = flags;
+    argv[3].len = p - flags;
+    ngx_http_ai_admit_number(&argv[4], numbers[0], conf->resume);
+    ngx_http_ai_admit_number(&argv[5], numbers[1], conf->result_ttl);
+
+    if (ctx->background) {
+        ngx_str_null(&argv[6]);
+
+    } else {
+        argv[6] = ngx_http_ai_edge->id;
+    }
+
+    if (ctx->body_len > NGX_HTTP_AI_ADMIT_INLINE) {
+        ngx_str_set(&argv[8], "@");
+
+    } else {
+        argv[8].data = ctx->body->buf->pos;
+        argv[8].len = ctx->body_len;
+    }
+
+    ngx_http_ai_admit_number(&argv[10], numbers[2], conf->backlog_jobs);
+    ngx_http_ai_admit_number(&argv[11], numbers[3], conf->backlog_bytes);
+    ngx_http_ai_admit_number(&argv[12], numbers[4], ctx->body_len);
+    argv[13] = ctx->principal->id;
+    argv[14] = ctx->principal->version;
+    ngx_str_null(&argv[15]);
+
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+
+    cmd->handler = ngx_http_ai_admit_done;
+    cmd->data = open;
+
+    status = ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, cmd,
+                                    AI_SCRIPT_ADMIT, &key, 1, argv, 16);
+
+    if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_admit_unknown(open);
+        return;
+    }
+
+    if (!ctx->background) {
+        open->listening = 1;
+        open->unsure = 1;
+    }
+}
+
+
+static void
+ngx_http_ai_admit_number(ngx_str_t *s, u_char *buf, uint64_t n)
+{
+    s->data = buf;
+    s->len = ngx_sprintf(buf, "%uL", n) - buf;
+}
+
+
+/* Spec and base, in the process's scratch buffer; NGX_OK, or NGX_DECLINED
+ * where the request has more than a spec can hold. */
+
+static ngx_int_t
+ngx_http_ai_admit_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
+    ngx_str_t *base)
+{
+    ai_buf_t                  b, text;
+    ai_job_t                  job;
+    ngx_http_ai_ctx_t        *ctx;
+    ngx_http_request_t       *r;
+    ngx_http_ai_principal_t  *p;
+
+    r = open->request;
+    ctx = open->ctx;
+    p = ctx->principal;
+
+    ai_buf_init(&text, ngx_http_ai_admit_text,
+                sizeof(ngx_http_ai_admit_text));
+    ngx_memzero(&job, sizeof(ai_job_t));
+
+    if (p->anonymous) {
+        job.principal = ai_str("anonymous");
+
+    } else {
+        job.principal.data = text.pos;
+        ai_buf_add_z(&text, "key:");
+        ai_buf_add_str(&text, ngx_http_ai_str(&p->id));
+        job.principal.len = text.pos - job.principal.data;
+    }
+
+    job.query.data = text.pos;
+    ai_headers_query(&text, ctx->dialect, ngx_http_ai_str(&r->args));
+    job.query.len = text.pos - job.query.data;
+
+    job.id = ngx_http_ai_str(&ctx->job);
+    job.tenant = ngx_http_ai_str(&open->tenant);
+    job.user = ngx_http_ai_str(&p->user);
+    job.op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
+                                                : ai_str("chat");
+    job.dialect.data = ai_dialect_name(ctx->dialect);
+    job.dialect.len = ngx_strlen(job.dialect.data);
+    job.model = ngx_http_ai_str(&ctx->model);
+    job.catalog.data = (const char *) ngx_http_ai_edge->amcf->catalog_sha;
+    job.catalog.len = AI_SHA256_HEX;
+    job.traceparent = ngx_http_ai_str(&ctx->traceparent);
+    job.timeout_msec = NGX_HTTP_AI_ADMIT_TIMEOUT;
+    job.stream = ctx->stream;
+    job.usage_asked = ctx->usage_asked;
+    job.resumable = ctx->resumable;
+    job.background = ctx->background;
+    job.edge = ngx_http_ai_str(&ngx_http_ai_edge->id);
+
+    ngx_http_ai_admit_headers(open, &job, &text);
+
+    ai_buf_init(&b, ngx_http_ai_admit_scratch,
+                sizeof(ngx_http_ai_admit_scratch));
+
+    ai_job_write(&b, &job);
+
+    spec->data = (u_char *) b.start;
+    spec->len = ai_buf_len(&b);
+
+    base->data = (u_char *) b.pos;
+    ai_job_base(&b, &job);
+    base->len = (u_char *) b.pos - base->data;
+
+    if (text.full || b.full) {
+        ngx_str_set(&open->message,
+                    "The request's headers are more than can be passed on.");
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* What the dialect's table and ai_forward_header let pass. */
+
+static void
+ngx_http_ai_admit_headers(ngx_http_ai_open_t *open, ai_job_t *job,
+    ai_buf_t *text)
+{
+    ai_str_t          name, value, *line;
+    ngx_str_t        *forward;
+    ngx_uint_t        i, k, pass;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &open->request->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        name.data = (const char *) h[i].lowcase_key;
+        name.len = h[i].key.len;
+        value = ngx_http_ai_str(&h[i].value);
+
+        pass = ai_headers_in(open->ctx->dialect, name);
+
+        if (!pass && open->conf->forward_in != NULL) {
+            forward = open->conf->forward_in->elts;
+
+            for (k = 0; k < open->conf->forward_in->nelts; k++) {
+                if (ai_str_eq(ngx_http_ai_str(&forward[k]), name)) {
+                    pass = 1;
+                    break;
+                }
+            }
+        }
+
+        if (!pass || ai_headers_never(name) || !ai_headers_valid(name, value))
+        {
+            continue;
+        }
+
+        if (job->nheaders == AI_JOB_HEADERS_MAX) {
+            text->full = 1;
+            return;
+        }
+
+        line = &job->headers[job->nheaders++];
+
+        line->data = text->pos;
+        ai_buf_add_str(text, name);
+        ai_buf_add_z(text, ": ");
+        ai_buf_add_str(text, value);
+        line->len = text->pos - line->data;
+    }
+}
+
+
+static void
+ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_open_t *open = cmd->data;
+
+    int64_t   n;
+    time_t    retry;
+    ai_str_t  word;
+
+    if (status == NGX_HTTP_AI_REDIS_TIMEOUT
+        || status == NGX_HTTP_AI_REDIS_CLOSED
+        || status == NGX_HTTP_AI_REDIS_FULL)
+    {
+        ngx_http_ai_admit_unknown(open);
+        return;
+    }
+
+    open->unsure = 0;
+
+    if (status == NGX_HTTP_AI_REDIS_ERROR) {
+        open->listening = 0;
+
+        if (cmd->error == NGX_HTTP_AI_REDIS_E_OOM) {
+            ngx_http_ai_stream_fail(open, "memory", 0, -1);
+            return;
+        }
+
+        ngx_log_error(NGX_LOG_ERR, open->request->connection->log, 0,
+                      "ai: Redis refused job \"%V\" of tenant \"%V\": %*s",
+                      &open->ctx->job, &open->tenant, reply->len, reply->str);
+        ngx_http_ai_stream_redis_error(open);
+        return;
+    }
+
+    word = ngx_http_ai_reply_str(reply, 0);
+
+    if (ai_str_eqz(word, "OK")) {
+        ngx_http_ai_admit_admitted(open);
+        return;
+    }
+
+    open->listening = 0;
+    retry = -1;
+
+    if (ai_str_int(ngx_http_ai_reply_str(reply, 1), &n) == 0 && n > 0) {
+        retry = n;
+    }
+
+    if (ai_str_eqz(word, "FULL")) {
+        ngx_http_ai_stream_fail(open, "queue_full", 0, retry);
+
+    } else if (ai_str_eqz(word, "PRESSURE")) {
+        ngx_http_ai_stream_fail(open, "memory", 0, retry);
+
+    } else if (ai_str_eqz(word, "STALE")) {
+        ngx_http_ai_admit_stale(open);
+
+    } else if (ai_str_eqz(word, "NOBODY")
+               && ++open->bodies < NGX_HTTP_AI_ADMIT_BODIES)
+    {
+        ngx_http_ai_admit_send(open);
+
+    } else {
+        ngx_http_ai_stream_redis_error(open);
+    }
+}
+
+
+static void
+ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open)
+{
+    ngx_http_ai_ctx_t   *ctx;
+    ngx_http_request_t  *r;
+
+    ctx = open->ctx;
+    r = open->request;
+
+    ctx->admitted = ngx_http_ai_usec();
+    open->stage = NGX_HTTP_AI_LISTENING;
+    open->heard = ngx_current_msec;
+
+    ngx_http_ai_body_free(ctx);
+
+    if (ctx->background) {
+        ngx_http_ai_edge_close(open);
+        ngx_http_ai_job_show(r, ctx, NGX_HTTP_ACCEPTED);
+        return;
+    }
+
+    ngx_http_ai_stream_timer(open, 1);
+}
+
+
+/*
+ * No reply: the job may be there or not.  Asking again is safe, under the same
+ * id; what was never sent is not worth a wait.
+ */
+
+static void
+ngx_http_ai_admit_unknown(ngx_http_ai_open_t *open)
+{
+    ngx_http_ai_count(redis_errors);
+
+    if (!open->cmd.sent && !open->unsure) {
+        open->listening = 0;
+        ngx_http_ai_stream_redis_error(open);
+        return;
+    }
+
+    if (open->started) {
+        /* events have come: it is there */
+        open->unsure = 0;
+        ngx_http_ai_admit_admitted(open);
+        return;
+    }
+
+    open->retry = 1;
+    ngx_http_ai_stream_timer(open, NGX_HTTP_AI_ADMIT_AGAIN);
+}
+
+
+ngx_msec_t
+ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
+{
+    ngx_uint_t  late;
+
+    if (open->ended || open->cause != NULL) {
+        return 0;
+    }
+
+    late = (ngx_msec_int_t) (ngx_current_msec - open->deadline) >= 0;
+
+    switch (open->stage) {
+
+    case NGX_HTTP_AI_SUBSCRIBING:
+
+        if (ngx_http_ai_edge_ready()) {
+            ngx_http_ai_admit_send(open);
+            return NGX_HTTP_AI_ADMIT_AGAIN;
+        }
+
+        if (late
+            || ngx_current_msec - open->heard >= NGX_HTTP_AI_ADMIT_READY)
+        {
+            ngx_http_ai_stream_redis_error(open);
+            return 0;
+        }
+
+        return NGX_HTTP_AI_ADMIT_AGAIN;
+
+    case NGX_HTTP_AI_ADMITTING:
+
+        if (!open->retry) {
+            return 0;
+        }
+
+        if (late) {
+            ngx_http_ai_stream_redis_error(open);
+            return 0;
+        }
+
+        if (ngx_http_ai_edge_ready()) {
+            ngx_http_ai_admit_send(open);
+        }
+
+        return NGX_HTTP_AI_ADMIT_AGAIN;
+
+    case NGX_HTTP_AI_LISTENING:
+
+        if (open->started || open->joined
+            || ngx_http_ai_redis_pending(&open->cmd))
+        {
+            return 0;
+        }
+
+        if (late) {
+            ngx_http_ai_admit_unstarted(open);
+            return 0;
+        }
+
+        return open->deadline - ngx_current_msec;
+    }
+
+    return 0;
+}
+
+
+/* The principal changed while the request came: what is it now? */
+
+static void
+ngx_http_ai_admit_stale(ngx_http_ai_open_t *open)
+{
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = open->ctx;
+
+    if (open->stale || !ctx->keyed) {
+        ngx_http_ai_stream_redis_error(open);
+        return;
+    }
+
+    open->stale = 1;
+
+    ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals, ctx->key_sha);
+
+    ctx->lookup.handler = ngx_http_ai_admit_looked;
+    ctx->lookup.data = open;
+
+    if (ngx_http_ai_lookup(&ctx->lookup, ctx->key_sha) != NGX_OK) {
+        ngx_http_ai_stream_redis_error(open);
+    }
+}
+
+
+static void
+ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
+    ngx_http_ai_principal_t *p)
+{
+    ngx_http_ai_open_t *open = l->data;
+
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = open->ctx;
+
+    if (p != NULL) {
+        p = ngx_http_ai_principal_dup(open->request->pool, p);
+
+        if (p == NULL) {
+            state = NGX_HTTP_AI_KEY_DOWN;
+        }
+    }
+
+    ngx_http_ai_identified(ctx, state, p);
+
+    if (ctx->principal == NULL) {
+
+        if (state == NGX_HTTP_AI_KEY_DOWN) {
+            ngx_http_ai_stream_redis_error(open);
+
+        } else {
+            ngx_http_ai_stream_fail(open, ctx->refusal, 0, -1);
+        }
+
+        return;
+    }
+
+    if (ngx_http_ai_model_allowed(p, &ctx->model) != NGX_OK) {
+        ngx_http_ai_stream_fail(open, "model_not_allowed", 0, -1);
+        return;
+    }
+
+    open->tenant = p->tenant;
+    open->shard = ngx_http_ai_edge_shard(&open->tenant);
+
+    ngx_http_ai_admit_send(open);
+}
+
+
+/* It waited for a worker as long as it may: gone, unless it has begun. */
+
+static void
+ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open)
+{
+    char                      prefix[AI_KEY_MAX];
+    ngx_str_t                 key, argv[6];
+    ngx_http_ai_redis_cmd_t  *cmd;
+
+    ngx_http_ai_edge_prefix(&key, prefix, open->shard);
+
+    argv[0] = open->ctx->job;
+    argv[1] = open->tenant;
+    ngx_str_set(&argv[2], "timeout");
+    ngx_str_set(&argv[3], "unstarted");
+    ngx_str_set(&argv[4], "queue_timeout");
+    argv[5] = ngx_http_ai_edge->id;
+
+    cmd = &open->cmd;
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+
+    cmd->handler = ngx_http_ai_admit_cancelled;
+    cmd->data = open;
+
+    if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, cmd,
+                               AI_SCRIPT_CANCEL, &key, 1, argv, 6)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_stream_redis_error(open);
+    }
+}
+
+
+static void
+ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_open_t *open = cmd->data;
+
+    ai_str_t  word;
+
+    if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_stream_redis_error(open);
+        return;
+    }
+
+    if (open->ended || open->cause != NULL) {
+        return;
+    }
+
+    word = ngx_http_ai_reply_str(reply, 0);
+
+    if (ai_str_eqz(word, "CANCELLED")) {
+        open->ended = 1;
+        ngx_http_ai_stream_fail(open, "queue_timeout", 0, -1);
+        return;
+    }
+
+    /* It runs, or has ended: what it says counts. */
+
+    open->started = 1;
+    ngx_http_ai_events_read(open);
+}

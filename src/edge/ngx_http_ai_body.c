@@ -1,0 +1,537 @@
+/*
+ * The request body: into memory as it arrives, past the scanner, never into a
+ * file.  Its blocks are the request's and are freed when the job is admitted;
+ * all requests of the edge together hold at most ai_body_memory.
+ */
+
+#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_error.h"
+#include "ngx_http_ai_steps.h"
+
+
+/* Bytes taken of one request in a turn of the event loop. */
+#define NGX_HTTP_AI_BODY_TURN   65536
+#define NGX_HTTP_AI_BODY_FIRST  8192
+#define NGX_HTTP_AI_BODY_BLOCK  65536
+
+#define NGX_HTTP_AI_MODEL_MAX   256
+/* Of stream_options, as text. */
+#define NGX_HTTP_AI_OPTIONS_MAX 4096
+
+
+#define NGX_HTTP_AI_FIELD_MODEL    0
+#define NGX_HTTP_AI_FIELD_STREAM   1
+#define NGX_HTTP_AI_FIELD_OPTIONS  2
+
+
+static const char *const  ngx_http_ai_body_fields[] = {
+    "model", "stream", "stream_options", NULL
+};
+
+
+typedef struct {
+    ngx_http_ai_ctx_t          *ctx;
+    ngx_chain_t                *tail;
+    ai_json_t                   json;
+} ngx_http_ai_body_t;
+
+
+static void ngx_http_ai_body_begin(ngx_http_request_t *r);
+static void ngx_http_ai_body_event(ngx_http_request_t *r);
+static void ngx_http_ai_body_next(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ai_body_take(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body, size_t *taken);
+static ngx_int_t ngx_http_ai_body_store(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body, u_char *data, size_t len);
+static void ngx_http_ai_body_done(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body);
+static const char *ngx_http_ai_body_members(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body);
+static size_t ngx_http_ai_body_gather(ngx_chain_t *cl, uint64_t start,
+    uint64_t end, char *buf);
+static void ngx_http_ai_body_bad(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body, int status);
+static void ngx_http_ai_body_fail(ngx_http_request_t *r, const char *cause,
+    ngx_str_t *message);
+
+
+ngx_int_t
+ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_cleanup_t  *cln;
+    ngx_http_ai_body_t  *body;
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = (ngx_http_cleanup_pt) ngx_http_ai_body_free;
+    cln->data = ctx;
+
+    body = ngx_palloc(r->pool, sizeof(ngx_http_ai_body_t));
+    if (body == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    body->ctx = ctx;
+    body->tail = NULL;
+    ctx->reader = body;
+
+    ai_json_init(&body->json, ngx_http_ai_body_fields, (uint64_t) -1,
+                 AI_JSON_DEPTH_MAX);
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_ai_body_begin);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+
+        if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+            return ngx_http_ai_error_send(r, "too_large", NULL, 0, -1);
+        }
+
+        return rc;
+    }
+
+    return NGX_DONE;
+}
+
+
+void
+ngx_http_ai_body_free(ngx_http_ai_ctx_t *ctx)
+{
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->body_held == 0) {
+        return;
+    }
+
+    for (cl = ctx->body; cl; cl = cl->next) {
+        ngx_pfree(r->pool, cl->buf->start);
+    }
+
+    ctx->body = NULL;
+
+    ngx_http_ai_edge->held -= ctx->body_held;
+    ctx->body_held = 0;
+}
+
+
+static void
+ngx_http_ai_body_begin(ngx_http_request_t *r)
+{
+    r->read_event_handler = ngx_http_ai_body_event;
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    ngx_http_ai_body_next(r);
+}
+
+
+static void
+ngx_http_ai_body_event(ngx_http_request_t *r)
+{
+    if (r->connection->read->timedout) {
+        r->connection->read->timedout = 0;
+        ngx_http_ai_body_fail(r, "timeout_request", NULL);
+        return;
+    }
+
+    ngx_http_ai_body_next(r);
+}
+
+
+static void
+ngx_http_ai_body_next(ngx_http_request_t *r)
+{
+    size_t               taken;
+    ngx_int_t            rc;
+    ngx_event_t         *rev;
+    ngx_http_ai_ctx_t   *ctx;
+    ngx_http_ai_body_t  *body;
+
+    ctx = ngx_http_ai_find_ctx(r);
+    body = ctx->reader;
+    rev = r->connection->read;
+    taken = 0;
+
+    for ( ;; ) {
+
+        if (ngx_http_ai_body_take(r, body, &taken) != NGX_OK) {
+            return;
+        }
+
+        if (!r->reading_body) {
+            ngx_http_ai_body_done(r, body);
+            return;
+        }
+
+        if (taken >= NGX_HTTP_AI_BODY_TURN) {
+            ngx_post_event(rev, &ngx_posted_next_events);
+            return;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+            ngx_http_ai_body_fail(r, "too_large", NULL);
+            return;
+        }
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_finalize_request(r, rc);
+            return;
+        }
+
+        if (rc == NGX_ERROR) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+
+        if (rc == NGX_AGAIN && r->request_body->bufs == NULL) {
+            return;
+        }
+    }
+}
+
+
+/* Takes what nginx has read; anything but NGX_OK: the request was answered. */
+
+static ngx_int_t
+ngx_http_ai_body_take(ngx_http_request_t *r, ngx_http_ai_body_t *body,
+    size_t *taken)
+{
+    int           status;
+    size_t        len;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl, *next;
+
+    for (cl = r->request_body->bufs; cl; cl = next) {
+        b = cl->buf;
+        next = cl->next;
+        len = b->last - b->pos;
+
+        if (len) {
+            status = ai_json_feed(&body->json, (char *) b->pos, len);
+
+            if (status < 0) {
+                ngx_http_ai_body_bad(r, body, status);
+                return NGX_DONE;
+            }
+
+            if (ngx_http_ai_body_store(r, body, b->pos, len) != NGX_OK) {
+                return NGX_DONE;
+            }
+
+            *taken += len;
+            b->pos = b->last;
+        }
+
+        ngx_free_chain(r->pool, cl);
+    }
+
+    r->request_body->bufs = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ai_body_store(ngx_http_request_t *r, ngx_http_ai_body_t *body,
+    u_char *data, size_t len)
+{
+    off_t                    known;
+    size_t                   n, size;
+    ngx_buf_t               *b;
+    ngx_chain_t             *cl;
+    ngx_http_ai_ctx_t       *ctx;
+    ngx_http_ai_loc_conf_t  *alcf;
+
+    ctx = body->ctx;
+
+    while (len) {
+        cl = body->tail;
+
+        if (cl == NULL || cl->buf->last == cl->buf->end) {
+
+            known = r->headers_in.chunked ? -1
+                    : r->headers_in.content_length_n - (off_t) ctx->body_len;
+
+            size = cl == NULL ? NGX_HTTP_AI_BODY_FIRST
+                              : NGX_HTTP_AI_BODY_BLOCK;
+
+            if (known > 0) {
+                size = (size_t) ngx_min(known, NGX_HTTP_AI_BODY_BLOCK);
+            }
+
+            alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
+
+            if (ngx_http_ai_edge->held + size > alcf->body_memory) {
+                ngx_http_ai_body_fail(r, "memory", NULL);
+                return NGX_DONE;
+            }
+
+            cl = ngx_alloc_chain_link(r->pool);
+            b = ngx_create_temp_buf(r->pool, size);
+
+            if (cl == NULL || b == NULL) {
+                ngx_http_ai_body_fail(r, "memory", NULL);
+                return NGX_DONE;
+            }
+
+            ngx_http_ai_edge->held += size;
+            ctx->body_held += size;
+
+            cl->buf = b;
+            cl->next = NULL;
+
+            if (body->tail == NULL) {
+                ctx->body = cl;
+
+            } else {
+                body->tail->next = cl;
+            }
+
+            body->tail = cl;
+        }
+
+        b = cl->buf;
+        n = ngx_min((size_t) (b->end - b->last), len);
+
+        b->last = ngx_cpymem(b->last, data, n);
+
+        data += n;
+        len -= n;
+        ctx->body_len += n;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
+{
+    int                 status;
+    const char         *wrong;
+    ngx_str_t           message;
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = body->ctx;
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    status = ai_json_end(&body->json);
+
+    if (status != AI_JSON_OK) {
+        ngx_http_ai_body_bad(r, body, status);
+        return;
+    }
+
+    wrong = ngx_http_ai_body_members(r, body);
+
+    if (wrong != NULL) {
+        message.data = (u_char *) wrong;
+        message.len = ngx_strlen(wrong);
+        ngx_http_ai_body_fail(r, "bad_request", &message);
+        return;
+    }
+
+    /* Neither nginx's buffer nor the scanner is kept while an answer streams. */
+
+    if (r->request_body->buf != NULL) {
+        ngx_pfree(r->pool, r->request_body->buf->start);
+    }
+
+    ngx_pfree(r->pool, body);
+    ctx->reader = NULL;
+
+    ngx_http_ai_admit(r, ctx);
+}
+
+
+/* What is wrong with the members the edge reads, or NULL. */
+
+static const char *
+ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
+{
+    char                text[NGX_HTTP_AI_OPTIONS_MAX];
+    char                model[NGX_HTTP_AI_MODEL_MAX];
+    long                n;
+    size_t              len;
+    ai_str_t            value;
+    ai_json_type_e      type;
+    ai_json_field_t    *f;
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = body->ctx;
+    f = body->json.fields;
+
+    if (f[NGX_HTTP_AI_FIELD_MODEL].type == AI_JSON_NONE) {
+        return "The member \"model\" is missing.";
+    }
+
+    if (f[NGX_HTTP_AI_FIELD_MODEL].type != AI_JSON_STRING) {
+        return "The member \"model\" must be a string.";
+    }
+
+    len = f[NGX_HTTP_AI_FIELD_MODEL].end - f[NGX_HTTP_AI_FIELD_MODEL].start;
+
+    if (len > sizeof(text)) {
+        return "The member \"model\" is too long.";
+    }
+
+    len = ngx_http_ai_body_gather(ctx->body, f[NGX_HTTP_AI_FIELD_MODEL].start,
+                                  f[NGX_HTTP_AI_FIELD_MODEL].end, text);
+
+    n = ai_json_unescape((ai_str_t) { len, text }, model, sizeof(model));
+
+    if (n < 1) {
+        return "The member \"model\" must be a name of at most 256 bytes.";
+    }
+
+    for (len = 0; len < (size_t) n; len++) {
+        if ((u_char) model[len] < 0x20 || model[len] == 0x7f) {
+            return "The member \"model\" must not hold control characters.";
+        }
+    }
+
+    ctx->model.data = ngx_pnalloc(r->pool, n);
+    if (ctx->model.data == NULL) {
+        return "The request cannot be kept.";
+    }
+
+    ngx_memcpy(ctx->model.data, model, n);
+    ctx->model.len = n;
+
+    switch (f[NGX_HTTP_AI_FIELD_STREAM].type) {
+
+    case AI_JSON_TRUE:
+        ctx->stream = 1;
+        break;
+
+    case AI_JSON_NONE:
+    case AI_JSON_FALSE:
+    case AI_JSON_NULL:
+        break;
+
+    default:
+        return "The member \"stream\" must be true or false.";
+    }
+
+    if (ctx->dialect != AI_DIALECT_OPENAI) {
+        return NULL;
+    }
+
+    switch (f[NGX_HTTP_AI_FIELD_OPTIONS].type) {
+
+    case AI_JSON_NONE:
+    case AI_JSON_NULL:
+        return NULL;
+
+    case AI_JSON_OBJECT:
+        break;
+
+    default:
+        return "The member \"stream_options\" must be an object.";
+    }
+
+    len = f[NGX_HTTP_AI_FIELD_OPTIONS].end
+          - f[NGX_HTTP_AI_FIELD_OPTIONS].start;
+
+    if (len > sizeof(text)) {
+        return "The member \"stream_options\" is too long.";
+    }
+
+    value.data = text;
+    value.len = ngx_http_ai_body_gather(ctx->body,
+                                        f[NGX_HTTP_AI_FIELD_OPTIONS].start,
+                                        f[NGX_HTTP_AI_FIELD_OPTIONS].end,
+                                        text);
+
+    if (ai_json_path(value, "include_usage", &value, &type)) {
+
+        if (type != AI_JSON_TRUE && type != AI_JSON_FALSE
+            && type != AI_JSON_NULL)
+        {
+            return "The member \"stream_options.include_usage\" must be true "
+                   "or false.";
+        }
+
+        ctx->usage_asked = ctx->stream && type == AI_JSON_TRUE;
+    }
+
+    return NULL;
+}
+
+
+static size_t
+ngx_http_ai_body_gather(ngx_chain_t *cl, uint64_t start, uint64_t end,
+    char *buf)
+{
+    char      *p;
+    size_t     len, from, to;
+    uint64_t   offset;
+
+    p = buf;
+
+    for (offset = 0; cl && offset < end; cl = cl->next) {
+        len = cl->buf->last - cl->buf->pos;
+
+        if (offset + len > start) {
+            from = start > offset ? start - offset : 0;
+            to = ngx_min(end - offset, len);
+            p = (char *) ngx_cpymem(p, cl->buf->pos + from, to - from);
+        }
+
+        offset += len;
+    }
+
+    return p - buf;
+}
+
+
+static void
+ngx_http_ai_body_bad(ngx_http_request_t *r, ngx_http_ai_body_t *body,
+    int status)
+{
+    u_char     *p;
+    ngx_str_t   message;
+
+    u_char      text[256];
+
+    if (body->json.offset == 0) {
+        p = ngx_cpymem(text, "The body is empty: a JSON object is expected.",
+                       sizeof("The body is empty: a JSON object is expected.")
+                       - 1);
+
+    } else {
+        p = ngx_snprintf(text, sizeof(text),
+                         "The body is not valid JSON at byte %uL: %s.",
+                         body->json.error_at, ai_json_strerror(status));
+    }
+
+    message.data = text;
+    message.len = p - text;
+
+    ngx_http_ai_body_fail(r, "bad_json", &message);
+}
+
+
+static void
+ngx_http_ai_body_fail(ngx_http_request_t *r, const char *cause,
+    ngx_str_t *message)
+{
+    if (r->connection->read->timer_set) {
+        ngx_del_timer(r->connection->read);
+    }
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    ngx_http_finalize_request(r,
+                         ngx_http_ai_error_send(r, cause, message, 0, -1));
+}

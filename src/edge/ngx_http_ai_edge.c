@@ -1,0 +1,696 @@
+/*
+ * The edge as a process: handshake with Redis, heartbeat, catalog, the table
+ * of open jobs and the bells that ring for them.
+ * Everything here lives from init_process to exit_process.
+ */
+
+#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_leave.h"
+#include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_steps.h"
+#include "ngx_http_ai_stream.h"
+
+
+#define NGX_HTTP_AI_EDGE_BEAT      500
+#define NGX_HTTP_AI_EDGE_BUCKETS   4096
+/* The catalog lives 48 h in Redis and is set again each hour. */
+#define NGX_HTTP_AI_CATALOG_TTL    "172800"
+#define NGX_HTTP_AI_CATALOG_AGAIN  (3600 * 1000)
+
+
+static ngx_int_t ngx_http_ai_edge_handshake(ngx_http_ai_redis_t *redis,
+    ngx_uint_t which, void *data);
+static void ngx_http_ai_edge_shards_set(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_edge_shards_got(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_edge_beaten(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_edge_catalog_set(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static ngx_int_t ngx_http_ai_edge_give(ngx_http_ai_redis_cmd_t *cmd,
+    ngx_http_ai_redis_handler_pt handler, ngx_str_t *argv, ngx_uint_t argc);
+static ngx_uint_t ngx_http_ai_edge_beat(ngx_http_ai_redis_cmd_t *cmd,
+    char *word);
+static ngx_uint_t ngx_http_ai_edge_catalog(ngx_http_ai_redis_cmd_t *cmd);
+static void ngx_http_ai_edge_tick(ngx_event_t *ev);
+static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
+    ngx_str_t *channel, ngx_str_t *payload, void *data);
+static void ngx_http_ai_edge_events(ai_bell_t *bell);
+static void ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis,
+    void *data);
+static void ngx_http_ai_edge_cleanup(void *data);
+
+
+ngx_http_ai_edge_t  *ngx_http_ai_edge;
+
+static ngx_http_ai_edge_t         ngx_http_ai_edge_self;
+static ngx_http_ai_redis_hooks_t  ngx_http_ai_edge_hooks;
+static ngx_http_ai_redis_cmd_t    ngx_http_ai_edge_hello_cmd;
+static ngx_http_ai_redis_cmd_t    ngx_http_ai_edge_beat_cmd;
+static ngx_http_ai_redis_cmd_t    ngx_http_ai_edge_catalog_cmd;
+static ngx_event_t                ngx_http_ai_edge_timer;
+static ngx_connection_t           ngx_http_ai_edge_dummy;
+static ngx_msec_t                 ngx_http_ai_edge_catalog_at;
+static ngx_queue_t                ngx_http_ai_edge_table[
+                                                    NGX_HTTP_AI_EDGE_BUCKETS];
+static ngx_str_t                  ngx_http_ai_edge_channels[2];
+static u_char                     ngx_http_ai_edge_id[AI_PROCESS_ID_MAX];
+static char                       ngx_http_ai_edge_channel[AI_KEY_MAX];
+
+
+ngx_int_t
+ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
+{
+    char                       host[NGX_MAXHOSTNAMELEN + 1];
+    uint64_t                   msec;
+    ngx_uint_t                 i;
+    ngx_time_t                *tp;
+    ngx_event_t               *ev;
+    ngx_http_ai_edge_t        *edge;
+    ngx_http_ai_main_conf_t   *amcf;
+    ngx_http_ai_redis_hooks_t  *hooks;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ai_module);
+
+    if (amcf == NULL || !amcf->pass || amcf->redis == NULL) {
+        return NGX_OK;
+    }
+
+    edge = &ngx_http_ai_edge_self;
+    ngx_memzero(edge, sizeof(ngx_http_ai_edge_t));
+
+    edge->amcf = amcf;
+
+    ngx_memzero(host, sizeof(host));
+    ngx_memcpy(host, cycle->hostname.data,
+               ngx_min(cycle->hostname.len, NGX_MAXHOSTNAMELEN));
+
+    tp = ngx_timeofday();
+    msec = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    edge->id.data = ngx_http_ai_edge_id;
+    edge->id.len = ai_id_process((char *) ngx_http_ai_edge_id,
+                                 sizeof(ngx_http_ai_edge_id), host,
+                                 (long) ngx_pid, msec);
+
+    for (i = 0; i < NGX_HTTP_AI_EDGE_BUCKETS; i++) {
+        ngx_queue_init(&ngx_http_ai_edge_table[i]);
+    }
+
+    ngx_http_ai_leave_init();
+
+    ngx_http_ai_edge_channels[0].data = (u_char *) ngx_http_ai_edge_channel;
+    ngx_http_ai_edge_channels[0].len =
+        ai_keys_make(ngx_http_ai_edge_channel,
+                     sizeof(ngx_http_ai_edge_channel), AI_KEY_EDGE_CHANNEL, 0,
+                     ngx_http_ai_str(&edge->id));
+
+    ngx_str_set(&ngx_http_ai_edge_channels[1], AI_KEYS_CHANNEL);
+
+    hooks = &ngx_http_ai_edge_hooks;
+
+    hooks->name = edge->id;
+    hooks->channels = ngx_http_ai_edge_channels;
+    hooks->nchannels = 2;
+    hooks->handshake = ngx_http_ai_edge_handshake;
+    hooks->message = ngx_http_ai_edge_message;
+    hooks->subscribed = ngx_http_ai_edge_subscribed;
+
+    edge->redis = ngx_http_ai_redis_start(cycle, amcf->redis, hooks);
+
+    if (edge->redis == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_ai_edge = edge;
+
+    ngx_http_ai_edge_dummy.fd = (ngx_socket_t) -1;
+
+    ev = &ngx_http_ai_edge_timer;
+    ev->handler = ngx_http_ai_edge_tick;
+    ev->data = &ngx_http_ai_edge_dummy;
+    ev->log = cycle->log;
+    ev->cancelable = 1;
+
+    ngx_add_timer(ev, NGX_HTTP_AI_EDGE_BEAT);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
+{
+    if (ngx_http_ai_edge == NULL) {
+        return;
+    }
+
+    if (ngx_http_ai_edge_timer.timer_set) {
+        ngx_del_timer(&ngx_http_ai_edge_timer);
+    }
+
+    ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
+
+    ngx_http_ai_edge = NULL;
+}
+
+
+/*
+ * An edge is there for others (its beat), and others can read what it gives
+ * (its catalog), before the connection counts as ready.
+ */
+
+static ngx_int_t
+ngx_http_ai_edge_handshake(ngx_http_ai_redis_t *redis, ngx_uint_t which,
+    void *data)
+{
+    ngx_str_t  argv[3];
+
+    if (which != NGX_HTTP_AI_REDIS_COMMANDS) {
+        return NGX_OK;
+    }
+
+    ngx_str_set(&argv[0], "SETNX");
+    ngx_str_set(&argv[1], AI_SHARDS_KEY);
+    ngx_str_set(&argv[2], "1");
+
+    ngx_http_ai_redis_cancel(&ngx_http_ai_edge_hello_cmd);
+
+    return ngx_http_ai_edge_give(&ngx_http_ai_edge_hello_cmd,
+                                 ngx_http_ai_edge_shards_set, argv, 3);
+}
+
+
+static void
+ngx_http_ai_edge_shards_set(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_str_t  argv[2];
+
+    if (status == NGX_HTTP_AI_REDIS_CLOSED
+        || status == NGX_HTTP_AI_REDIS_TIMEOUT)
+    {
+        return;
+    }
+
+    if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_redis_refuse(ngx_http_ai_edge->redis,
+                                 NGX_HTTP_AI_REDIS_COMMANDS,
+                                 "the number of shards cannot be set");
+        return;
+    }
+
+    ngx_str_set(&argv[0], "GET");
+    ngx_str_set(&argv[1], AI_SHARDS_KEY);
+
+    (void) ngx_http_ai_edge_give(cmd, ngx_http_ai_edge_shards_got, argv, 2);
+}
+
+
+static void
+ngx_http_ai_edge_shards_got(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    int64_t   n;
+    ai_str_t  s;
+
+    if (status == NGX_HTTP_AI_REDIS_CLOSED
+        || status == NGX_HTTP_AI_REDIS_TIMEOUT)
+    {
+        return;
+    }
+
+    s = ai_str("");
+
+    if (status == NGX_HTTP_AI_REDIS_OK && reply->type == REDIS_REPLY_STRING) {
+        s.data = reply->str;
+        s.len = reply->len;
+    }
+
+    if (ai_str_int(s, &n) != 0 || n != 1) {
+        ngx_http_ai_redis_refuse(ngx_http_ai_edge->redis,
+                                 NGX_HTTP_AI_REDIS_COMMANDS,
+                                 "this number of shards is not supported");
+        return;
+    }
+
+    ngx_http_ai_edge->nshards = n;
+
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+    cmd->handshake = 1;
+
+    if (ngx_http_ai_edge_catalog(cmd) != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_redis_refuse(ngx_http_ai_edge->redis,
+                                 NGX_HTTP_AI_REDIS_COMMANDS,
+                                 "the catalog cannot be set");
+    }
+}
+
+
+static void
+ngx_http_ai_edge_catalog_set(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    if (status == NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_edge_catalog_at = ngx_current_msec;
+    }
+
+    if (cmd != &ngx_http_ai_edge_hello_cmd
+        || status == NGX_HTTP_AI_REDIS_CLOSED
+        || status == NGX_HTTP_AI_REDIS_TIMEOUT)
+    {
+        return;
+    }
+
+    if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_redis_refuse(ngx_http_ai_edge->redis,
+                                 NGX_HTTP_AI_REDIS_COMMANDS,
+                                 "the catalog cannot be set");
+        return;
+    }
+
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+    cmd->handshake = 1;
+
+    (void) ngx_http_ai_edge_beat(cmd, "up");
+}
+
+
+static void
+ngx_http_ai_edge_beaten(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    if (cmd == &ngx_http_ai_edge_hello_cmd
+        && status == NGX_HTTP_AI_REDIS_ERROR)
+    {
+        ngx_http_ai_redis_refuse(ngx_http_ai_edge->redis,
+                                 NGX_HTTP_AI_REDIS_COMMANDS,
+                                 "the heartbeat is refused");
+    }
+}
+
+
+/* One more command of the handshake. */
+
+static ngx_int_t
+ngx_http_ai_edge_give(ngx_http_ai_redis_cmd_t *cmd,
+    ngx_http_ai_redis_handler_pt handler, ngx_str_t *argv, ngx_uint_t argc)
+{
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+
+    cmd->handler = handler;
+    cmd->handshake = 1;
+
+    if (ngx_http_ai_redis_command(ngx_http_ai_edge_self.redis,
+                                  NGX_HTTP_AI_REDIS_COMMANDS, cmd, argv, argc)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_ai_edge_beat(ngx_http_ai_redis_cmd_t *cmd, char *word)
+{
+    char       buf[AI_KEY_MAX];
+    ngx_str_t  key, argv[4];
+
+    ngx_http_ai_edge_prefix(&key, buf, 0);
+
+    ngx_str_set(&argv[0], "e");
+    argv[1] = ngx_http_ai_edge_self.id;
+    ngx_str_set(&argv[2], "0");
+    argv[3].data = (u_char *) word;
+    argv[3].len = ngx_strlen(word);
+
+    cmd->handler = ngx_http_ai_edge_beaten;
+
+    return ngx_http_ai_redis_eval(ngx_http_ai_edge_self.redis, cmd,
+                                  AI_SCRIPT_BEAT, &key, 1, argv, 4);
+}
+
+
+static ngx_uint_t
+ngx_http_ai_edge_catalog(ngx_http_ai_redis_cmd_t *cmd)
+{
+    char                      key[AI_KEY_MAX];
+    ngx_str_t                 argv[5];
+    ngx_http_ai_main_conf_t  *amcf;
+
+    amcf = ngx_http_ai_edge_self.amcf;
+
+    ngx_str_set(&argv[0], "SET");
+    argv[1].data = (u_char *) key;
+    argv[1].len = ai_keys_catalog(key, sizeof(key),
+                                  (ai_str_t) { AI_SHA256_HEX,
+                                      (const char *) amcf->catalog_sha });
+    argv[2] = amcf->catalog;
+    ngx_str_set(&argv[3], "EX");
+    ngx_str_set(&argv[4], NGX_HTTP_AI_CATALOG_TTL);
+
+    cmd->handler = ngx_http_ai_edge_catalog_set;
+
+    return ngx_http_ai_redis_command(ngx_http_ai_edge_self.redis,
+                                     NGX_HTTP_AI_REDIS_COMMANDS, cmd, argv, 5);
+}
+
+
+static void
+ngx_http_ai_edge_tick(ngx_event_t *ev)
+{
+    ngx_http_ai_redis_cmd_t  *cmd;
+
+    ngx_add_timer(ev, NGX_HTTP_AI_EDGE_BEAT);
+
+    if (!ngx_http_ai_redis_ready(ngx_http_ai_edge->redis,
+                                 NGX_HTTP_AI_REDIS_COMMANDS))
+    {
+        return;
+    }
+
+    cmd = &ngx_http_ai_edge_beat_cmd;
+
+    if (!ngx_http_ai_redis_pending(cmd)) {
+        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+        (void) ngx_http_ai_edge_beat(cmd, "up");
+    }
+
+    cmd = &ngx_http_ai_edge_catalog_cmd;
+
+    if (ngx_current_msec - ngx_http_ai_edge_catalog_at
+        > NGX_HTTP_AI_CATALOG_AGAIN
+        && !ngx_http_ai_redis_pending(cmd))
+    {
+        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+        (void) ngx_http_ai_edge_catalog(cmd);
+    }
+
+    ngx_http_ai_leave_again();
+}
+
+
+static void
+ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
+    ngx_str_t *payload, void *data)
+{
+    ai_bell_t                 bell;
+    ngx_http_ai_redis_cmd_t  *cmd;
+
+    if (ai_bell_parse(ngx_http_ai_str(payload), &bell) != 0) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ai: a message of %uz bytes on \"%V\" cannot be read",
+                      payload->len, channel);
+        return;
+    }
+
+    switch (bell.type) {
+
+    case AI_BELL_EVENTS:
+        ngx_http_ai_edge_events(&bell);
+        break;
+
+    case AI_BELL_KEY:
+        if (bell.name.len != AI_SHA256_HEX) {
+            break;
+        }
+
+        if (channel->len == sizeof(AI_KEYS_CHANNEL) - 1) {
+            ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals,
+                                    (u_char *) bell.name.data);
+            break;
+        }
+
+        ngx_http_ai_lookup_bell((u_char *) bell.name.data, bell.word);
+        break;
+
+    case AI_BELL_CATALOG:
+        cmd = &ngx_http_ai_edge_catalog_cmd;
+
+        if (bell.name.len == AI_SHA256_HEX
+            && ngx_memcmp(bell.name.data, ngx_http_ai_edge->amcf->catalog_sha,
+                          AI_SHA256_HEX) == 0
+            && !ngx_http_ai_redis_pending(cmd))
+        {
+            ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+            (void) ngx_http_ai_edge_catalog(cmd);
+        }
+
+        break;
+    }
+}
+
+
+static ngx_inline ngx_queue_t *
+ngx_http_ai_edge_bucket(const char *job, size_t len)
+{
+    return &ngx_http_ai_edge_table[ngx_crc32_short((u_char *) job, len)
+                                   % NGX_HTTP_AI_EDGE_BUCKETS];
+}
+
+
+/*
+ * Several requests may listen to one job.  They only take the events in here:
+ * output, and with it the end of a request, comes later in this turn.
+ */
+
+static void
+ngx_http_ai_edge_events(ai_bell_t *bell)
+{
+    ngx_queue_t         *q, *bucket;
+    ngx_http_ai_open_t  *open;
+
+    bucket = ngx_http_ai_edge_bucket(bell->name.data, bell->name.len);
+
+    for (q = ngx_queue_head(bucket);
+         q != ngx_queue_sentinel(bucket);
+         q = ngx_queue_next(q))
+    {
+        open = ngx_queue_data(q, ngx_http_ai_open_t, queue);
+
+        if (open->ctx->job.len == bell->name.len
+            && ngx_memcmp(open->ctx->job.data, bell->name.data,
+                          bell->name.len) == 0)
+        {
+            ngx_http_ai_events_frames(open, bell->frames);
+        }
+    }
+}
+
+
+/* What was said while nobody listened stands in the logs. */
+
+static void
+ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
+{
+    ngx_uint_t           i;
+    ngx_queue_t         *q, *bucket;
+    ngx_http_ai_open_t  *open;
+
+    ngx_http_ai_zone_flush(ngx_http_ai_edge_self.amcf->principals);
+
+    for (i = 0; i < NGX_HTTP_AI_EDGE_BUCKETS; i++) {
+        bucket = &ngx_http_ai_edge_table[i];
+
+        for (q = ngx_queue_head(bucket);
+             q != ngx_queue_sentinel(bucket);
+             q = ngx_queue_next(q))
+        {
+            open = ngx_queue_data(q, ngx_http_ai_open_t, queue);
+
+            ngx_http_ai_stream_subscribed(open);
+        }
+    }
+}
+
+
+ai_str_t
+ngx_http_ai_reply_str(redisReply *reply, size_t i)
+{
+    redisReply  *e;
+
+    if (reply->type == REDIS_REPLY_ARRAY && i < reply->elements) {
+        e = reply->element[i];
+
+        if (e->type == REDIS_REPLY_STRING || e->type == REDIS_REPLY_STATUS) {
+            return (ai_str_t) { e->len, e->str };
+        }
+    }
+
+    return ai_str("");
+}
+
+
+void
+ngx_http_ai_edge_key(ngx_str_t *s, char *buf, ai_key_e key, ngx_uint_t shard,
+    ngx_str_t *name)
+{
+    s->data = (u_char *) buf;
+    s->len = ai_keys_make(buf, AI_KEY_MAX, key, shard, ngx_http_ai_str(name));
+}
+
+
+void
+ngx_http_ai_edge_prefix(ngx_str_t *s, char *buf, ngx_uint_t shard)
+{
+    s->data = (u_char *) buf;
+    s->len = ai_keys_prefix(buf, AI_KEY_MAX, shard);
+}
+
+
+ngx_uint_t
+ngx_http_ai_edge_shard(ngx_str_t *tenant)
+{
+    return ai_keys_shard(ngx_http_ai_str(tenant),
+                         ngx_max(ngx_http_ai_edge->nshards, 1));
+}
+
+
+ngx_uint_t
+ngx_http_ai_edge_ready(void)
+{
+    return ngx_http_ai_redis_ready(ngx_http_ai_edge->redis,
+                                   NGX_HTTP_AI_REDIS_COMMANDS)
+           && ngx_http_ai_redis_ready(ngx_http_ai_edge->redis,
+                                      NGX_HTTP_AI_REDIS_SUB);
+}
+
+
+ngx_int_t
+ngx_http_ai_edge_open(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    ngx_http_cleanup_t      *cln;
+    ngx_http_ai_open_t      *open;
+    ngx_http_ai_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
+
+    if (ngx_http_ai_edge->nopen >= alcf->max_streams) {
+        return NGX_BUSY;
+    }
+
+    open = ngx_pcalloc(r->pool, sizeof(ngx_http_ai_open_t));
+    if (open == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_ai_edge_cleanup;
+    cln->data = open;
+
+    open->request = r;
+    open->ctx = ctx;
+    open->conf = alcf;
+    open->tenant = ctx->principal->tenant;
+    open->shard = ngx_http_ai_edge_shard(&open->tenant);
+    open->retry_after = -1;
+
+    ctx->open = open;
+
+    ngx_http_ai_stream_init(open);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ai_edge_listen(ngx_http_ai_open_t *open)
+{
+    open->table = 1;
+
+    ngx_queue_insert_tail(
+        ngx_http_ai_edge_bucket((char *) open->ctx->job.data,
+                                open->ctx->job.len),
+        &open->queue);
+
+    ngx_http_ai_edge->nopen++;
+    ngx_http_ai_count(active);
+}
+
+
+void
+ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
+{
+    ngx_queue_t         *q, *bucket;
+    ngx_http_ai_open_t  *other;
+
+    if (open->closed) {
+        return;
+    }
+
+    open->closed = 1;
+
+    ngx_http_ai_redis_cancel(&open->cmd);
+    ngx_http_ai_redis_cancel(&open->range);
+    ngx_http_ai_redis_cancel(&open->state);
+    ngx_http_ai_lookup_cancel(&open->ctx->lookup);
+
+    if (open->timer.timer_set) {
+        ngx_del_timer(&open->timer);
+    }
+
+    if (open->run.posted) {
+        ngx_delete_posted_event(&open->run);
+    }
+
+    ngx_http_ai_body_free(open->ctx);
+
+    if (!open->table) {
+        return;
+    }
+
+    open->table = 0;
+    ngx_queue_remove(&open->queue);
+
+    ngx_http_ai_edge->nopen--;
+    ngx_http_ai_count_n(active, -1);
+
+    if (!open->listening || open->ended) {
+        return;
+    }
+
+    bucket = ngx_http_ai_edge_bucket((char *) open->ctx->job.data,
+                                     open->ctx->job.len);
+
+    for (q = ngx_queue_head(bucket);
+         q != ngx_queue_sentinel(bucket);
+         q = ngx_queue_next(q))
+    {
+        other = ngx_queue_data(q, ngx_http_ai_open_t, queue);
+
+        if (other->listening
+            && other->ctx->job.len == open->ctx->job.len
+            && ngx_memcmp(other->ctx->job.data, open->ctx->job.data,
+                          open->ctx->job.len) == 0)
+        {
+            return;
+        }
+    }
+
+    ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure);
+}
+
+
+static void
+ngx_http_ai_edge_cleanup(void *data)
+{
+    ngx_http_ai_open_t *open = data;
+
+    if (!open->closed && !open->ended && open->listening) {
+        ngx_http_ai_count(disconnects);
+    }
+
+    ngx_http_ai_edge_close(open);
+}

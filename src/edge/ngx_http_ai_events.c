@@ -1,0 +1,327 @@
+/*
+ * A job's events in their order: from the bell as long as none is missing,
+ * else from the log.
+ * Nothing is kept: what cannot be taken now is read from the log later.
+ */
+
+#include "ngx_http_ai_stream.h"
+#include "ngx_http_ai_metrics.h"
+
+
+static ngx_int_t ngx_http_ai_events_take(ngx_http_ai_open_t *open,
+    ai_event_t *ev, ngx_uint_t log);
+static void ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_events_failed(ngx_http_ai_open_t *open);
+
+
+void
+ngx_http_ai_events_frames(ngx_http_ai_open_t *open, ai_str_t frames)
+{
+    int         rc;
+    ai_event_t  ev;
+
+    if (open->closed || open->ended || open->cause != NULL) {
+        return;
+    }
+
+    open->heard = ngx_current_msec;
+
+    for ( ;; ) {
+        rc = ai_event_next(&frames, &ev);
+
+        if (rc == 0) {
+            break;
+        }
+
+        if (rc < 0) {
+            ngx_log_error(NGX_LOG_ERR, open->request->connection->log, 0,
+                          "ai: malformed events of job \"%V\" of tenant "
+                          "\"%V\"", &open->ctx->job, &open->tenant);
+            ngx_http_ai_events_read(open);
+            break;
+        }
+
+        if (ngx_http_ai_events_take(open, &ev, 0) != NGX_OK) {
+            break;
+        }
+    }
+
+    ngx_http_ai_stream_post(open);
+}
+
+
+static ngx_int_t
+ngx_http_ai_events_take(ngx_http_ai_open_t *open, ai_event_t *ev,
+    ngx_uint_t log)
+{
+    ngx_int_t       rc;
+    ngx_uint_t      next;
+    ai_event_id_t  *last;
+
+    last = &open->ctx->last;
+
+    if (open->ended || open->cause != NULL
+        || ai_id_event_cmp(ev->id, *last) <= 0)
+    {
+        return NGX_OK;
+    }
+
+    if (!log) {
+
+        if (open->lagging) {
+            return NGX_AGAIN;
+        }
+
+        next = ev->type != AI_EVENT_READ_LOG && !open->reading
+               && (ev->id.attempt == last->attempt
+                   ? ev->id.seq == last->seq + 1
+                   : ev->type == AI_EVENT_ATTEMPT
+                     || (last->attempt == 0 && ev->id.attempt == 1
+                         && ev->id.seq == 1));
+
+        if (!next) {
+            ngx_http_ai_events_read(open);
+            return NGX_AGAIN;
+        }
+    }
+
+    open->started = 1;
+
+    if (open->ctx->admitted == 0) {
+        open->ctx->admitted = ngx_http_ai_usec();
+    }
+
+    rc = ngx_http_ai_stream_event(open, ev);
+
+    if (rc == NGX_AGAIN) {
+        open->lagging = 1;
+        ngx_http_ai_count(lagging);
+        return NGX_AGAIN;
+    }
+
+    *last = ev->id;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ai_events_read(ngx_http_ai_open_t *open)
+{
+    char                      ev[AI_KEY_MAX], job[AI_KEY_MAX];
+    char                      id[AI_EVENT_ID_MAX + 1];
+    u_char                    count[NGX_INT_T_LEN];
+    ngx_str_t                 argv[6];
+    ngx_http_ai_redis_t      *redis;
+    ngx_http_ai_redis_cmd_t  *cmd;
+
+    if (open->closed || open->ended || open->cause != NULL) {
+        return;
+    }
+
+    if (open->reading) {
+        open->again = 1;
+        return;
+    }
+
+    redis = ngx_http_ai_edge->redis;
+
+    ngx_str_set(&argv[0], "XRANGE");
+    ngx_http_ai_edge_key(&argv[1], ev, AI_KEY_EV, open->shard,
+                         &open->ctx->job);
+    id[0] = '(';
+    argv[2].data = (u_char *) id;
+    argv[2].len = 1 + ai_id_event_print(id + 1, sizeof(id) - 1,
+                                        open->ctx->last);
+    ngx_str_set(&argv[3], "+");
+    ngx_str_set(&argv[4], "COUNT");
+    argv[5].data = count;
+    argv[5].len = ngx_sprintf(count, "%ui", open->count) - count;
+
+    cmd = &open->range;
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+    cmd->handler = ngx_http_ai_events_range;
+    cmd->data = open;
+
+    open->entries = 0;
+    open->taken = 0;
+    open->again = 0;
+
+    if (ngx_http_ai_redis_command(redis, NGX_HTTP_AI_REDIS_COMMANDS, cmd,
+                                  argv, 6)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_events_failed(open);
+        return;
+    }
+
+    ngx_str_set(&argv[0], "HMGET");
+    ngx_http_ai_edge_key(&argv[1], job, AI_KEY_JOB, open->shard,
+                         &open->ctx->job);
+    ngx_str_set(&argv[2], "state");
+    ngx_str_set(&argv[3], "tip");
+
+    cmd = &open->state;
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+    cmd->handler = ngx_http_ai_events_state;
+    cmd->data = open;
+
+    if (ngx_http_ai_redis_command(redis, NGX_HTTP_AI_REDIS_COMMANDS, cmd,
+                                  argv, 4)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_redis_cancel(&open->range);
+        ngx_http_ai_events_failed(open);
+        return;
+    }
+
+    open->reading = 1;
+    ngx_http_ai_count(resumed);
+}
+
+
+static void
+ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_open_t *open = cmd->data;
+
+    size_t       i;
+    ai_str_t     id, type;
+    ai_event_t   ev;
+    redisReply  *entry, *fields;
+
+    if (status != NGX_HTTP_AI_REDIS_OK || reply->type != REDIS_REPLY_ARRAY) {
+        ngx_http_ai_redis_cancel(&open->state);
+        ngx_http_ai_events_failed(open);
+        return;
+    }
+
+    open->entries = reply->elements;
+
+    for (i = 0; i < reply->elements; i++) {
+        entry = reply->element[i];
+        id = ngx_http_ai_reply_str(entry, 0);
+
+        if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
+            || ai_id_event_parse(id, &ev.id) != 0)
+        {
+            continue;
+        }
+
+        fields = entry->element[1];
+        type = ngx_http_ai_reply_str(fields, 0);
+
+        if (type.len != 1) {
+            continue;
+        }
+
+        ev.type = type.data[0];
+        ev.payload = ngx_http_ai_reply_str(fields, 1);
+
+        if (ngx_http_ai_events_take(open, &ev, 1) != NGX_OK) {
+            break;
+        }
+
+        open->taken++;
+        ngx_http_ai_count(log_reads);
+    }
+
+    /* A client that takes little at a time is read little for. */
+
+    if (open->lagging) {
+        open->count = open->taken + 1;
+
+    } else if (open->entries == open->count) {
+        open->count = ngx_min(open->count * 2, NGX_HTTP_AI_READ_MAX);
+    }
+}
+
+
+static void
+ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_open_t *open = cmd->data;
+
+    ai_str_t       state, tip;
+    ngx_uint_t     more, running;
+    ai_event_id_t  id;
+
+    if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_events_failed(open);
+        return;
+    }
+
+    open->reading = 0;
+    open->heard = ngx_current_msec;
+    open->down = 0;
+
+    ngx_http_ai_stream_post(open);
+
+    if (open->ended || open->lagging) {
+        return;
+    }
+
+    state = ngx_http_ai_reply_str(reply, 0);
+    tip = ngx_http_ai_reply_str(reply, 1);
+
+    if (state.len == 0) {
+        ngx_http_ai_stream_fail(open, "lost", 0, -1);
+        return;
+    }
+
+    running = ai_str_eqz(state, "running");
+
+    if (running) {
+        open->started = 1;
+    }
+
+    more = tip.len && ai_id_event_parse(tip, &id) == 0
+           && ai_id_event_cmp(id, open->ctx->last) > 0;
+
+    if (more && open->entries == 0 && !open->again) {
+        ngx_log_error(NGX_LOG_ERR, open->request->connection->log, 0,
+                      "ai: the log of job \"%V\" of tenant \"%V\" has gone",
+                      &open->ctx->job, &open->tenant);
+        ngx_http_ai_stream_fail(open, "lost", 0, -1);
+        return;
+    }
+
+    if (more || open->again) {
+        ngx_http_ai_events_read(open);
+        return;
+    }
+
+    if (!running && !ai_str_eqz(state, "queued")
+        && !ai_str_eqz(state, "waiting"))
+    {
+        /* The client has all of it. */
+        open->ended = 1;
+    }
+}
+
+
+static void
+ngx_http_ai_events_failed(ngx_http_ai_open_t *open)
+{
+    ngx_http_ai_count(redis_errors);
+
+    open->reading = 0;
+
+    if (open->down == 0) {
+        open->down = ngx_current_msec ? ngx_current_msec : 1;
+
+    } else if (ngx_current_msec - open->down > NGX_HTTP_AI_DOWN_MAX) {
+        ngx_http_ai_stream_redis_error(open);
+        return;
+    }
+
+    /* again in a second */
+
+    open->heard = ngx_current_msec - NGX_HTTP_AI_SILENCE + 1000;
+    ngx_http_ai_stream_timer(open, 1000);
+}

@@ -1,0 +1,284 @@
+/*
+ * Who asks: from the credentials of a request to its principal, out of shared
+ * memory, else of Redis while the request waits.  It refuses nobody; what it
+ * found wrong is left in the context for the steps behind it.
+ */
+
+#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_steps.h"
+
+
+/* Longer than all the steps of a look-up together may take. */
+#define NGX_HTTP_AI_IDENTIFY_TIMEOUT  10000
+
+/* Older than this is what shared memory may not be while it is believed. */
+#define NGX_HTTP_AI_IDENTIFY_HEARD    1000
+
+
+static ngx_int_t ngx_http_ai_identify_key(ngx_http_request_t *r,
+    ai_str_t *key);
+static ngx_uint_t ngx_http_ai_identify_shape(ai_str_t key);
+static void ngx_http_ai_identify_done(ngx_http_ai_lookup_t *l,
+    ngx_uint_t state, ngx_http_ai_principal_t *p);
+static void ngx_http_ai_identify_cleanup(void *data);
+
+
+ngx_int_t
+ngx_http_ai_identify_handler(ngx_http_request_t *r)
+{
+    ai_str_t                  key;
+    ngx_int_t                 rc;
+    ngx_uint_t                state;
+    ngx_http_cleanup_t       *cln;
+    ngx_http_ai_ctx_t        *ctx;
+    ngx_http_ai_loc_conf_t   *alcf;
+    ngx_http_ai_principal_t  *p;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
+
+    if (r != r->main || !alcf->pass) {
+        return NGX_DECLINED;
+    }
+
+    ctx = ngx_http_ai_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_ai_endpoint(r, ctx);
+
+    if (ctx->identified) {
+        return NGX_DECLINED;
+    }
+
+    if (ctx->wait.request != NULL) {
+        /* entered again without an answer */
+        ngx_http_ai_lookup_cancel(&ctx->lookup);
+        ctx->identified = 1;
+        ctx->refusal = "unavailable";
+        return NGX_DECLINED;
+    }
+
+    if (alcf->auth == NGX_HTTP_AI_AUTH_OFF) {
+        ctx->principal = ngx_http_ai_identify_anonymous(r->pool);
+        if (ctx->principal == NULL) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        ctx->identified = 1;
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_ai_identify_key(r, &key) != NGX_OK
+        || !ngx_http_ai_identify_shape(key)
+        || ai_sha256_hex((char *) ctx->key_sha, key) != 0)
+    {
+        ctx->identified = 1;
+        ctx->refusal = "unauthenticated";
+        return NGX_DECLINED;
+    }
+
+    ctx->keyed = 1;
+
+    if (ngx_http_ai_edge == NULL) {
+        ctx->identified = 1;
+        ctx->refusal = "unavailable";
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_ai_redis_heard(ngx_http_ai_edge->redis)
+        < NGX_HTTP_AI_IDENTIFY_HEARD)
+    {
+        rc = ngx_http_ai_zone_get(ngx_http_ai_edge->amcf->principals,
+                                  ctx->key_sha, r->pool, &state, &p);
+        if (rc == NGX_ERROR) {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        if (rc == NGX_OK) {
+            ngx_http_ai_count(principal_hits);
+            ngx_http_ai_identified(ctx, state, p);
+            return NGX_DECLINED;
+        }
+    }
+
+    ngx_http_ai_count(principal_misses);
+
+    cln = ngx_http_cleanup_add(r, 0);
+    if (cln == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    cln->handler = ngx_http_ai_identify_cleanup;
+    cln->data = ctx;
+
+    ctx->lookup.handler = ngx_http_ai_identify_done;
+    ctx->lookup.data = ctx;
+
+    if (ngx_http_ai_lookup(&ctx->lookup, ctx->key_sha) != NGX_OK) {
+        ctx->identified = 1;
+        ctx->refusal = "unavailable";
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_ai_wait(r, &ctx->wait, NGX_HTTP_AI_IDENTIFY_TIMEOUT);
+}
+
+
+ngx_http_ai_principal_t *
+ngx_http_ai_identify_anonymous(ngx_pool_t *pool)
+{
+    ngx_http_ai_principal_t  *p;
+
+    p = ngx_pcalloc(pool, sizeof(ngx_http_ai_principal_t));
+
+    if (p != NULL) {
+        ngx_str_set(&p->tenant, "default");
+        p->weight = 1;
+        p->anonymous = 1;
+    }
+
+    return p;
+}
+
+
+void
+ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
+    ngx_http_ai_principal_t *p)
+{
+    ctx->identified = 1;
+    ctx->principal = NULL;
+    ctx->refusal = NULL;
+
+    switch (state) {
+
+    case NGX_HTTP_AI_KEY_ACTIVE:
+        if (p->expires && p->expires <= ngx_time()) {
+            ctx->refusal = "forbidden";
+            break;
+        }
+
+        ctx->principal = p;
+        break;
+
+    case NGX_HTTP_AI_KEY_UNKNOWN:
+        ctx->refusal = "unauthenticated";
+        break;
+
+    case NGX_HTTP_AI_KEY_REVOKED:
+    case NGX_HTTP_AI_KEY_DISABLED:
+        ctx->refusal = "forbidden";
+        break;
+
+    default:
+        ctx->refusal = "unavailable";
+    }
+}
+
+
+static void
+ngx_http_ai_identify_done(ngx_http_ai_lookup_t *l, ngx_uint_t state,
+    ngx_http_ai_principal_t *p)
+{
+    ngx_http_ai_ctx_t *ctx = l->data;
+
+    if (p != NULL) {
+        p = ngx_http_ai_principal_dup(ctx->request->pool, p);
+
+        if (p == NULL) {
+            state = NGX_HTTP_AI_KEY_DOWN;
+        }
+    }
+
+    ngx_http_ai_identified(ctx, state, p);
+
+    ngx_http_ai_wake(&ctx->wait);
+}
+
+
+static void
+ngx_http_ai_identify_cleanup(void *data)
+{
+    ngx_http_ai_ctx_t *ctx = data;
+
+    ngx_http_ai_lookup_cancel(&ctx->lookup);
+}
+
+
+/* The key's bytes stay where nginx read them; nothing is copied. */
+
+static ngx_int_t
+ngx_http_ai_identify_key(ngx_http_request_t *r, ai_str_t *key)
+{
+    u_char           *p;
+    size_t            len;
+    ngx_str_t        *value;
+    ngx_uint_t        i;
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  names[] = {
+        ngx_string("x-api-key"),
+        ngx_string("api-key"),
+        ngx_string("x-goog-api-key")
+    };
+
+    if (r->headers_in.authorization != NULL) {
+        value = &r->headers_in.authorization->value;
+
+        if (value->len > 7
+            && ngx_strncasecmp(value->data, (u_char *) "bearer ", 7) == 0)
+        {
+            p = value->data + 7;
+            len = value->len - 7;
+
+            while (len && *p == ' ') {
+                p++;
+                len--;
+            }
+
+            key->data = (const char *) p;
+            key->len = len;
+
+            return NGX_OK;
+        }
+    }
+
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        h = ngx_http_ai_header(r, &names[i]);
+
+        if (h != NULL) {
+            key->data = (const char *) h->value.data;
+            key->len = h->value.len;
+            return NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* What cannot be a key is not worth a question. */
+
+static ngx_uint_t
+ngx_http_ai_identify_shape(ai_str_t key)
+{
+    char    c;
+    size_t  i;
+
+    if (key.len != AI_API_KEY_LEN || ngx_memcmp(key.data, "ngx-", 4) != 0) {
+        return 0;
+    }
+
+    for (i = 4; i < key.len; i++) {
+        c = key.data[i];
+
+        if (!(c >= 'a' && c <= 'z') && !(c >= 'A' && c <= 'Z')
+            && !(c >= '0' && c <= '9') && c != '-' && c != '_')
+        {
+            return 0;
+        }
+    }
+
+    return 1;
+}

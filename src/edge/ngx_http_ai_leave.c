@@ -1,0 +1,141 @@
+/*
+ * Leaving a job: Redis is told, again until it has heard it.
+ * Entries belong to the process; at its end those left over are settled by the
+ * sweep, which sees that this edge has died.
+ */
+
+#include "ngx_http_ai_leave.h"
+#include "ngx_http_ai_metrics.h"
+
+
+/* Told and not yet heard; one more is left to the sweep. */
+#define NGX_HTTP_AI_LEAVE_MAX  65536
+
+
+typedef struct {
+    ngx_queue_t                 queue;
+    ngx_http_ai_redis_cmd_t     cmd;
+    ngx_uint_t                  shard;
+    unsigned                    unsure:1;
+    u_char                      job[AI_JOB_ID_LEN];
+} ngx_http_ai_leave_t;
+
+
+static ngx_int_t ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave);
+static void ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+
+
+static ngx_queue_t  ngx_http_ai_leaving;      /* to be told again */
+static ngx_uint_t   ngx_http_ai_nleaving;
+
+
+void
+ngx_http_ai_leave_init(void)
+{
+    ngx_queue_init(&ngx_http_ai_leaving);
+}
+
+
+void
+ngx_http_ai_leave(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t unsure)
+{
+    ngx_http_ai_leave_t  *leave;
+
+    if (ngx_http_ai_nleaving >= NGX_HTTP_AI_LEAVE_MAX) {
+        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                      "ai: too many jobs to leave, \"%V\" is left to the "
+                      "sweep", job);
+        return;
+    }
+
+    leave = ngx_calloc(sizeof(ngx_http_ai_leave_t), ngx_cycle->log);
+    if (leave == NULL) {
+        return;
+    }
+
+    leave->shard = shard;
+    leave->unsure = unsure;
+    ngx_memcpy(leave->job, job->data, AI_JOB_ID_LEN);
+
+    ngx_http_ai_nleaving++;
+
+    if (ngx_http_ai_leave_tell(leave) != NGX_OK) {
+        ngx_queue_insert_tail(&ngx_http_ai_leaving, &leave->queue);
+    }
+}
+
+
+void
+ngx_http_ai_leave_again(void)
+{
+    ngx_queue_t          *q;
+    ngx_http_ai_leave_t  *leave;
+
+    while (!ngx_queue_empty(&ngx_http_ai_leaving)) {
+        q = ngx_queue_head(&ngx_http_ai_leaving);
+        leave = ngx_queue_data(q, ngx_http_ai_leave_t, queue);
+
+        if (ngx_http_ai_leave_tell(leave) != NGX_OK) {
+            return;
+        }
+
+        ngx_queue_remove(q);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave)
+{
+    char       buf[AI_KEY_MAX];
+    ngx_str_t  key, argv[2];
+
+    ngx_http_ai_edge_prefix(&key, buf, leave->shard);
+
+    argv[0].data = leave->job;
+    argv[0].len = AI_JOB_ID_LEN;
+    argv[1] = ngx_http_ai_edge->id;
+
+    ngx_memzero(&leave->cmd, sizeof(ngx_http_ai_redis_cmd_t));
+
+    leave->cmd.handler = ngx_http_ai_leave_told;
+    leave->cmd.data = leave;
+
+    if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, &leave->cmd,
+                               AI_SCRIPT_LEAVE, &key, 1, argv, 2)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_leave_t *leave = cmd->data;
+
+    if (status == NGX_HTTP_AI_REDIS_TIMEOUT
+        || status == NGX_HTTP_AI_REDIS_CLOSED
+        || status == NGX_HTTP_AI_REDIS_FULL)
+    {
+        ngx_http_ai_count(redis_errors);
+        ngx_queue_insert_tail(&ngx_http_ai_leaving, &leave->queue);
+        return;
+    }
+
+    if (status == NGX_HTTP_AI_REDIS_OK && leave->unsure
+        && ai_str_eqz(ngx_http_ai_reply_str(reply, 0), "GONE"))
+    {
+        leave->unsure = 0;
+        ngx_queue_insert_tail(&ngx_http_ai_leaving, &leave->queue);
+        return;
+    }
+
+    ngx_http_ai_nleaving--;
+    ngx_free(leave);
+}

@@ -1,0 +1,416 @@
+/*
+ * Keys that shared memory does not know: asked of Redis once for all requests
+ * that wait, and of a worker where Redis does not know them either.
+ * A look-up under way belongs to the process; its waiters to their owners.
+ */
+
+#include "ngx_http_ai_lookup.h"
+#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_metrics.h"
+#include "ai_keys.h"
+
+
+/* Keys looked up at a time; one more is refused. */
+#define NGX_HTTP_AI_LOOKUP_MAX      4096
+#define NGX_HTTP_AI_LOOKUP_BUCKETS  256
+/* How long a worker may take to ask the database. */
+#define NGX_HTTP_AI_LOOKUP_TIMEOUT  2000
+
+
+typedef struct {
+    ngx_queue_t                 queue;        /* in its bucket */
+    ngx_queue_t                 waiters;
+    u_char                      sha[AI_SHA256_HEX];
+    ngx_atomic_uint_t           epoch;
+    ngx_http_ai_redis_cmd_t     cmd;
+    ngx_event_t                 timer;
+    unsigned                    asked:1;      /* a worker was */
+} ngx_http_ai_search_t;
+
+
+static ngx_http_ai_search_t *ngx_http_ai_lookup_find(u_char *sha);
+static ngx_int_t ngx_http_ai_lookup_read(ngx_http_ai_search_t *s);
+static void ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s);
+static void ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd,
+    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_lookup_timeout(ngx_event_t *ev);
+static ngx_uint_t ngx_http_ai_lookup_parse(redisReply *reply,
+    ngx_http_ai_principal_t *p);
+static void ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
+    ngx_http_ai_principal_t *p);
+
+
+static ngx_queue_t  ngx_http_ai_searches[NGX_HTTP_AI_LOOKUP_BUCKETS];
+static ngx_uint_t   ngx_http_ai_nsearches;
+
+
+static ngx_inline ngx_queue_t *
+ngx_http_ai_lookup_bucket(u_char *sha)
+{
+    ngx_queue_t  *q;
+
+    q = &ngx_http_ai_searches[ngx_crc32_short(sha, AI_SHA256_HEX)
+                              % NGX_HTTP_AI_LOOKUP_BUCKETS];
+
+    if (q->next == NULL) {
+        ngx_queue_init(q);
+    }
+
+    return q;
+}
+
+
+ngx_int_t
+ngx_http_ai_lookup(ngx_http_ai_lookup_t *l, u_char *sha)
+{
+    ngx_http_ai_search_t  *s;
+
+    s = ngx_http_ai_lookup_find(sha);
+
+    if (s == NULL) {
+
+        if (ngx_http_ai_nsearches == NGX_HTTP_AI_LOOKUP_MAX) {
+            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                          "ai: %ui keys are being looked up, one more is "
+                          "refused", ngx_http_ai_nsearches);
+            return NGX_DECLINED;
+        }
+
+        s = ngx_calloc(sizeof(ngx_http_ai_search_t), ngx_cycle->log);
+        if (s == NULL) {
+            return NGX_DECLINED;
+        }
+
+        ngx_queue_init(&s->waiters);
+        ngx_memcpy(s->sha, sha, AI_SHA256_HEX);
+
+        s->timer.handler = ngx_http_ai_lookup_timeout;
+        s->timer.data = s;
+        s->timer.log = ngx_cycle->log;
+        s->timer.cancelable = 1;
+
+        if (ngx_http_ai_lookup_read(s) != NGX_OK) {
+            ngx_free(s);
+            return NGX_DECLINED;
+        }
+
+        ngx_queue_insert_tail(ngx_http_ai_lookup_bucket(sha), &s->queue);
+        ngx_http_ai_nsearches++;
+    }
+
+    l->waiting = 1;
+    ngx_queue_insert_tail(&s->waiters, &l->queue);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ai_lookup_cancel(ngx_http_ai_lookup_t *l)
+{
+    if (l->waiting) {
+        l->waiting = 0;
+        ngx_queue_remove(&l->queue);
+    }
+}
+
+
+void
+ngx_http_ai_lookup_bell(u_char *sha, ai_str_t status)
+{
+    ngx_http_ai_search_t  *s;
+
+    s = ngx_http_ai_lookup_find(sha);
+
+    if (s == NULL || !s->asked) {
+        return;
+    }
+
+    ngx_http_ai_redis_cancel(&s->cmd);
+
+    if (s->timer.timer_set) {
+        ngx_del_timer(&s->timer);
+    }
+
+    if (ai_str_eqz(status, "none")) {
+        ngx_http_ai_zone_put(ngx_http_ai_edge->amcf->principals, s->sha,
+                             s->epoch, NGX_HTTP_AI_KEY_UNKNOWN, NULL);
+        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_UNKNOWN, NULL);
+        return;
+    }
+
+    if (!ai_str_eqz(status, "ok") || ngx_http_ai_lookup_read(s) != NGX_OK) {
+        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+    }
+}
+
+
+static ngx_http_ai_search_t *
+ngx_http_ai_lookup_find(u_char *sha)
+{
+    ngx_queue_t           *q, *bucket;
+    ngx_http_ai_search_t  *s;
+
+    bucket = ngx_http_ai_lookup_bucket(sha);
+
+    for (q = ngx_queue_head(bucket);
+         q != ngx_queue_sentinel(bucket);
+         q = ngx_queue_next(q))
+    {
+        s = ngx_queue_data(q, ngx_http_ai_search_t, queue);
+
+        if (ngx_memcmp(s->sha, sha, AI_SHA256_HEX) == 0) {
+            return s;
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_ai_lookup_read(ngx_http_ai_search_t *s)
+{
+    char       key[AI_KEY_MAX];
+    ngx_str_t  argv[2];
+
+    s->epoch = ngx_http_ai_zone_epoch(ngx_http_ai_edge->amcf->principals);
+
+    ngx_str_set(&argv[0], "HGETALL");
+    argv[1].data = (u_char *) key;
+    argv[1].len = ai_keys_principal(key, sizeof(key),
+                      (ai_str_t) { AI_SHA256_HEX, (const char *) s->sha });
+
+    ngx_memzero(&s->cmd, sizeof(ngx_http_ai_redis_cmd_t));
+
+    s->cmd.handler = ngx_http_ai_lookup_read_done;
+    s->cmd.data = s;
+
+    if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                  NGX_HTTP_AI_REDIS_COMMANDS, &s->cmd, argv, 2)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_search_t *s = cmd->data;
+
+    ngx_uint_t               state;
+    ngx_http_ai_principal_t  p;
+
+    if (status != NGX_HTTP_AI_REDIS_OK
+        || reply->type != REDIS_REPLY_ARRAY)
+    {
+        ngx_http_ai_count(redis_errors);
+        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+        return;
+    }
+
+    if (reply->elements == 0) {
+
+        if (s->asked) {
+            ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+            return;
+        }
+
+        ngx_http_ai_lookup_ask(s);
+        return;
+    }
+
+    state = ngx_http_ai_lookup_parse(reply, &p);
+
+    if (state != NGX_HTTP_AI_KEY_DOWN) {
+        ngx_http_ai_zone_put(ngx_http_ai_edge->amcf->principals, s->sha,
+                             s->epoch, state,
+                             state == NGX_HTTP_AI_KEY_ACTIVE ? &p : NULL);
+    }
+
+    ngx_http_ai_lookup_end(s, state, &p);
+}
+
+
+static void
+ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
+{
+    ngx_str_t  argv[10];
+
+    s->asked = 1;
+
+    ngx_str_set(&argv[0], "XADD");
+    ngx_str_set(&argv[1], AI_LOOKUP_KEY);
+    ngx_str_set(&argv[2], "MAXLEN");
+    ngx_str_set(&argv[3], "~");
+    ngx_str_set(&argv[4], "10000");
+    ngx_str_set(&argv[5], "*");
+    ngx_str_set(&argv[6], "k");
+    argv[7].data = s->sha;
+    argv[7].len = AI_SHA256_HEX;
+    ngx_str_set(&argv[8], "e");
+    argv[9] = ngx_http_ai_edge->id;
+
+    ngx_memzero(&s->cmd, sizeof(ngx_http_ai_redis_cmd_t));
+
+    s->cmd.handler = ngx_http_ai_lookup_asked;
+    s->cmd.data = s;
+
+    if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                  NGX_HTTP_AI_REDIS_COMMANDS, &s->cmd, argv,
+                                  10)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+        return;
+    }
+
+    ngx_add_timer(&s->timer, NGX_HTTP_AI_LOOKUP_TIMEOUT);
+}
+
+
+static void
+ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+    ngx_uint_t status)
+{
+    ngx_http_ai_search_t *s = cmd->data;
+
+    if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_count(redis_errors);
+        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+    }
+}
+
+
+static void
+ngx_http_ai_lookup_timeout(ngx_event_t *ev)
+{
+    ngx_http_ai_search_t *s = ev->data;
+
+    ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+}
+
+
+/* Fields that are not there stay empty; a tenant that could not be in a key
+ * makes the whole unusable. */
+
+static ngx_uint_t
+ngx_http_ai_lookup_parse(redisReply *reply, ngx_http_ai_principal_t *p)
+{
+    size_t      i;
+    int64_t     n;
+    ai_str_t    name, value, state, tenant_state;
+    ngx_str_t  *s;
+
+    ngx_memzero(p, sizeof(ngx_http_ai_principal_t));
+
+    p->weight = 1;
+    state = ai_str("");
+    tenant_state = ai_str("");
+
+    for (i = 0; i + 1 < reply->elements; i += 2) {
+        name = ngx_http_ai_reply_str(reply, i);
+        value = ngx_http_ai_reply_str(reply, i + 1);
+
+        if (ai_str_eqz(name, "state")) {
+            state = value;
+            continue;
+        }
+
+        if (ai_str_eqz(name, "tenant_state")) {
+            tenant_state = value;
+            continue;
+        }
+
+        if (ai_str_eqz(name, "weight")) {
+            if (ai_str_int(value, &n) == 0 && n > 0 && n <= 1000000) {
+                p->weight = n;
+            }
+
+            continue;
+        }
+
+        if (ai_str_eqz(name, "expires")) {
+            if (ai_str_int(value, &n) == 0) {
+                p->expires = n;
+            }
+
+            continue;
+        }
+
+        s = ai_str_eqz(name, "id") ? &p->id
+            : ai_str_eqz(name, "v") ? &p->version
+            : ai_str_eqz(name, "tenant") ? &p->tenant
+            : ai_str_eqz(name, "user") ? &p->user
+            : ai_str_eqz(name, "role") ? &p->role
+            : ai_str_eqz(name, "scopes") ? &p->scopes
+            : ai_str_eqz(name, "models") ? &p->models
+            : NULL;
+
+        if (s != NULL) {
+            s->data = (u_char *) value.data;
+            s->len = value.len;
+        }
+    }
+
+    if (ai_str_eqz(state, "unknown")) {
+        return NGX_HTTP_AI_KEY_UNKNOWN;
+    }
+
+    if (ai_str_eqz(state, "revoked")) {
+        return NGX_HTTP_AI_KEY_REVOKED;
+    }
+
+    if (!ai_str_eqz(state, "active")
+        || !ai_keys_tenant_ok(ngx_http_ai_str(&p->tenant)))
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ai: a key's record in Redis cannot be read");
+        return NGX_HTTP_AI_KEY_DOWN;
+    }
+
+    if (!ai_str_eqz(tenant_state, "active")) {
+        return NGX_HTTP_AI_KEY_DISABLED;
+    }
+
+    return NGX_HTTP_AI_KEY_ACTIVE;
+}
+
+
+static void
+ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
+    ngx_http_ai_principal_t *p)
+{
+    ngx_queue_t           *q;
+    ngx_http_ai_lookup_t  *l;
+
+    ngx_http_ai_redis_cancel(&s->cmd);
+
+    if (s->timer.timer_set) {
+        ngx_del_timer(&s->timer);
+    }
+
+    ngx_queue_remove(&s->queue);
+    ngx_http_ai_nsearches--;
+
+    /* A handler may end other requests, and so take other waiters out. */
+
+    while (!ngx_queue_empty(&s->waiters)) {
+        q = ngx_queue_head(&s->waiters);
+        l = ngx_queue_data(q, ngx_http_ai_lookup_t, queue);
+
+        ngx_queue_remove(q);
+        l->waiting = 0;
+
+        l->handler(l, state, state == NGX_HTTP_AI_KEY_ACTIVE ? p : NULL);
+    }
+
+    ngx_free(s);
+}

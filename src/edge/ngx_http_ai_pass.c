@@ -1,0 +1,371 @@
+/*
+ * The content handler of ai_pass: which endpoint a request means, what its
+ * headers ask for, and who goes on with it.
+ */
+
+#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_error.h"
+#include "ngx_http_ai_models.h"
+#include "ngx_http_ai_steps.h"
+#include "ngx_http_ai_stream.h"
+
+
+typedef struct {
+    ngx_str_t                   prefix;
+    ngx_str_t                   suffix;       /* behind an id, which is then
+                                                 between the two */
+    ngx_uint_t                  id;
+    ngx_uint_t                  methods;
+    ngx_uint_t                  op;
+} ngx_http_ai_endpoint_t;
+
+
+static void ngx_http_ai_pass_wishes(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx);
+static ngx_uint_t ngx_http_ai_pass_prefers(ngx_str_t *value, char *what);
+static ngx_uint_t ngx_http_ai_pass_json(ngx_http_request_t *r);
+static ngx_int_t ngx_http_ai_pass_refuse(ngx_http_request_t *r,
+    const char *cause);
+static ngx_int_t ngx_http_ai_pass_method(ngx_http_request_t *r,
+    ngx_uint_t methods);
+
+
+#define NGX_HTTP_AI_GET   (NGX_HTTP_GET|NGX_HTTP_HEAD)
+#define NGX_HTTP_AI_POST  NGX_HTTP_POST
+
+
+static ngx_http_ai_endpoint_t  ngx_http_ai_endpoints[] = {
+
+    { ngx_string("/v1/chat/completions"), ngx_null_string, 0,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_CHAT },
+
+    { ngx_string("/v1/messages"), ngx_null_string, 0,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_MESSAGES },
+
+    { ngx_string("/v1/models"), ngx_null_string, 0,
+      NGX_HTTP_AI_GET, NGX_HTTP_AI_OP_MODELS },
+
+    { ngx_string("/v1/models/"), ngx_null_string, 1,
+      NGX_HTTP_AI_GET, NGX_HTTP_AI_OP_MODELS },
+
+    { ngx_string("/v1/jobs/"), ngx_string("/events"), 1,
+      NGX_HTTP_AI_GET, NGX_HTTP_AI_OP_EVENTS },
+
+    { ngx_string("/v1/jobs/"), ngx_string("/cancel"), 1,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_CANCEL },
+
+    { ngx_string("/v1/jobs/"), ngx_null_string, 1,
+      NGX_HTTP_AI_GET, NGX_HTTP_AI_OP_JOB },
+
+    { ngx_null_string, ngx_null_string, 0, 0, NGX_HTTP_AI_OP_NONE }
+};
+
+
+void
+ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    u_char                  *p;
+    ngx_str_t                path, id;
+    ngx_http_ai_endpoint_t  *e;
+
+    if (ctx->endpoint) {
+        return;
+    }
+
+    path = r->uri;
+    ngx_str_null(&id);
+
+    p = ngx_strnstr(path.data, "/v1/", path.len);
+
+    if (p != NULL) {
+        path.len -= p - path.data;
+        path.data = p;
+    }
+
+    for (e = ngx_http_ai_endpoints; e->prefix.len; e++) {
+
+        if (path.len < e->prefix.len
+            || ngx_strncmp(path.data, e->prefix.data, e->prefix.len) != 0)
+        {
+            continue;
+        }
+
+        if (!e->id) {
+
+            if (path.len == e->prefix.len) {
+                break;
+            }
+
+            continue;
+        }
+
+        if (path.len <= e->prefix.len + e->suffix.len
+            || (e->suffix.len
+                && ngx_strncmp(path.data + path.len - e->suffix.len,
+                               e->suffix.data, e->suffix.len) != 0))
+        {
+            continue;
+        }
+
+        id.data = path.data + e->prefix.len;
+        id.len = path.len - e->prefix.len - e->suffix.len;
+        break;
+    }
+
+    ctx->op = e->op;
+    ctx->methods = e->methods;
+    ctx->id = id;
+
+    switch (e->op) {
+
+    case NGX_HTTP_AI_OP_CHAT:
+        ctx->dialect = AI_DIALECT_OPENAI;
+        break;
+
+    case NGX_HTTP_AI_OP_MESSAGES:
+        ctx->dialect = AI_DIALECT_ANTHROPIC;
+        break;
+
+    default:
+        ctx->dialect = ngx_http_ai_error_dialect(r);
+    }
+
+    ctx->endpoint = 1;
+}
+
+
+ngx_int_t
+ngx_http_ai_pass_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                rc;
+    ngx_http_ai_ctx_t       *ctx;
+    ngx_http_ai_loc_conf_t  *alcf;
+
+    if (r != r->main) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "ai_pass does not serve subrequests");
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx = ngx_http_ai_get_ctx(r);
+    if (ctx == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_http_ai_endpoint(r, ctx);
+
+    /* Where access was given without a principal there is none to work for. */
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
+
+    if (ctx->principal == NULL && alcf->auth == NGX_HTTP_AI_AUTH_OFF) {
+        ctx->principal = ngx_http_ai_identify_anonymous(r->pool);
+    }
+
+    if (ctx->principal == NULL) {
+        return ngx_http_ai_refuse(r, ctx);
+    }
+
+    if (ctx->op == NGX_HTTP_AI_OP_NONE) {
+        return ngx_http_ai_pass_refuse(r, "not_found");
+    }
+
+    if (!(r->method & ctx->methods)) {
+        return ngx_http_ai_pass_method(r, ctx->methods);
+    }
+
+    if (ngx_http_ai_edge == NULL) {
+        return ngx_http_ai_pass_refuse(r, "unavailable");
+    }
+
+    switch (ctx->op) {
+
+    case NGX_HTTP_AI_OP_CHAT:
+    case NGX_HTTP_AI_OP_MESSAGES:
+
+        if (!ngx_http_ai_pass_json(r)) {
+            return ngx_http_ai_pass_refuse(r, "media_type");
+        }
+
+        ngx_http_ai_pass_wishes(r, ctx);
+
+        return ngx_http_ai_body_read(r, ctx);
+
+    case NGX_HTTP_AI_OP_MODELS:
+
+        rc = ngx_http_discard_request_body(r);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        return ngx_http_ai_models_handler(r, ctx,
+                                          ctx->id.len ? &ctx->id : NULL);
+
+    default:
+
+        rc = ngx_http_discard_request_body(r);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        return ngx_http_ai_job_handler(r, ctx);
+    }
+}
+
+
+static void
+ngx_http_ai_pass_wishes(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    ngx_table_elt_t  *h;
+
+    static ngx_str_t  prefer = ngx_string("prefer");
+    static ngx_str_t  resumable = ngx_string("x-ai-resumable");
+
+    h = ngx_http_ai_header(r, &prefer);
+
+    if (h != NULL) {
+        ctx->background = ngx_http_ai_pass_prefers(&h->value, "respond-async");
+        ctx->batch = ngx_http_ai_pass_prefers(&h->value, "priority=batch");
+    }
+
+    h = ngx_http_ai_header(r, &resumable);
+
+    if (h != NULL && h->value.len == 1 && h->value.data[0] == '1') {
+        ctx->resumable = 1;
+    }
+}
+
+
+/* One of the words of a Prefer header, between commas and semicolons. */
+
+static ngx_uint_t
+ngx_http_ai_pass_prefers(ngx_str_t *value, char *what)
+{
+    u_char  *p, *last, *word, *end;
+    size_t   len;
+
+    len = ngx_strlen(what);
+    last = value->data + value->len;
+
+    for (p = value->data; p < last; p++) {
+
+        for (word = p; p < last && *p != ',' && *p != ';'; p++) { /* void */ }
+
+        for (end = p; end > word && end[-1] == ' '; end--) { /* void */ }
+
+        while (word < end && *word == ' ') {
+            word++;
+        }
+
+        if ((size_t) (end - word) == len
+            && ngx_strncasecmp(word, (u_char *) what, len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_ai_pass_json(ngx_http_request_t *r)
+{
+    size_t      len;
+    u_char      last;
+    ngx_str_t  *type;
+
+    if (r->headers_in.content_type == NULL
+        || r->headers_in.content_type->value.len == 0)
+    {
+        return 1;
+    }
+
+    type = &r->headers_in.content_type->value;
+    len = sizeof("application/json") - 1;
+
+    if (type->len < len
+        || ngx_strncasecmp(type->data, (u_char *) "application/json", len)
+           != 0)
+    {
+        return 0;
+    }
+
+    if (type->len == len) {
+        return 1;
+    }
+
+    last = type->data[len];
+
+    return last == ';' || last == ' ';
+}
+
+
+static ngx_int_t
+ngx_http_ai_pass_refuse(ngx_http_request_t *r, const char *cause)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_discard_request_body(r);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ngx_http_ai_error_send(r, cause, NULL, 0, -1);
+}
+
+
+static ngx_int_t
+ngx_http_ai_pass_method(ngx_http_request_t *r, ngx_uint_t methods)
+{
+    ngx_str_t  key, value;
+
+    ngx_str_set(&key, "Allow");
+
+    if (methods & NGX_HTTP_GET) {
+        ngx_str_set(&value, "GET, HEAD");
+
+    } else {
+        ngx_str_set(&value, "POST");
+    }
+
+    if (ngx_http_ai_add_header(r, &key, &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    return ngx_http_ai_pass_refuse(r, "method_not_allowed");
+}
+
+
+ngx_table_elt_t *
+ngx_http_ai_header(ngx_http_request_t *r, ngx_str_t *name)
+{
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &r->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len == name->len
+            && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
+        {
+            return &h[i];
+        }
+    }
+}

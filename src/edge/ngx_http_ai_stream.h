@@ -1,0 +1,67 @@
+/*
+ * From a job's events to the client: their order (ngx_http_ai_events.c), the
+ * output with its back-pressure (ngx_http_ai_stream.c), and answers that are
+ * sent whole (ngx_http_ai_answer.c).  Events are only taken in where they
+ * come from; output and the end of the request happen in a posted event, once
+ * a turn of the event loop.
+ */
+
+#ifndef NGX_HTTP_AI_STREAM_H
+#define NGX_HTTP_AI_STREAM_H
+
+#include "ngx_http_ai_edge.h"
+
+
+/* No sign of life for so long: the log is read. */
+#define NGX_HTTP_AI_SILENCE        5000
+/* The log could not be read for so long: the answer ends. */
+#define NGX_HTTP_AI_DOWN_MAX       30000
+/* Entries of the log a read, at most. */
+#define NGX_HTTP_AI_READ_MAX       32
+/* An answer is collected up to this, to be sent with its length. */
+#define NGX_HTTP_AI_WHOLE_MAX      (256 * 1024)
+/* The same for one that becomes an SSE event. */
+#define NGX_HTTP_AI_WRAP_MAX       (1024 * 1024)
+
+
+/* Events, from the bell. */
+void ngx_http_ai_events_frames(ngx_http_ai_open_t *open, ai_str_t frames);
+/* Reads on from the log; once more, if it is being read. */
+void ngx_http_ai_events_read(ngx_http_ai_open_t *open);
+
+/* For edge_open: events and timer, nothing is armed. */
+void ngx_http_ai_stream_init(ngx_http_ai_open_t *open);
+/* The request waits from now on: for aborts, for the timer. */
+void ngx_http_ai_stream_wait(ngx_http_ai_open_t *open);
+/* The bell works again. */
+void ngx_http_ai_stream_subscribed(ngx_http_ai_open_t *open);
+/* One event that is next in order: NGX_OK, or NGX_AGAIN where there was no
+ * room for all of it: then the log is read when there is. */
+ngx_int_t ngx_http_ai_stream_event(ngx_http_ai_open_t *open, ai_event_t *ev);
+/* Output, or the end, at the end of this turn. */
+void ngx_http_ai_stream_post(ngx_http_ai_open_t *open);
+/* Ends the answer with an error; status 0 and retry_after -1: the table's. */
+void ngx_http_ai_stream_fail(ngx_http_ai_open_t *open, const char *cause,
+    ngx_uint_t status, time_t retry_after);
+/* The same, with what ai_redis_error says. */
+void ngx_http_ai_stream_redis_error(ngx_http_ai_open_t *open);
+/* The timer's next run, not later than msec from now. */
+void ngx_http_ai_stream_timer(ngx_http_ai_open_t *open, ngx_msec_t msec);
+
+/* Collects: NGX_OK, NGX_DECLINED over the bound, NGX_ERROR without memory. */
+ngx_int_t ngx_http_ai_answer_take(ngx_http_ai_open_t *open, ai_str_t data);
+/* What was collected is dropped. */
+void ngx_http_ai_answer_drop(ngx_http_ai_open_t *open);
+/* Turns what was collected into one SSE event in open->out. */
+ngx_int_t ngx_http_ai_answer_wrap(ngx_http_ai_open_t *open);
+
+/* The queue's deadline and lost replies, from the timer: msec to the next
+ * look, 0 for none. */
+ngx_msec_t ngx_http_ai_admit_tick(ngx_http_ai_open_t *open);
+
+/* Adds a header to the answer; key and value stay where they are. */
+ngx_int_t ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *value);
+
+
+#endif /* NGX_HTTP_AI_STREAM_H */

@@ -1,0 +1,410 @@
+#!/usr/bin/perl
+
+# Random interleavings of everything against a small model: whatever the
+# order, slots, queues, logs and ledger agree.  AI_T_SEED repeats a run,
+# AI_T_STEPS makes it longer.
+
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use AiTest;
+use AiScripts;
+
+my $t = AiTest->new;
+my $s = AiScripts->new($t);
+my $seed = $ENV{AI_T_SEED} || (time ^ $$);
+my $steps = $ENV{AI_T_STEPS} || 20000;
+srand $seed;
+diag("AI_T_SEED=$seed, $steps steps");
+
+my @tenants = qw(ta tb tc);
+my @edges = qw(e1 e2 e3);
+my %job;                # id => what the model knows
+my @live;               # ids that may still change, and some that ended
+my (%worker, %ended, %records, $names);
+my @stale;              # [worker, job, entry, queue] of deliveries, for ever
+my $trail = '';
+
+$s->fresh;
+$s->run('beat', 'e', $_, 0, 'up') for @edges;
+new_worker(5) for 1 .. 3;
+$trail = '';
+
+sub pick { return $_[rand @_] }
+
+sub bad {
+    my ($what) = @_;
+    fail("$what (AI_T_SEED=$seed)");
+    diag($trail);
+    $s->cmd('CONFIG', 'SET', 'maxmemory', 0);
+    done_testing();
+    exit 1;
+}
+
+sub run {
+    my @got = $s->call(@_);
+    $trail .= join(' ', map { my $x = substr $_, 0, 60; $x =~ s/\s+/ /g; $x }
+        @_, '->', map { defined $_ ? $_ : '' } @got) . "\n";
+    substr $trail, 0, length($trail) - 6000, '' if length $trail > 12000;
+    bad("error: $got[0]") if $got[0] =~ /^(?:ERR|WRONG|OOM)/;
+    return @got;
+}
+
+sub new_worker {
+    my ($slots) = @_;
+    my $name = 'w' . ++$names;
+    $worker{$name} = { slots => $slots, has => [] };
+    run('beat', 'w', $name, $slots, 'up');
+}
+
+sub seq_of { return ($_[0] =~ /-(\d+)$/)[0] }
+
+# What each step may do.
+
+sub do_admit {
+    my $id = $s->id;
+    my $flags = pick('s', 's', 's', 'rs', 'c', 'b');
+    my $tenant = pick(@tenants);
+    my $class = rand() < 0.2 ? 'batch' : 'interactive';
+    my $large = rand() < 0.1;
+    my $edge = $flags eq 'b' ? '' : pick(@edges);
+
+    $s->cmd('SET', $s->key("body:$id"), 'x', 'PX', 600000) if $large;
+    my @args = ('admit', $id, $tenant, $class, $flags, 60000, 60000, $edge,
+        'spec', $large ? '@' : '{}', "base of $id", 12, 200,
+        int rand 30, '', '', '');
+    my @got = run(@args);
+    if ($got[0] eq 'OK') {
+        $job{$id} = { id => $id, tenant => $tenant, at => $got[2],
+            flags => $flags, args => \@args, reply => "@got" };
+        push @live, $id;
+        shift @live if @live > 60;
+    } elsif ($got[0] ne 'FULL') {
+        bad("admit said @got");
+    }
+}
+
+sub do_admit_again {
+    my $id = pick(@live) or return;
+    my $j = $job{$id};
+    return if $j->{args}[9] eq '@';
+    my @got = run(@{ $j->{args} });
+    bad("admit changed its mind: @got") if $got[0] ne 'OK'
+        || $got[2] ne $j->{at};
+}
+
+sub do_take {
+    my $w = pick(keys %worker) or return;
+    my $queue = pick('jobs', 'jobs', 'jobs:batch');
+    for my $e ($s->take($w, 1 + int rand 3, $queue)) {
+        push @{ $worker{$w}{has} }, { job => $e->[1], entry => $e->[0],
+            queue => $queue };
+        push @stale, [$w, $e->[1], $e->[0], $queue];
+        shift @stale if @stale > 40;
+    }
+}
+
+# A run of a job: the model's idea of an attempt, also of the dead.
+my @runs;
+
+sub do_claim {
+    my $w = pick(keys %worker) or return;
+    my $has = pick(grep { !$_->{claimed} } @{ $worker{$w}{has} }) or return;
+    claim($w, $has->{job}, $has->{entry}, $has->{queue});
+    $has->{claimed} = 1;
+}
+
+sub claim {
+    my ($w, $id, $entry, $queue) = @_;
+    my @got = run('claim', $id, $w, $entry, $queue);
+    return if $got[0] eq 'GONE';
+
+    my $j = $job{$id};
+    my $attempt = $got[1];
+    my $key = "$id $attempt";
+    bad("claim of an ended job: @got") if $ended{$id};
+    bad("two workers in one attempt: $key")
+        if $j->{runs}{$attempt} && $j->{runs}{$attempt}{w} ne $w;
+    bad("RUN after events: $key") if $got[0] eq 'RUN' && $j->{emitted};
+    bad("RUN beyond three: $key") if $got[0] eq 'RUN' && $attempt > 3;
+    return if $j->{runs}{$attempt};
+    $j->{runs}{$attempt} = { w => $w, attempt => $attempt, seq => 0,
+        job => $id, end => $got[0] eq 'END' };
+    $j->{attempt} = $attempt;
+    push @runs, $j->{runs}{$attempt};
+    shift @runs if @runs > 80;
+}
+
+sub do_claim_again {
+    my $stale = pick(@stale) or return;
+    my ($w, $id, $entry, $queue) = @$stale;
+    return unless $worker{$w};
+    claim($w, $id, $entry, $queue);
+}
+
+sub do_emit {
+    my $r = pick(@runs) or return;
+    return if $r->{end};
+    my $j = $job{ $r->{job} };
+    my $back = int rand 3;
+    my $from = $r->{seq} + 1 - ($back < $r->{seq} ? $back : 0);
+    my $n = 1 + int rand 3;
+    my @events = map { ('s', "$r->{attempt}/" . ($from + $_)) } 0 .. $n - 1;
+    my @got = run('emit', $r->{job}, $r->{attempt}, $from, pick(65536, 4),
+        @events);
+    if ($got[0] eq 'OK') {
+        bad('an emit of an ended job') if $ended{ $r->{job} }
+            && $from + $n - 1 > seq_of($got[1]);
+        return if $ended{ $r->{job} };
+        bad('an emit of a lower attempt') if $r->{attempt} != $j->{attempt};
+        $r->{seq} = $from + $n - 1 if $from + $n - 1 > $r->{seq};
+        bad("tip is $got[1], not $r->{attempt}-$r->{seq}")
+            if $got[1] ne "$r->{attempt}-$r->{seq}";
+        $j->{emitted} = 1;
+    } elsif ($got[0] eq 'FENCED') {
+        bad('fenced without a reason') if !$ended{ $r->{job} }
+            && $r->{attempt} >= $j->{attempt};
+    } else {
+        bad("emit said @got");
+    }
+}
+
+sub do_settle {
+    my $r = pick(@runs) or return;
+    my $j = $job{ $r->{job} };
+    my $usage = $s->usage('done', 1);
+    my @got = run('settle', $r->{job}, $r->{attempt}, $r->{w}, $r->{seq} + 1,
+        65536, 'done', '', $j->{tenant}, "base of $r->{job}", $j->{at}, $usage,
+        's', "$r->{attempt}/" . ($r->{seq} + 1), 'e', $usage);
+    if ($got[0] eq 'OK') {
+        bad('settled twice') if $ended{ $r->{job} };
+        bad('settled by a lower attempt') if $r->{attempt} < $j->{attempt};
+        $ended{ $r->{job} } = "$r->{attempt}";
+    } elsif ($got[0] eq 'DUP') {
+        bad('DUP of a job that lives') unless $ended{ $r->{job} };
+    } elsif ($got[0] eq 'FENCED') {
+        bad('settle fenced without a reason') if !$ended{ $r->{job} }
+            && $r->{attempt} >= $j->{attempt};
+    } else {
+        bad("settle said @got");
+    }
+}
+
+sub do_cancel {
+    my $id = pick(@live) or return;
+    my @got = run('cancel', $id, $job{$id}{tenant}, pick('client', 'timeout'),
+        pick('now', 'unstarted'), pick('cancelled', 'queue_timeout'),
+        pick('', @edges));
+    $ended{$id} = 'here' if $got[0] eq 'CANCELLED';
+    bad('cancel of the unknown') if $got[0] eq 'GONE';
+    bad('DONE, but it lives') if $got[0] eq 'DONE' && !$ended{$id}
+        && $s->job($id)->{state} !~ /^(?:done|cancelled)$/;
+}
+
+sub do_leave {
+    my $id = pick(@live) or return;
+    my @got = run('leave', $id, pick(@edges));
+    $ended{$id} = 'here' if $got[2] eq 'cancelled';
+}
+
+sub do_join {
+    my $id = pick(@live) or return;
+    my @got = run('join', $id, $job{$id}{tenant}, pick('', @edges));
+    bad('join of the unknown') if $got[0] ne 'OK';
+}
+
+sub do_sweep {
+    my @dead = grep { $worker{$_}{dead} } keys %worker;
+    $s->cmd('HSET', $s->key('sweep'), 'last', $s->now_ms - 600, 'grace_until',
+        rand() < 0.1 ? $s->now_ms + 300 : 0);
+    $s->silent("w:$_", 5000) for @dead;
+    $s->run('beat', 'e', $_, 0, 'up') for grep { rand() < 0.98 } @edges;
+    $s->silent('e:' . pick(@edges), 5000) if rand() < 0.03;
+    run('sweep', 'w1', 3000, 10000, pick(1, 3, 100), 90);
+}
+
+sub do_beat {
+    my $w = pick(grep { !$worker{$_}{dead} } keys %worker) or return;
+    run('beat', 'w', $w, $worker{$w}{slots}, 'up');
+}
+
+sub do_die {
+    my @up = grep { !$worker{$_}{dead} } keys %worker;
+    return if @up < 2;
+    my $w = pick(@up);
+    if (rand() < 0.5) {
+        run('beat', 'w', $w, 0, 'bye');
+        delete $worker{$w};
+    } else {
+        $worker{$w}{dead} = 1;
+    }
+    new_worker(3 + int rand 4);
+}
+
+sub do_grace {
+    my $id = $s->cmd('ZRANGE', $s->key('grace'), 0, 0)->[0] or return;
+    $s->cmd('ZADD', $s->key('grace'), 1, $id);
+}
+
+# What must always hold.
+sub check {
+    my $slots = 0;
+    $slots += $_ for @{ $s->cmd('HVALS', $s->key('capacity')) };
+    my %lease = map { $_ => 1 } @{ $s->cmd('ZRANGE', $s->key('leases'), 0, -1) };
+    my (%running, %waits, %bytes);
+    my %entry = map { $_->[0] . $_->[1][1] => 1 }
+        map { @{ $s->cmd('XRANGE', $s->key($_), '-', '+') } }
+        'jobs', 'jobs:batch';
+    my ($held, $alive) = (0, 0);
+
+    for my $id (grep { $job{$_} && !$job{$_}{done} } keys %job) {
+        my $h = $s->job($id);
+        my $j = $job{$id};
+        my $member = "$id $j->{tenant}";
+        my $state = $h->{state} or bad("$id is gone");
+        if ($state =~ /^(?:queued|running)$/) {
+            $held++;
+            bad("$id $state without a lease") unless delete $lease{$member};
+            bad("$id $state without an entry")
+                unless delete $entry{ $h->{entry} . $id };
+            $running{ $j->{tenant} }{$id} = 1;
+            bad("$id ended, yet is $state") if $ended{$id};
+        } elsif ($state eq 'waiting') {
+            my $field = ($h->{class} eq 'batch' ? 'batch:' : '') . $j->{tenant};
+            $waits{$field}{$id} = 1;
+            $bytes{$field} += $h->{bytes};
+            bad("$id ended, yet is $state") if $ended{$id};
+        } else {
+            $ended{$id} ||= 'here';
+            $j->{done} = 1;
+            my $ttl = $s->cmd('PTTL', $s->key("job:$id"));
+            bad("$id ended and stays: $ttl") if $ttl > 60000 || $ttl < 0;
+            check_log($id, $h);
+            bad("$id ended with a body") if $h->{body}
+                || $s->cmd('EXISTS', $s->key("body:$id"));
+            bad("$id ended in grace")
+                if $s->cmd('ZSCORE', $s->key('grace'), $id);
+        }
+    }
+    bad('leases of nothing: ' . join ' ', keys %lease) if %lease;
+    bad('entries of nothing: ' . join ' ', keys %entry) if %entry;
+
+    for my $tenant (@tenants) {
+        my $got = join ' ', sort @{ $s->cmd('SMEMBERS',
+            $s->key("running:$tenant")) };
+        my $want = join ' ', sort keys %{ $running{$tenant} || {} };
+        bad("running of $tenant: $got, not $want") if $got ne $want;
+        for my $class ('', 'batch:') {
+            my $field = "$class$tenant";
+            my $got = join ' ', sort @{ $s->cmd('LRANGE',
+                $s->key("backlog:$field"), 0, -1) };
+            my $want = join ' ', sort keys %{ $waits{$field} || {} };
+            bad("backlog of $field: $got, not $want") if $got ne $want;
+            my $b = $s->cmd('HGET', $s->key('backlog_bytes'), $field) || 0;
+            bad("bytes of $field: $b, not " . ($bytes{$field} || 0))
+                if $b != ($bytes{$field} || 0);
+            my $zset = $class ? 'waiting:batch' : 'waiting';
+            my $score = $s->cmd('ZSCORE', $s->key($zset), $tenant);
+            bad("$tenant in $zset: " . (defined $score ? $score : 'no'))
+                if defined $score != !!$waits{$field};
+            bad("score of $tenant in $zset: $score") if defined $score
+                && int($score / 2 ** 36)
+                    != 16 * keys %{ $running{$tenant} || {} };
+        }
+    }
+
+    return $held;
+}
+
+# A log: no gap within an attempt, attempts rise, one end, which is the last.
+sub check_log {
+    my ($id, $h) = @_;
+    my ($attempt, $seq) = (1, 0);
+    my @log = @{ $s->log($id) };
+
+    for my $i (0 .. $#log) {
+        my ($a, $n, $type, $what) = $log[$i] =~ /^(\d+)-(\d+) (\S) ?(.*)/s;
+        if ($type eq 'a') {
+            bad("log of $id: marker $a-$n after $attempt")
+                if $a <= $attempt || $n != 0;
+            ($attempt, $seq) = ($a, 0);
+            next;
+        }
+        bad("log of $id: $a-$n after $attempt-$seq")
+            if $a != $attempt || $n != $seq + 1;
+        $seq = $n;
+        bad("log of $id: $a-$n is of $what") if $type eq 's'
+            && $what ne "$a/$n";
+        bad("log of $id: $type at $i of $#log")
+            if ($type =~ /[ex]/) != ($i == $#log);
+    }
+    bad("tip of $id: $h->{tip}, log $attempt-$seq")
+        if $h->{tip} ne "$attempt-$seq";
+}
+
+my @do = ((\&do_admit) x 10, (\&do_admit_again) x 1, (\&do_take) x 12,
+    (\&do_claim) x 12, (\&do_claim_again) x 3, (\&do_emit) x 14,
+    (\&do_settle) x 10, (\&do_cancel) x 2, (\&do_leave) x 2, (\&do_join) x 2,
+    (\&do_sweep) x 4, (\&do_beat) x 2, (\&do_die) x 1, (\&do_grace) x 1);
+my ($checks, $most) = (0, 0);
+
+for my $step (1 .. $steps) {
+    my $slots = $s->cmd('HGET', $s->key('sweep'), 'slots');
+    my $before = $s->cmd('ZCARD', $s->key('leases'));
+    pick(@do)->();
+    my $after = $s->cmd('ZCARD', $s->key('leases'));
+    my $now = $s->cmd('HGET', $s->key('sweep'), 'slots');
+    bad("$after leases of $now slots, $before before")
+        if $after > $now && $after > $before;
+    $most = $after if $after > $most;
+    check() if $step % 25 == 0 && ++$checks;
+
+    next if $step % 2000;
+    my %n;
+    $n{ $_->{j} }++ for $s->outbox;
+    $records{$_} += $n{$_} for keys %n;
+    $s->cmd('XTRIM', $s->key('outbox'), 'MAXLEN', 0);
+}
+
+# All workers but one die, everybody leaves; what is left ends.
+
+for my $w (keys %worker) {
+    run('beat', 'w', $w, 0, 'bye');
+}
+%worker = ();
+new_worker(50);
+my ($w) = keys %worker;
+for (1 .. 60) {
+    do_sweep();
+    $s->run('beat', 'w', $w, 50, 'up');
+    for my $queue ('jobs', 'jobs:batch') {
+        while (my ($e) = $s->take($w, 1, $queue)) {
+            my ($word, $attempt) = run('claim', $e->[1], $w, $e->[0], $queue);
+            next if $word eq 'GONE';
+            my $j = $job{ $e->[1] };
+            my $tip = $s->job($e->[1])->{tip} || '1-0';
+            run('settle', $e->[1], $attempt, $w, seq_of($tip) + 1, 65536,
+                'done', '', $j->{tenant}, "base of $e->[1]", $j->{at},
+                $s->usage('done', 1), 'e', $s->usage('done', 1));
+        }
+    }
+    last unless check();
+}
+
+is($s->held(@tenants), 'leases 0 entries 0 ta 0+0 tb 0+0 tc 0+0',
+    'everything ends');
+$records{ $_->{j} }++ for $s->outbox;
+is(scalar(grep { ($records{$_} || 0) != 1 } keys %job), 0,
+    'each job has one ledger record');
+is(scalar(keys %records), scalar(keys %job), 'and nothing else has one');
+my $consumers = $s->cmd('XPENDING', $s->key('jobs'), 'workers')->[0]
+    + $s->cmd('XPENDING', $s->key('jobs:batch'), 'workers')->[0];
+is($consumers, 0, 'nothing is pending');
+is($s->cmd('EXISTS', map { $s->key($_) } 'leases', 'waiting', 'waiting:batch',
+    'backlog_bytes', map { ("running:$_", "backlog:$_", "backlog:batch:$_") }
+    @tenants), 0, 'no trace of a queue');
+cmp_ok($checks, '>=', int($steps / 25), 'checked');
+note(scalar(keys %job) . " jobs, at most $most leases");
+
+done_testing();
