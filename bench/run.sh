@@ -160,7 +160,8 @@ user=
 plain_port=$(free_port)
 fill -e "s|@PORT@|$plain_port|" -e "s|@USER@|$user|" "$here/plain.conf" \
     > "$dir/plain.conf"
-setpriv --pdeathsig TERM -- nginx -p "$dir/" -c "$dir/plain.conf" -e "$dir/plain.log" \
+setpriv --pdeathsig TERM -- nginx -p "$dir/" -c "$dir/plain.conf" \
+    -e "$dir/plain.log" \
     > "$dir/plain.out" 2>&1 &
 plain=$!
 proxy=http://127.0.0.1:$plain_port
