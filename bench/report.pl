@@ -283,13 +283,16 @@ if ($idle->{procs}{edge} && $idle->{procs}{workers}) {
         / 1024;
     budget('idle memory, edge and workers, MB', $mb, '<=', 30);
 
-    if (my $top = $levels[-1]) {
-        my $s = $out{streams}{$top}{gateway};
+    # Between two levels, so that what earlier load left behind is in both.
+    my ($low, $top) = @levels[0, -1];
+    if ($low && $top > $low) {
+        my ($few, $many) = map { $out{streams}{$_}{gateway}{pss_kb} }
+            $low, $top;
         my $kb = 0;
-        $kb += $s->{pss_kb}{$_} - $idle->{procs}{$_}{pss_kb}
-            for qw(edge workers);
-        $out{memory_kb_per_stream} = $kb / $top;
-        budget("memory of a stream at $top, edge and workers, KB", $kb / $top,
+        $kb += $many->{$_} - $few->{$_} for qw(edge workers);
+        $kb /= $top - $low;
+        $out{memory_kb_per_stream} = $kb;
+        budget("memory of a stream ($low to $top), edge and workers, KB", $kb,
             '<=', 32);
     }
 }
@@ -297,12 +300,16 @@ if ($idle->{procs}{edge} && $idle->{procs}{workers}) {
 if (@{ $out{budget} }) {
     print "\nBudgets\n";
     for my $b (@{ $out{budget} }) {
-        printf "  %-48s %10s  %-9s %s\n", $b->{what}, num($b->{value}),
+        printf "  %-52s %10s  %-9s %s\n", $b->{what}, num($b->{value}),
             $b->{limit}, $b->{met} ? 'met' : 'MISSED';
     }
 }
 
+my $busy = raw('busy');
+$out{load_average_before} = $busy->{load} + 0;
 print "\n$out{where}\n";
+print "The machine was busy before the run (load average $busy->{load}):",
+    " tails are not the gateway's alone.\n" if $busy->{load} > 0.5;
 $out{failures} = $failed;
 
 open my $f, '>', "$results.new" or die "$results.new: $!\n";

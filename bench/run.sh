@@ -144,6 +144,7 @@ sh "$here/build.sh" "$out" || die "cannot build the mock and the load generator"
 dir=$(mktemp -d /tmp/ngx-ai-bench.XXXXXX)
 chmod 711 "$dir"
 mkdir -p "$dir/plain"
+sed 's/^\([0-9.]*\) .*/{"load":\1}/' /proc/loadavg > "$dir/busy.json"
 
 
 ## The mock and the plain nginx
