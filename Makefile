@@ -23,8 +23,8 @@ variant := $(filter-out gcc,$(notdir $(CC)))$(if $(filter 1,$(SAN)),-san)
 O := build$(if $(variant),/$(patsubst -%,%,$(variant)))
 G := build/gen
 
-LIBS := libuv hiredis libcurl libpq jansson libcrypto
-AICTL_LIBS := libpq hiredis jansson libcrypto
+LIBS := libuv hiredis libcurl libpq jansson libssl libcrypto
+AICTL_LIBS := libpq hiredis jansson libssl libcrypto
 
 CFLAGS ?= -O2 -g
 ai_cflags = -std=gnu11 $(CFLAGS) -D_GNU_SOURCE -Wall -Wextra $(WERROR) \
@@ -134,7 +134,9 @@ run:
 test:
 	@exec tools/test.sh
 
-bench: module workers aictl
+bench:
+	@tools/packages.sh test
+	+@$(MAKE) -s module workers aictl
 	@exec bench/run.sh $(BENCH)
 
 lint:

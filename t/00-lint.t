@@ -192,7 +192,7 @@ my %key_place = map { $_ => 1 } 'src/contract/ai_keys.c',
 rule('Redis keys are spelled in ai_keys only', [@ours, @lua], sub {
     my ($line, undef, $file) = @_;
     return '' if $key_place{$file} || $line =~ m{^\s*(?:/\*|\*|--)};
-    return $line =~ /["']ai\d*:/ ? 'a key' : '';
+    return $line =~ /["']ai\d+:/ ? 'a key' : '';
 });
 
 

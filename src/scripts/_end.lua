@@ -1,4 +1,4 @@
--- How a job ends: state, expiry, dispatch entry, slot.  Needs _slots.
+-- How a job ends: state, expiry, dispatch entry, slot.
 
 local PUMP_MAX = 16
 

@@ -1,5 +1,5 @@
 -- The end of a job without a worker: it waits, or nobody has it.  Needs
--- _events, _slots and _end.
+-- _events, _pump and _end.
 
 local function field(name, value)
     return name .. ' ' .. #value .. '\n' .. value .. '\n'

@@ -1,4 +1,4 @@
--- Jobs of workers that are gone go back to the queue.  Needs _slots and _end.
+-- Jobs of workers that are gone go back to the queue.  Needs _end.
 
 local function requeue(job, us, queue, entry, state)
     acknowledge(queue, entry)

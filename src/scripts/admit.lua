@@ -1,3 +1,6 @@
+-- Takes a job in: to the dispatch stream where a slot is free, else to the
+-- backlog of its tenant; or refuses it, and leaves nothing (docs/wire.md, 5).
+
 -- @include slots
 
 local job, tenant, class, flags = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -108,7 +111,9 @@ call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
      large and 'large' or 'body', large and '1' or body)
 call('PEXPIRE', key, UNFINISHED_MS)
 
-if state == 'waiting' then
+-- Made only where it is called: with free slots nobody waits.
+local function wait()
+    -- @include pump
     local zset = P .. (batch and WAITING_BATCH or WAITING)
     call('RPUSH', P .. BACKLOG .. field, job)
     call('HINCRBY', P .. BACKLOG_BYTES, field, bytes)
@@ -120,6 +125,10 @@ if state == 'waiting' then
         state = 'queued'
         call('HSET', key, 'decision', 'OK queued ' .. at)
     end
+end
+
+if state == 'waiting' then
+    wait()
 end
 
 return { 'OK', state, at }

@@ -1,4 +1,7 @@
+-- A worker or an edge says that it lives, and what it can hold.
+
 -- @include slots
+-- @include pump
 -- @include end
 -- @include alive
 -- @include requeue

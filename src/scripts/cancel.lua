@@ -1,5 +1,8 @@
+-- Ends a job at once where no worker has it, else asks its worker to.
+
 -- @include events
 -- @include slots
+-- @include pump
 -- @include end
 -- @include finish
 

@@ -1,7 +1,7 @@
+-- A worker begins what was delivered to it; raises the attempt, which fences
+-- whoever had the job before.
+
 -- @include events
--- @include slots
--- @include end
--- @include finish
 -- @include alive
 
 local ATTEMPTS_MAX = 3
@@ -25,7 +25,8 @@ local spec, state, at, started = h[1], h[3], h[10], h[11]
 local attempt, seq, cause = tonumber(h[4] or 0), seq_of(h[8]), h[13]
 
 if not spec or h[2] ~= entry or (state ~= 'queued' and state ~= 'running') then
-    acknowledge(queue, entry)
+    call('XACK', P .. queue, GROUP, entry)
+    call('XDEL', P .. queue, entry)
     return { 'GONE' }
 end
 
@@ -46,6 +47,15 @@ if state == 'running' then
     return answer()
 end
 
+-- Made only where it is called: most claims run their job.
+local function abandon(us)
+    -- @include slots
+    -- @include pump
+    -- @include end
+    -- @include finish
+    finish(job, us, 'cancelled')
+end
+
 local us = clock()
 local ms = math.floor(us / 1000)
 
@@ -55,7 +65,7 @@ if seq == 0 and not cause and not h[12]:find('[rbc]')
 then
     local s = call('HMGET', P .. SWEEP, 'last', 'grace_until')
     if not in_grace(s[1], s[2], ms) then
-        finish(job, us, 'cancelled')
+        abandon(us)
         return { 'GONE' }
     end
 end

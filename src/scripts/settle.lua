@@ -1,5 +1,6 @@
+-- Ends a job that a worker had, whatever way it ended, and starts the next.
+
 -- @include events
--- @include slots
 -- @include end
 
 local job, attempt, worker, seq = ARGV[1], num(ARGV[2]), ARGV[3], num(ARGV[4])
@@ -22,6 +23,16 @@ if bad then
     return wrong(bad)
 end
 
+-- The way that most calls need not go is made only where one goes it.
+local function start_next(us)
+    if call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0 then
+        return
+    end
+    -- @include slots
+    -- @include pump
+    pump(us, PUMP_MAX, tenant)
+end
+
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
                'q', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
 local reached = tonumber(h[2] or 0)
@@ -29,7 +40,7 @@ if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
     if not h[1] then
         release(job, tenant)
-        pump(clock(), PUMP_MAX, tenant)
+        start_next(clock())
     end
     return { 'GONE' }
 end
@@ -55,5 +66,5 @@ close(job, state, h[2], tip, lines:match('^[^\n]*'), us,
 acknowledge(h[5], h[6])
 release(job, tenant)
 ledger(job, h[2], at, tenant, base, lines)
-pump(us, PUMP_MAX, tenant)
+start_next(us)
 return { 'OK', tip }

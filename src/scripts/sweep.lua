@@ -1,5 +1,9 @@
+-- One bounded pass over what the dead have left, what has gone astray, and
+-- what waits.
+
 -- @include events
 -- @include slots
+-- @include pump
 -- @include end
 -- @include finish
 -- @include alive

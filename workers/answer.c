@@ -1,0 +1,408 @@
+/*
+ * A provider's answer on its way to the client.  Owns headers, a stream's
+ * unfinished event and a whole body until they are handed on.
+ */
+
+#include "answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "ai_headers.h"
+
+
+static int answer_passes(const answer_t *a, ai_str_t name);
+static int answer_is(ai_str_t name, const char *z);
+static int answer_emit_head(answer_t *a);
+static int answer_events(answer_t *a);
+static int answer_event(answer_t *a, ai_str_t raw);
+static int answer_whole(answer_t *a, ai_str_t bytes);
+static int answer_flow(answer_t *a);
+
+
+void
+answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
+    ai_dialect_e dialect, const route_t *route)
+{
+    memset(a, 0, sizeof(*a));
+    a->emit = emit;
+    a->provider = provider;
+    a->dialect = dialect;
+    a->conf = route->conf;
+    a->name = route->provider;
+    a->model = route->model;
+    ai_sse_init(&a->sse, ANSWER_EVENT_MAX);
+    provider_usage_init(&a->usage);
+}
+
+
+void
+answer_free(answer_t *a)
+{
+    ai_sse_free(&a->sse);
+    free(a->headers);
+    free(a->whole);
+    a->headers = NULL;
+    a->whole = NULL;
+}
+
+
+/* Headers. */
+
+void
+answer_header(answer_t *a, ai_str_t name, ai_str_t value)
+{
+    char      *headers, length[24];
+    size_t     n, size, need;
+    ai_buf_t   b, len;
+
+    if (answer_is(name, "x-request-id") || answer_is(name, "request-id")) {
+        n = value.len < sizeof(a->request_id) ? value.len
+                                              : sizeof(a->request_id) - 1;
+        memcpy(a->request_id, value.data, n);
+        a->request_id[n] = '\0';
+    }
+
+    if (answer_is(name, "content-type")) {
+        if (a->typed) {
+            return;
+        }
+
+        a->typed = 1;
+        a->sse_type = value.len >= 17
+                      && strncasecmp(value.data, "text/event-stream", 17)
+                         == 0;
+
+    } else if (!answer_passes(a, name)) {
+        return;
+    }
+
+    if (!ai_headers_valid(name, value)) {
+        return;
+    }
+
+    n = name.len + 2 + value.len;
+    need = a->headers_len + n + 40;
+
+    if (need > ANSWER_HEADERS_MAX) {
+        return;
+    }
+
+    if (need > a->headers_size) {
+        size = a->headers_size == 0 ? 512 : a->headers_size;
+
+        while (size < need) {
+            size *= 2;
+        }
+
+        headers = realloc(a->headers, size);
+        if (headers == NULL) {
+            return;
+        }
+
+        a->headers = headers;
+        a->headers_size = size;
+    }
+
+    ai_buf_init(&len, length, sizeof(length));
+    ai_buf_add_int(&len, (int64_t) n);
+
+    ai_buf_init(&b, a->headers + a->headers_len,
+                a->headers_size - a->headers_len);
+    ai_buf_add_z(&b, "header ");
+    ai_buf_add(&b, length, ai_buf_len(&len));
+    ai_buf_add_z(&b, "\n");
+    ai_buf_add_str(&b, name);
+    ai_buf_add_z(&b, ": ");
+    ai_buf_add_str(&b, value);
+    ai_buf_add_z(&b, "\n");
+
+    if (!b.full) {
+        a->headers_len += ai_buf_len(&b);
+    }
+}
+
+
+/* The dialect's table, and names without a colon in the provider's list. */
+
+static int
+answer_passes(const answer_t *a, ai_str_t name)
+{
+    size_t         i;
+    const char    *z;
+    const json_t  *item;
+
+    if (ai_headers_never(name)) {
+        return 0;
+    }
+
+    if (ai_headers_out(a->dialect, name) || answer_is(name, "content-encoding"))
+    {
+        return 1;
+    }
+
+    json_array_foreach(json_object_get(a->conf, "headers"), i, item) {
+        z = json_string_value(item);
+
+        if (z != NULL && strchr(z, ':') == NULL && answer_is(name, z)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+answer_is(ai_str_t name, const char *z)
+{
+    return name.len == strlen(z) && strncasecmp(name.data, z, name.len) == 0;
+}
+
+
+void
+answer_head(answer_t *a, int status)
+{
+    a->status = status;
+}
+
+
+static int
+answer_emit_head(answer_t *a)
+{
+    char      *mem;
+    int        rc;
+    size_t     size;
+    ai_buf_t   b;
+
+    if (a->head) {
+        return 0;
+    }
+
+    size = a->headers_len + a->name.len + a->model.len + 256;
+    mem = malloc(size);
+    if (mem == NULL) {
+        return -1;
+    }
+
+    ai_buf_init(&b, mem, size);
+    ai_record_add_int(&b, "status", a->status);
+    ai_record_add_int(&b, "stream", a->sse_type);
+    ai_record_add(&b, "provider", a->name);
+    ai_record_add(&b, "model", a->model);
+    ai_buf_add(&b, a->headers, a->headers_len);
+
+    rc = b.full ? -1 : emit_head(a->emit,
+                                 (ai_str_t) { ai_buf_len(&b), mem });
+    free(mem);
+    free(a->headers);
+    a->headers = NULL;
+    a->headers_len = 0;
+    a->head = 1;
+
+    return rc;
+}
+
+
+/* Bytes. */
+
+int
+answer_bytes(answer_t *a, ai_str_t bytes)
+{
+    int  rc;
+
+    a->bytes += bytes.len;
+
+    if (!a->sse_type) {
+        return answer_whole(a, bytes);
+    }
+
+    rc = ai_sse_feed(&a->sse, bytes.data, bytes.len);
+
+    return rc != 0 ? rc : answer_events(a);
+}
+
+
+static int
+answer_events(answer_t *a)
+{
+    ai_str_t  raw;
+
+    while (ai_sse_next(&a->sse, &raw) == 1) {
+        if (answer_event(a, raw) != 0) {
+            return -1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+answer_event(answer_t *a, ai_str_t raw)
+{
+    ai_str_t        part;
+    provider_cut_t  cut;
+
+    switch (a->provider->event(&a->usage, raw, a->added, &cut)) {
+
+    case PROVIDER_DROP:
+        return 0;
+
+    case PROVIDER_CUT:
+        part = (ai_str_t) { cut.start, raw.data };
+
+        if (answer_emit_head(a) != 0 || emit_data(a->emit, part, 1) != 0) {
+            return -1;
+        }
+
+        part = (ai_str_t) { raw.len - cut.end, raw.data + cut.end };
+
+        return emit_data(a->emit, part, 0);
+
+    default:
+        return answer_emit_head(a) == 0 ? emit_data(a->emit, raw, 1) : -1;
+    }
+}
+
+
+static int
+answer_whole(answer_t *a, ai_str_t bytes)
+{
+    char    *whole;
+    size_t   size, need;
+
+    need = a->whole_len + bytes.len;
+
+    if (!a->unread && need <= ANSWER_USAGE_MAX) {
+
+        if (need > a->whole_size) {
+            size = a->whole_size == 0 ? 2048 : a->whole_size;
+
+            while (size < need) {
+                size *= 2;
+            }
+
+            whole = realloc(a->whole, size);
+            if (whole == NULL) {
+                return -1;
+            }
+
+            a->whole = whole;
+            a->whole_size = size;
+        }
+
+        memcpy(a->whole + a->whole_len, bytes.data, bytes.len);
+        a->whole_len = need;
+
+    } else if (!a->unread) {
+        a->unread = 1;
+        free(a->whole);
+        a->whole = NULL;
+        a->whole_len = 0;
+    }
+
+    if (a->flowing) {
+        return emit_data(a->emit, bytes, 0);
+    }
+
+    return need > ANSWER_WHOLE_MAX ? answer_flow(a) : 0;
+}
+
+
+/* A body goes out; once it has begun to, its later pieces follow. */
+
+static int
+answer_flow(answer_t *a)
+{
+    if (a->flowing) {
+        return 0;
+    }
+
+    a->flowing = 1;
+
+    if (answer_emit_head(a) != 0) {
+        return -1;
+    }
+
+    return emit_data(a->emit, (ai_str_t) { a->whole_len, a->whole }, 1);
+}
+
+
+size_t
+answer_unread(const answer_t *a)
+{
+    return a->sse_type ? 0 : a->whole_len;
+}
+
+
+void
+answer_read(const answer_t *a, provider_usage_t *u)
+{
+    if (!a->sse_type && a->whole_len != 0) {
+        a->provider->body(u, (ai_str_t) { a->whole_len, a->whole });
+    }
+}
+
+
+int
+answer_finish(answer_t *a)
+{
+    ai_str_t  raw;
+
+    if (!a->sse_type) {
+        return answer_flow(a) == 0 ? 1 : -1;
+    }
+
+    if (ai_sse_rest(&a->sse, &raw) == 1 && answer_event(a, raw) != 0) {
+        return -1;
+    }
+
+    if (!a->usage.complete && !a->usage.error && a->usage.finish[0] == '\0') {
+        return 0;
+    }
+
+    return answer_emit_head(a) == 0 ? 1 : -1;
+}
+
+
+void
+answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
+{
+    const provider_usage_t  *p;
+
+    p = &a->usage;
+    u->input = p->input;
+    u->output = p->output;
+    u->cached_read = p->cached_read;
+    u->cached_write = p->cached_write;
+    u->reasoning = p->reasoning;
+    u->estimated = 0;
+
+    if (a->status >= 400 && u->input < 0 && u->output < 0) {
+        u->input = 0;
+        u->output = 0;
+        return;
+    }
+
+    if (u->input < 0) {
+        u->input = (int64_t) (request_bytes + 3) / 4;
+        u->estimated = 1;
+    }
+
+    /* A stream that did not end has told its first count only. */
+
+    if (u->output < 0 || (a->sse_type && !p->complete
+                          && p->finish[0] == '\0'
+                          && u->output < (int64_t) (p->text_bytes + 3) / 4))
+    {
+        u->output = (int64_t) (p->text_bytes + 3) / 4;
+
+        if (p->text_bytes == 0 && !a->sse_type) {
+            u->output = (int64_t) (a->bytes + 3) / 4;
+        }
+
+        u->estimated = 1;
+    }
+}

@@ -1,0 +1,78 @@
+/*
+ * A provider's answer on its way to the client: headers that pass, bytes
+ * untouched, usage read on the way.  Feeds a job's emit_t; owns the bytes it
+ * has not handed on.
+ */
+
+#ifndef ANSWER_H
+#define ANSWER_H
+
+#include "ai_sse.h"
+#include "emit.h"
+#include "ai_record.h"
+#include "ai_usage.h"
+#include "catalog.h"
+#include "provider.h"
+
+#define ANSWER_HEADERS_MAX  (16 * 1024) /* that pass, bytes */
+#define ANSWER_WHOLE_MAX    (1024 * 1024 - 16 * 1024)   /* goes with settle */
+#define ANSWER_USAGE_MAX    (4 * 1024 * 1024)   /* over it usage is guessed */
+#define ANSWER_EVENT_MAX    AI_SSE_EVENT_MAX
+#define ANSWER_REQUEST_MAX  128
+
+typedef struct {
+    emit_t            *emit;
+    const provider_t  *provider;
+    ai_dialect_e       dialect;     /* the client's */
+    const json_t      *conf;        /* the provider's; may be NULL */
+    ai_str_t           name;        /* provider and model, for the head */
+    ai_str_t           model;
+
+    char              *headers;     /* record fields */
+    size_t             headers_len;
+    size_t             headers_size;
+    char               request_id[ANSWER_REQUEST_MAX];
+    ai_sse_t           sse;
+    char              *whole;       /* an answer that is no stream */
+    size_t             whole_len;
+    size_t             whole_size;
+    uint64_t           bytes;       /* of the answer so far */
+    provider_usage_t   usage;
+    int                status;
+
+    unsigned           added:1;     /* usage that the client did not ask */
+    unsigned           typed:1;     /* has a content-type */
+    unsigned           sse_type:1;  /* which is text/event-stream */
+    unsigned           head:1;      /* emitted */
+    unsigned           flowing:1;   /* whole is over its bound: bytes flow */
+    unsigned           unread:1;    /* too long to be read for usage */
+} answer_t;
+
+/* The strings and conf outlive a. */
+void answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
+    ai_dialect_e dialect, const route_t *route);
+void answer_free(answer_t *a);
+
+void answer_header(answer_t *a, ai_str_t name, ai_str_t value);
+void answer_head(answer_t *a, int status);
+/* 0; -1 no memory, -2 an event over ANSWER_EVENT_MAX. */
+int answer_bytes(answer_t *a, ai_str_t bytes);
+
+/*
+ * The provider has said all: hands the rest on.  1: the answer is whole,
+ * 0: a stream ended early, -1 no memory.
+ */
+int answer_finish(answer_t *a);
+/* Reads usage from an answer that is no stream into u, which has what is
+ * known.  For any thread. */
+void answer_read(const answer_t *a, provider_usage_t *u);
+/* Bytes that answer_read would parse. */
+size_t answer_unread(const answer_t *a);
+
+/*
+ * Fills in token counts; where the provider gave none, a guess (bytes / 4)
+ * and estimated.  request_bytes: the request's body.
+ */
+void answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u);
+
+#endif

@@ -1,0 +1,413 @@
+/*
+ * The provider call of a job: address, headers, key, and what comes back.
+ * A job owns its URL and headers; the key is wiped from them with the call.
+ */
+
+#include "job.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "ai_crypto.h"
+#include "ai_headers.h"
+
+
+#define CALL_HEADERS_MAX  128
+
+
+static char *call_url(const job_t *job);
+static int call_headers(job_t *job, ai_str_t key);
+static int call_add(job_t *job, ai_str_t a, ai_str_t b);
+static int call_has(const job_t *job, ai_str_t line);
+static void call_free(job_t *job);
+static void call_on_header(void *data, ai_str_t name, ai_str_t value);
+static void call_on_head(void *data, int status);
+static int call_on_body(void *data, ai_str_t bytes);
+static void call_on_done(void *data, http_status_e status, const char *why);
+
+
+static const http_events_t  call_events = {
+    call_on_header, call_on_head, call_on_body, call_on_done
+};
+
+
+void
+call_begin(job_t *job)
+{
+    ai_str_t        key;
+    http_request_t  req;
+
+    job->called_usec = loop_now_usec(&job->w->loop);
+
+    if (ai_str_eqz(job->route.api, "echo")) {
+        job->ever_called = 1;
+
+        if (echo_begin(job) != 0) {
+            job_fail(job, "internal", NULL);
+        }
+
+        return;
+    }
+
+    key = ai_str("");
+
+    if (catalog_key(&job->route, &key) == -1) {
+        job_fail(job, "no_key", NULL);
+        return;
+    }
+
+    job->url = call_url(job);
+
+    if (job->url == NULL) {
+        log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
+                "provider %.*s has no valid address",
+                (int) job->route.provider.len, job->route.provider.data);
+        job_fail(job, "no_key", NULL);
+        return;
+    }
+
+    if (call_headers(job, key) != 0) {
+        job_fail(job, "internal", NULL);
+        return;
+    }
+
+    req.url = job->url;
+    req.headers = job->headers;
+    req.body = job->request != NULL ? job->request : job->body.data;
+    req.body_len = job->request_len;
+    req.connect_msec = job->route.connect_msec;
+    req.stream = job->spec.stream;
+
+    job->call = http_start(job->w->http, &req, &call_events, job);
+
+    if (job->call == NULL) {
+        job_fail(job, "internal", NULL);
+        return;
+    }
+
+    job->ever_called = 1;
+}
+
+
+void
+call_abort(job_t *job)
+{
+    if (job->call != NULL) {
+        http_abort(job->call);
+        job->call = NULL;
+    }
+
+    if (job->echo != NULL) {
+        echo_abort(job);
+    }
+
+    call_free(job);
+}
+
+
+void
+call_pause(job_t *job)
+{
+    if (job->call != NULL) {
+        http_pause(job->call);
+    }
+}
+
+
+void
+call_resume(job_t *job)
+{
+    if (job->call != NULL) {
+        http_resume(job->call);
+
+    } else if (job->echo != NULL) {
+        echo_resume(job);
+    }
+}
+
+
+/* base, path and queries: a base may end in /v1 and may have a query. */
+
+static char *
+call_url(const job_t *job)
+{
+    char         base[CATALOG_URL_MAX], query[1024], *url;
+    size_t       len, size;
+    ai_buf_t     b, q;
+    const char  *mark, *path;
+
+    if (catalog_url(&job->route, base) != 0) {
+        return NULL;
+    }
+
+    path = job->provider->path;
+    mark = strchr(base, '?');
+    len = mark != NULL ? (size_t) (mark - base) : strlen(base);
+
+    if (len >= 3 && memcmp(base + len - 3, "/v1", 3) == 0
+        && strncmp(path, "/v1/", 4) == 0)
+    {
+        len -= 3;
+    }
+
+    ai_buf_init(&q, query, sizeof(query));
+    ai_headers_query(&q, job->dialect, job->spec.query);
+
+    size = strlen(base) + strlen(path) + sizeof(query) + 4;
+    url = malloc(size);
+    if (url == NULL) {
+        return NULL;
+    }
+
+    ai_buf_init(&b, url, size);
+    ai_buf_add(&b, base, len);
+    ai_buf_add_z(&b, path);
+
+    if (mark != NULL) {
+        ai_buf_add_z(&b, mark);
+    }
+
+    if (ai_buf_len(&q) != 0) {
+        ai_buf_add_z(&b, mark != NULL ? "&" : "?");
+        ai_buf_add(&b, query, ai_buf_len(&q));
+    }
+
+    ai_buf_add(&b, "", 1);
+
+    return url;
+}
+
+
+static int
+call_headers(job_t *job, ai_str_t key)
+{
+    int            rc;
+    size_t         i;
+    unsigned       n;
+    ai_str_t       line, name, value;
+    const char    *colon, *z;
+    const json_t  *item;
+
+    rc = 0;
+
+    json_array_foreach(json_object_get(job->route.conf, "headers"), i, item) {
+        z = json_string_value(item);
+
+        if (z != NULL && strchr(z, ':') != NULL && i < CALL_HEADERS_MAX
+            && strpbrk(z, "\r\n") == NULL)
+        {
+            rc |= call_add(job, (ai_str_t) { strlen(z), z }, ai_str(""));
+        }
+    }
+
+    if (key.len != 0) {
+        z = job->provider->key_header;
+        line = (ai_str_t) { strlen(z), z };
+
+        if (memchr(key.data, '\r', key.len) == NULL
+            && memchr(key.data, '\n', key.len) == NULL
+            && !call_has(job, line))
+        {
+            rc |= call_add(job, line, key);
+        }
+    }
+
+    for (n = 0; n < job->spec.nheaders; n++) {
+        line = job->spec.headers[n];
+        colon = memchr(line.data, ':', line.len);
+
+        if (colon == NULL) {
+            continue;
+        }
+
+        name.data = line.data;
+        name.len = (size_t) (colon - line.data);
+        value.data = colon + 1;
+        value.len = line.len - name.len - 1;
+
+        while (value.len != 0 && value.data[0] == ' ') {
+            value.data++;
+            value.len--;
+        }
+
+        if (ai_headers_valid(name, value) && !ai_headers_never(name)
+            && value.len != 0 && !call_has(job, line))
+        {
+            rc |= call_add(job, line, ai_str(""));
+        }
+    }
+
+    if (job->provider->version != NULL) {
+        z = job->provider->version;
+        line = (ai_str_t) { strlen(z), z };
+
+        if (!call_has(job, line)) {
+            rc |= call_add(job, line, ai_str(""));
+        }
+    }
+
+    line = ai_str("Content-Type: application/json");
+
+    if (!call_has(job, line)) {
+        rc |= call_add(job, line, ai_str(""));
+    }
+
+    if (!call_has(job, ai_str("User-Agent:"))) {
+        rc |= call_add(job, ai_str("User-Agent: ngx-ai"), ai_str(""));
+    }
+
+    return rc | call_add(job, ai_str("Expect:"), ai_str(""));
+}
+
+
+static int
+call_add(job_t *job, ai_str_t a, ai_str_t b)
+{
+    char               *line;
+    struct curl_slist  *headers;
+
+    line = malloc(a.len + b.len + 1);
+    if (line == NULL) {
+        return -1;
+    }
+
+    memcpy(line, a.data, a.len);
+    memcpy(line + a.len, b.data, b.len);
+    line[a.len + b.len] = '\0';
+
+    headers = curl_slist_append(job->headers, line);
+    ai_wipe(line, a.len + b.len);
+    free(line);
+
+    if (headers == NULL) {
+        return -1;
+    }
+
+    job->headers = headers;
+
+    return 0;
+}
+
+
+/* Whether a header of this line's name is there already. */
+
+static int
+call_has(const job_t *job, ai_str_t line)
+{
+    size_t              len;
+    const char         *colon;
+    struct curl_slist  *h;
+
+    colon = memchr(line.data, ':', line.len);
+    len = colon != NULL ? (size_t) (colon - line.data) + 1 : line.len;
+
+    for (h = job->headers; h != NULL; h = h->next) {
+        if (strncasecmp(h->data, line.data, len) == 0) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+call_free(job_t *job)
+{
+    struct curl_slist  *h;
+
+    for (h = job->headers; h != NULL; h = h->next) {
+        ai_wipe(h->data, strlen(h->data));
+    }
+
+    curl_slist_free_all(job->headers);
+    job->headers = NULL;
+    free(job->url);
+    job->url = NULL;
+}
+
+
+/* What comes back. */
+
+static void
+call_on_header(void *data, ai_str_t name, ai_str_t value)
+{
+    job_t  *job;
+
+    job = data;
+    answer_header(&job->answer, name, value);
+}
+
+
+static void
+call_on_head(void *data, int status)
+{
+    job_t  *job;
+
+    job = data;
+    job->heard_msec = uv_now(&job->w->loop.uv);
+    answer_head(&job->answer, status);
+}
+
+
+/* What the provider has is ours no more. */
+
+static int
+call_on_body(void *data, ai_str_t bytes)
+{
+    job_t  *job;
+
+    job = data;
+
+    if (job->first_usec == 0 && http_sent(job->call)) {
+        free(job->request);
+        job->request = NULL;
+
+        if (job->stored != NULL) {
+            freeReplyObject(job->stored);
+            job->stored = NULL;
+            job->body.data = "";
+        }
+    }
+
+    return job_bytes(job, bytes);
+}
+
+
+static void
+call_on_done(void *data, http_status_e status, const char *why)
+{
+    job_t  *job;
+
+    job = data;
+    job->call = NULL;
+
+    if (status == HTTP_OK
+        || (job->answer.head && (job->answer.usage.complete
+                                 || job->answer.usage.finish[0] != '\0')))
+    {
+        job_done(job);
+        return;
+    }
+
+    log_job(LOG_WARN, "call", job->spec.tenant, job->spec.id,
+            "provider %.*s: %s", (int) job->route.provider.len,
+            job->route.provider.data, why);
+
+    switch (status) {
+
+    case HTTP_UNREACHABLE:
+        job_fail(job, "provider_unreachable", NULL);
+        break;
+
+    case HTTP_TIMEOUT:
+        job_fail(job, "provider_timeout", NULL);
+        break;
+
+    default:
+        job_fail(job, "provider_bad",
+                 job->answer.head
+                 ? "The provider's answer broke off." : NULL);
+    }
+}

@@ -1,0 +1,81 @@
+/*
+ * Catalogs (docs/wire.md, 8): fetched from Redis by their hash, checked,
+ * parsed, kept (the 8 used last).  A catalog is counted: whoever got one
+ * releases it.
+ */
+
+#ifndef CATALOG_H
+#define CATALOG_H
+
+#include <jansson.h>
+
+#include "ai_crypto.h"
+#include "ai_usage.h"
+#include "worker.h"
+
+#define CATALOG_MAX           (4 * 1024 * 1024)
+#define CATALOGS_KEPT         8
+#define CATALOG_WAIT_MSEC     5000      /* then its jobs fail */
+#define CATALOG_RETRY_MSEC    200
+#define CATALOG_URL_MAX       1024
+
+typedef struct catalogs_s  catalogs_t;
+typedef struct catalog_s  catalog_t;
+
+/* Embedded in a job that waits for its catalog. */
+typedef struct catalog_wait_s  catalog_wait_t;
+
+struct catalog_wait_s {
+    /* c is the waiter's now; NULL: it cannot be had. */
+    void            (*done)(catalog_t *c, void *data);
+    void             *data;
+    unsigned          shard;    /* of the edge to ask */
+    ai_str_t          edge;
+    catalog_wait_t   *next;
+    catalog_wait_t  **prev;     /* NULL: does not wait */
+};
+
+/* What a model's name means for one call; strings borrow from the catalog. */
+typedef struct {
+    ai_str_t      provider;
+    ai_str_t      model;        /* as the provider is asked */
+    ai_str_t      api;
+    const json_t *conf;         /* the provider's entry; NULL for echo */
+    int64_t       connect_msec;
+    int64_t       first_msec;
+    int64_t       idle_msec;
+    int64_t       total_msec;
+    int64_t       word_delay_msec;
+    unsigned      stream_usage:1;   /* it takes stream_options */
+    ai_price_t    price;
+} route_t;
+
+/* NULL: no memory. */
+catalogs_t *catalogs_open(worker_t *w);
+void catalogs_close(catalogs_t *cs);
+
+/* Calls wait->done once, perhaps at once. */
+void catalog_get(catalogs_t *cs, ai_str_t hex, catalog_wait_t *wait);
+/* Takes a waiter back. */
+void catalog_forget(catalog_wait_t *wait);
+void catalog_release(catalog_t *c);
+
+/* A catalog from its text: NULL where it is none.  For any thread. */
+catalog_t *catalog_parse(ai_str_t text);
+
+/*
+ * The route of a model as it was asked, random (any number) choosing among
+ * weights: 0, or -1 where there is none.
+ */
+int catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
+    route_t *route);
+
+/*
+ * A route's URL and key, first that is set.  url: 0 and the base without a
+ * trailing slash in buf[CATALOG_URL_MAX], or -1.  key: 1, 0 where none is
+ * needed, -1 where none of them is set.
+ */
+int catalog_url(const route_t *route, char *buf);
+int catalog_key(const route_t *route, ai_str_t *key);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * A job's events on their way into its log: queued, coalesced, sent with at
+ * most one call unanswered, kept until they are surely there, ended by one
+ * settle.  An emit_t owns its events and frees itself after its last reply.
+ */
+
+#ifndef EMIT_H
+#define EMIT_H
+
+#include "ai_event.h"
+#include "ai_job.h"
+#include "worker.h"
+
+#define EMIT_HIGH_BYTES  (256 * 1024)   /* unacknowledged: pause the source */
+#define EMIT_LOW_BYTES   (128 * 1024)   /* go on */
+#define EMIT_KEEP_BYTES  (32 * 1024)    /* acknowledged, kept for a restart */
+#define EMIT_KEEP_MSEC   3000
+#define EMIT_RETRY_MSEC  200            /* after an error of Redis */
+#define EMIT_TRIES_MAX   150            /* such errors, then it is given up */
+
+typedef struct emit_s  emit_t;
+
+typedef enum {
+    EMIT_SETTLED = 0,           /* the job has ended, here or before */
+    EMIT_FENCED,                /* another worker has the job */
+    EMIT_LOST,                  /* the log misses what nobody has any more */
+    EMIT_GIVEN_UP               /* Redis keeps refusing */
+} emit_end_e;
+
+/* Called from the loop, never from within emit's own functions. */
+typedef struct {
+    void (*drained)(void *data);        /* below EMIT_LOW_BYTES again */
+    void (*cancelled)(void *data, ai_str_t reason);
+    /* No more of it is sent.  After EMIT_LOST emit_settle is still due. */
+    void (*ended)(void *data, emit_end_e end);
+} emit_events_t;
+
+/* What settle says of the job; copied. */
+typedef struct {
+    const char *state;          /* constant: done, failed, cancelled */
+    ai_str_t    base;
+    ai_str_t    at_usec;        /* decimal */
+    ai_str_t    usage;          /* lines */
+} emit_settle_t;
+
+/* job and tenant are kept until emit_close.  each: an event of its own for
+ * every emit_data (resumable).  NULL: no memory. */
+emit_t *emit_open(worker_t *w, unsigned shard, ai_str_t job, ai_str_t tenant,
+    uint32_t attempt, int each, const emit_events_t *ev, void *data);
+/* No callbacks any more. */
+void emit_close(emit_t *e);
+
+/* Queue: 0, or -1 no memory. */
+int emit_head(emit_t *e, ai_str_t record);
+/* begins: at the start of an SSE event, or of a body. */
+int emit_data(emit_t *e, ai_str_t bytes, int begins);
+/* The last event ('e' or 'x') and the end of the job. */
+int emit_settle(emit_t *e, char type, ai_str_t payload,
+    const emit_settle_t *settle);
+
+/* Whether any event has been queued since emit_open. */
+int emit_begun(const emit_t *e);
+/* Bytes that are not acknowledged. */
+size_t emit_bytes(const emit_t *e);
+/* Redis is there again, or time has passed: some times a second. */
+void emit_kick(emit_t *e);
+
+#endif

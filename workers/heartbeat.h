@@ -1,0 +1,31 @@
+/*
+ * The worker's pulse: beat each half second, sweep each second, dead edges,
+ * its metrics.  Owns its timers.
+ */
+
+#ifndef HEARTBEAT_H
+#define HEARTBEAT_H
+
+#include "worker.h"
+
+#define HEARTBEAT_BEAT_MSEC     500
+#define HEARTBEAT_SWEEP_MSEC    1000
+#define HEARTBEAT_DEAD_MSEC     3000
+#define HEARTBEAT_GRACE_MSEC    10000
+#define HEARTBEAT_SWEEP_MAX     100     /* of each kind a pass */
+#define HEARTBEAT_MEMORY_PERCENT  80
+#define HEARTBEAT_METRICS_MSEC  15000   /* until a record expires */
+
+typedef struct heartbeat_s  heartbeat_t;
+
+/* NULL: no memory. */
+heartbeat_t *heartbeat_open(worker_t *w);
+/* The shards are known: beats now, and goes on. */
+void heartbeat_start(heartbeat_t *hb);
+/* A beat of another word now: "drain"; later beats say the same. */
+void heartbeat_drain(heartbeat_t *hb);
+/* The last one ("bye"); done is called when it is answered or lost. */
+void heartbeat_bye(heartbeat_t *hb, void (*done)(worker_t *w));
+void heartbeat_close(heartbeat_t *hb);
+
+#endif

@@ -1,0 +1,570 @@
+/*
+ * Calls to providers with libcurl's multi socket interface.  Owns the multi
+ * handle, its poll handles and the calls under way.
+ */
+
+#include "http.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+
+#define HTTP_STREAM_BUFFER  4096        /* libcurl's, a call */
+#define HTTP_BODY_BUFFER    16384
+
+
+struct http_s {
+    worker_t     *w;
+    CURLM        *multi;
+    uv_timer_t    timer;
+    CURL         *easy[HTTP_EASY_KEPT];
+    unsigned      neasy;
+    unsigned      opened;
+};
+
+struct http_call_s {
+    http_t              *http;
+    CURL                *easy;
+    const http_events_t *ev;
+    void                *data;
+    size_t               body_len;
+    size_t               header_bytes;
+    int                  status;        /* first digit of the one at hand */
+    unsigned             depth;         /* callbacks on the stack */
+    unsigned             head:1;        /* told */
+    unsigned             paused:1;
+    unsigned             aborted:1;
+    unsigned             refused:1;
+    unsigned             flooded:1;
+};
+
+/* One a socket of libcurl's; frees itself when its handle is closed. */
+typedef struct {
+    uv_poll_t      poll;
+    http_t        *http;
+    curl_socket_t  fd;
+} http_socket_t;
+
+
+static int http_set(http_call_t *call, const http_request_t *req);
+static int http_on_socket(CURL *easy, curl_socket_t fd, int what, void *data,
+    void *per_socket);
+static int http_on_timeout(CURLM *multi, long msec, void *data);
+static void http_on_timer(uv_timer_t *timer);
+static void http_on_poll(uv_poll_t *poll, int status, int events);
+static void http_on_socket_closed(uv_handle_t *handle);
+static void http_on_timer_closed(uv_handle_t *handle);
+static void http_reap(http_t *h);
+static void http_finish(http_call_t *call, CURLcode code);
+static http_status_e http_verdict(const http_call_t *call, CURLcode code);
+static void http_free(http_call_t *call);
+static size_t http_on_header(char *buf, size_t size, size_t n, void *data);
+static size_t http_on_body(char *buf, size_t size, size_t n, void *data);
+
+
+http_t *
+http_open(worker_t *w)
+{
+    http_t  *h;
+
+    h = calloc(1, sizeof(*h));
+    if (h == NULL) {
+        return NULL;
+    }
+
+    h->w = w;
+    h->multi = curl_multi_init();
+
+    if (h->multi == NULL) {
+        free(h);
+        return NULL;
+    }
+
+    curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, http_on_socket);
+    curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+    curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, http_on_timeout);
+    curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS,
+                      (long) HTTP_CONNECTIONS_MAX);
+    curl_multi_setopt(h->multi, CURLMOPT_PIPELINING,
+                      (long) CURLPIPE_MULTIPLEX);
+
+    uv_timer_init(&w->loop.uv, &h->timer);
+    h->timer.data = h;
+
+    return h;
+}
+
+
+void
+http_close(http_t *h)
+{
+    while (h->neasy != 0) {
+        curl_easy_cleanup(h->easy[--h->neasy]);
+    }
+
+    curl_multi_cleanup(h->multi);
+    uv_close((uv_handle_t *) &h->timer, http_on_timer_closed);
+}
+
+
+static void
+http_on_timer_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+
+http_call_t *
+http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
+    void *data)
+{
+    http_call_t  *call;
+
+    call = calloc(1, sizeof(*call));
+    if (call == NULL) {
+        return NULL;
+    }
+
+    call->http = h;
+    call->ev = ev;
+    call->data = data;
+    call->body_len = req->body_len;
+    call->easy = h->neasy != 0 ? h->easy[--h->neasy] : curl_easy_init();
+
+    if (call->easy == NULL) {
+        free(call);
+        return NULL;
+    }
+
+    if (http_set(call, req) != 0
+        || curl_multi_add_handle(h->multi, call->easy) != CURLM_OK)
+    {
+        curl_easy_cleanup(call->easy);
+        free(call);
+        return NULL;
+    }
+
+    h->w->metrics.calls_total++;
+    h->w->metrics.calls_open++;
+
+    return call;
+}
+
+
+static int
+http_set(http_call_t *call, const http_request_t *req)
+{
+    CURL  *e;
+    int    bad;
+
+    e = call->easy;
+    bad = 0;
+
+    bad |= curl_easy_setopt(e, CURLOPT_URL, req->url);
+    bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, req->headers);
+    bad |= curl_easy_setopt(e, CURLOPT_POST, 1L);
+    bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDS, req->body);
+    bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
+                            (curl_off_t) req->body_len);
+    bad |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, http_on_header);
+    bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
+    bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_body);
+    bad |= curl_easy_setopt(e, CURLOPT_WRITEDATA, call);
+    bad |= curl_easy_setopt(e, CURLOPT_PRIVATE, call);
+    bad |= curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    bad |= curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    bad |= curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
+    bad |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
+    bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
+    bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long) req->connect_msec);
+    bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
+                            (long) CURL_HTTP_VERSION_2TLS);
+    bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+    bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
+                            req->stream ? (long) HTTP_STREAM_BUFFER
+                                        : (long) HTTP_BODY_BUFFER);
+
+    return bad == 0 ? 0 : -1;
+}
+
+
+void
+http_abort(http_call_t *call)
+{
+    call->aborted = 1;
+
+    if (call->depth == 0) {
+        http_free(call);
+    }
+}
+
+
+void
+http_pause(http_call_t *call)
+{
+    if (!call->paused && !call->aborted) {
+        call->paused = 1;
+        curl_easy_pause(call->easy, CURLPAUSE_RECV);
+    }
+}
+
+
+void
+http_resume(http_call_t *call)
+{
+    if (!call->paused || call->aborted) {
+        return;
+    }
+
+    call->paused = 0;
+    call->depth++;
+    curl_easy_pause(call->easy, CURLPAUSE_CONT);
+    call->depth--;
+
+    if (call->aborted && call->depth == 0) {
+        http_free(call);
+    }
+}
+
+
+int
+http_sent(http_call_t *call)
+{
+    curl_off_t  n;
+
+    return curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &n)
+           == CURLE_OK && n >= (curl_off_t) call->body_len;
+}
+
+
+static void
+http_free(http_call_t *call)
+{
+    http_t  *h;
+
+    h = call->http;
+    curl_multi_remove_handle(h->multi, call->easy);
+
+    if (h->neasy < HTTP_EASY_KEPT) {
+        curl_easy_reset(call->easy);
+        h->easy[h->neasy++] = call->easy;
+
+    } else {
+        curl_easy_cleanup(call->easy);
+    }
+
+    h->w->metrics.calls_open--;
+    free(call);
+}
+
+
+/* Sockets and time. */
+
+static int
+http_on_socket(CURL *easy, curl_socket_t fd, int what, void *data,
+    void *per_socket)
+{
+    int             events;
+    http_t         *h;
+    http_socket_t  *s;
+
+    (void) easy;
+
+    h = data;
+    s = per_socket;
+
+    if (what == CURL_POLL_REMOVE) {
+        if (s != NULL) {
+            curl_multi_assign(h->multi, fd, NULL);
+            uv_poll_stop(&s->poll);
+            uv_close((uv_handle_t *) &s->poll, http_on_socket_closed);
+        }
+
+        return 0;
+    }
+
+    if (s == NULL) {
+        s = calloc(1, sizeof(*s));
+        if (s == NULL) {
+            return -1;
+        }
+
+        s->http = h;
+        s->fd = fd;
+
+        if (uv_poll_init(&h->w->loop.uv, &s->poll, fd) != 0) {
+            free(s);
+            return -1;
+        }
+
+        s->poll.data = s;
+        h->opened++;
+        curl_multi_assign(h->multi, fd, s);
+    }
+
+    events = (what & CURL_POLL_IN ? UV_READABLE : 0)
+             | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+
+    uv_poll_start(&s->poll, events, http_on_poll);
+
+    return 0;
+}
+
+
+static void
+http_on_socket_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+
+static void
+http_on_poll(uv_poll_t *poll, int status, int events)
+{
+    int             flags, running;
+    http_t         *h;
+    http_socket_t  *s;
+
+    s = poll->data;
+    h = s->http;
+
+    flags = status < 0 ? CURL_CSELECT_ERR
+            : (events & UV_READABLE ? CURL_CSELECT_IN : 0)
+              | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+
+    curl_multi_socket_action(h->multi, s->fd, flags, &running);
+    http_reap(h);
+}
+
+
+static int
+http_on_timeout(CURLM *multi, long msec, void *data)
+{
+    http_t  *h;
+
+    (void) multi;
+
+    h = data;
+
+    if (msec < 0) {
+        uv_timer_stop(&h->timer);
+
+    } else {
+        uv_timer_start(&h->timer, http_on_timer, (uint64_t) msec, 0);
+    }
+
+    return 0;
+}
+
+
+static void
+http_on_timer(uv_timer_t *timer)
+{
+    int      running;
+    http_t  *h;
+
+    h = timer->data;
+    curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    http_reap(h);
+}
+
+
+static void
+http_reap(http_t *h)
+{
+    int          left;
+    CURL        *easy;
+    CURLMsg     *msg;
+    CURLcode     code;
+    http_call_t *call;
+
+    while ((msg = curl_multi_info_read(h->multi, &left)) != NULL) {
+
+        if (msg->msg != CURLMSG_DONE) {
+            continue;
+        }
+
+        easy = msg->easy_handle;
+        code = msg->data.result;
+        call = NULL;
+        curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **) &call);
+        http_finish(call, code);
+    }
+}
+
+
+static void
+http_finish(http_call_t *call, CURLcode code)
+{
+    long           connects;
+    http_status_e  status;
+
+    connects = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_NUM_CONNECTS, &connects);
+    call->http->w->metrics.connections_opened_total += connects;
+
+    status = http_verdict(call, code);
+
+    if (status != HTTP_OK) {
+        call->http->w->metrics.calls_failed_total++;
+    }
+
+    if (!call->aborted) {
+        call->depth++;
+        call->ev->done(call->data, status,
+                       status == HTTP_OK ? "" : curl_easy_strerror(code));
+    }
+
+    http_free(call);
+}
+
+
+static http_status_e
+http_verdict(const http_call_t *call, CURLcode code)
+{
+    if (call->refused) {
+        return HTTP_REFUSED;
+    }
+
+    if (call->flooded) {
+        return HTTP_BROKEN;
+    }
+
+    switch (code) {
+
+    case CURLE_OK:
+        return call->head ? HTTP_OK : HTTP_BROKEN;
+
+    case CURLE_OPERATION_TIMEDOUT:
+        return HTTP_TIMEOUT;
+
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_URL_MALFORMAT:
+        return HTTP_UNREACHABLE;
+
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+        return call->head ? HTTP_BROKEN : HTTP_UNREACHABLE;
+
+    default:
+        return HTTP_BROKEN;
+    }
+}
+
+
+/* The answer. */
+
+static size_t
+http_on_header(char *buf, size_t size, size_t n, void *data)
+{
+    long          status;
+    ai_str_t      name, value;
+    const char   *colon, *line;
+    http_call_t  *call;
+
+    call = data;
+    n *= size;
+
+    if (call->aborted) {
+        return 0;
+    }
+
+    if (call->head) {
+        return n;               /* a trailer */
+    }
+
+    call->header_bytes += n;
+
+    if (call->header_bytes > HTTP_HEADER_MAX) {
+        call->flooded = 1;
+        return 0;
+    }
+
+    if (n >= 5 && memcmp(buf, "HTTP/", 5) == 0) {
+        line = memchr(buf, ' ', n);
+        call->status = line != NULL && line + 1 < buf + n ? line[1] - '0' : 0;
+        return n;
+    }
+
+    if (n <= 2 && (n == 0 || buf[0] == '\r' || buf[0] == '\n')) {
+        status = 0;
+        curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+
+        if (status >= 200 && status <= 599) {
+            call->head = 1;
+            call->depth++;
+            call->ev->head(call->data, (int) status);
+            call->depth--;
+
+        } else if (status >= 200) {
+            call->flooded = 1;
+            return 0;
+        }
+
+        return call->aborted ? 0 : n;
+    }
+
+    colon = memchr(buf, ':', n);
+
+    if (colon == NULL || colon == buf || call->status < 2) {
+        return n;
+    }
+
+    name.data = buf;
+    name.len = (size_t) (colon - buf);
+    value.data = colon + 1;
+    value.len = n - name.len - 1;
+
+    while (value.len != 0 && (value.data[0] == ' ' || value.data[0] == '\t')) {
+        value.data++;
+        value.len--;
+    }
+
+    while (value.len != 0
+           && (unsigned char) value.data[value.len - 1] <= ' ')
+    {
+        value.len--;
+    }
+
+    call->depth++;
+    call->ev->header(call->data, name, value);
+    call->depth--;
+
+    return n;
+}
+
+
+static size_t
+http_on_body(char *buf, size_t size, size_t n, void *data)
+{
+    int           rc;
+    ai_str_t      bytes;
+    http_call_t  *call;
+
+    call = data;
+    n *= size;
+
+    if (call->aborted || !call->head) {
+        return 0;
+    }
+
+    bytes.data = buf;
+    bytes.len = n;
+
+    call->depth++;
+    rc = call->ev->body(call->data, bytes);
+    call->depth--;
+
+    if (rc != 0) {
+        call->refused = 1;
+    }
+
+    return call->aborted || rc != 0 ? 0 : n;
+}

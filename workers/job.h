@@ -1,0 +1,141 @@
+/*
+ * A job in a worker: its states and what it holds in each.  The jobs_t owns
+ * all jobs; a job lives until it has ended and its last callback is back.
+ *
+ * Bounds of one job: its request (as the edge let it in, kept until the
+ * provider has it), EMIT_HIGH_BYTES unacknowledged and what one read brings,
+ * EMIT_KEEP_BYTES kept, one SSE event or ANSWER_USAGE_MAX of a body.
+ */
+
+#ifndef JOB_H
+#define JOB_H
+
+#include "answer.h"
+#include "catalog.h"
+#include "emit.h"
+#include "http.h"
+
+#define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
+
+/* A state is a list of jobs_t; a job is in one. */
+typedef enum {
+    JOB_CLAIMING = 0,           /* claim is to be sent or answered */
+    JOB_LOADING,                /* body and catalog are on their way */
+    JOB_PREPARING,              /* its request is being edited */
+    JOB_CALLING,                /* the provider is asked */
+    JOB_READING,                /* the answer's usage is being read */
+    JOB_ENDING,                 /* settle is to be sent or answered */
+    JOB_DEAD,                   /* waits for its last callback */
+    JOB_STATES
+} job_state_e;
+
+typedef struct jobs_s  jobs_t;
+typedef struct job_s  job_t;
+typedef struct call_s  call_t;
+typedef struct echo_s  echo_t;
+
+struct job_s {
+    jobs_t           *jobs;
+    worker_t         *w;
+    job_t            *next;
+    job_t           **prev;
+    job_t            *hash_next;
+    job_state_e       state;
+    unsigned          refs;     /* callbacks on their way */
+
+    char              id[AI_JOB_ID_LEN + 1];
+    char              entry[AI_EVENT_ID_MAX + 1];
+    unsigned          shard;
+    uint32_t          attempt;
+
+    redisReply       *claimed;  /* spec, body and times lie in it */
+    redisReply       *stored;   /* a body over 8 KB */
+    ai_job_t          spec;
+    ai_str_t          body;
+    ai_str_t          at_usec;
+    int64_t           queue_usec;
+
+    catalog_wait_t    wait;
+    catalog_t        *catalog;
+    route_t           route;
+    const provider_t *provider;
+    ai_dialect_e      dialect;  /* the client's */
+    uv_work_t         work;
+    char             *request;  /* the edited body, NULL: body */
+    size_t            request_len;
+    int               request_added;
+    int               request_rc;
+
+    emit_t           *emit;
+    answer_t          answer;
+    provider_usage_t  read;     /* of a whole answer, while it is read */
+    http_call_t      *call;
+    echo_t           *echo;
+    char             *url;
+    struct curl_slist *headers;
+
+    uint64_t          deadline_msec;    /* of the whole job, 0: none */
+    uint64_t          heard_msec;       /* the provider, last */
+    uint64_t          called_usec;
+    uint64_t          first_usec;
+    uint64_t          done_usec;
+
+    unsigned          batch:1;
+    unsigned          waiting:1;        /* for claim's or GET's reply */
+    unsigned          has_body:1;
+    unsigned          has_answer:1;     /* answer is initialised */
+    unsigned          ever_called:1;
+    unsigned          paused:1;
+    unsigned          cancelled:1;
+    unsigned          left:1;           /* leave was sent for a dead edge */
+};
+
+/* NULL: no memory. */
+jobs_t *jobs_open(worker_t *w);
+/* All jobs are gone without a word: bye sends them elsewhere. */
+void jobs_close(jobs_t *jobs);
+/* After the loop has run out. */
+void jobs_free(jobs_t *jobs);
+
+/* A dispatch entry: begins the job, unless it is here already. */
+void jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry,
+    ai_str_t id);
+/* Those that hold a slot. */
+unsigned jobs_count(const jobs_t *jobs);
+/* Redis is there again: what waits for it goes on, cancels are read. */
+void jobs_ready(jobs_t *jobs);
+/* The worker's bell: X. */
+void jobs_cancel(jobs_t *jobs, ai_str_t id, ai_str_t reason);
+/* End of the drain: what has emitted ends as lost, the rest is let go. */
+void jobs_abort(jobs_t *jobs);
+/* Edges that live, of one shard: jobs of others are left (leave). */
+void jobs_edges(jobs_t *jobs, unsigned shard, const ai_str_t *edges,
+    unsigned n);
+
+/* For call.c and echo.c. */
+
+/* Holds a job through a stretch of code that may end it. */
+void job_ref(job_t *job);
+void job_unref(job_t *job);
+
+/* Fails with an x event; message NULL: the table's.  state is 'failed'. */
+void job_fail(job_t *job, const char *cause, const char *message);
+/* The provider's answer is whole. */
+void job_done(job_t *job);
+/* Bytes of the answer: 0, or -1: the job has ended. */
+int job_bytes(job_t *job, ai_str_t bytes);
+
+/* Begins the provider call of a prepared job; fails the job by itself. */
+void call_begin(job_t *job);
+/* Ends it at once, if there is one. */
+void call_abort(job_t *job);
+void call_pause(job_t *job);
+void call_resume(job_t *job);
+
+/* The built-in provider.  echo_prepare finds what to say, for any thread. */
+int echo_prepare(job_t *job);
+int echo_begin(job_t *job);
+void echo_abort(job_t *job);
+void echo_resume(job_t *job);
+
+#endif

@@ -1,0 +1,285 @@
+/*
+ * The command line of ai-workers.  Strings borrow from argv.
+ */
+
+#include "options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+
+#define OPTIONS_DRAIN_MAX    86400
+#define OPTIONS_METRICS_MAX  3600
+
+
+typedef enum {
+    OPTION_REDIS = 256,
+    OPTION_REDIS_PASSWORD,
+    OPTION_POSTGRES,
+    OPTION_LEDGER_POSTGRES,
+    OPTION_SECRETS_DIR,
+    OPTION_ALLOW_ENV,
+    OPTION_WORKERS,
+    OPTION_JOBS,
+    OPTION_DRAIN,
+    OPTION_LOG,
+    OPTION_LOG_LEVEL,
+    OPTION_PID_FILE,
+    OPTION_METRICS,
+    OPTION_CHILD,
+    OPTION_PARENT
+} option_e;
+
+
+static int options_env(options_t *opt, char *list);
+static int options_number(const char *name, const char *text, unsigned max,
+    unsigned *n);
+static int options_password(options_t *opt, const char *file);
+static int options_bad(const char *name, const char *value);
+
+
+static const struct option  options_long[] = {
+    { "redis", required_argument, NULL, OPTION_REDIS },
+    { "redis-password-file", required_argument, NULL, OPTION_REDIS_PASSWORD },
+    { "postgres", required_argument, NULL, OPTION_POSTGRES },
+    { "ledger-postgres", required_argument, NULL, OPTION_LEDGER_POSTGRES },
+    { "secrets-dir", required_argument, NULL, OPTION_SECRETS_DIR },
+    { "allow-env", required_argument, NULL, OPTION_ALLOW_ENV },
+    { "workers", required_argument, NULL, OPTION_WORKERS },
+    { "jobs", required_argument, NULL, OPTION_JOBS },
+    { "drain-timeout", required_argument, NULL, OPTION_DRAIN },
+    { "log", required_argument, NULL, OPTION_LOG },
+    { "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
+    { "pid-file", required_argument, NULL, OPTION_PID_FILE },
+    { "metrics-interval", required_argument, NULL, OPTION_METRICS },
+    { "child", required_argument, NULL, OPTION_CHILD },
+    { "parent", required_argument, NULL, OPTION_PARENT },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 }
+};
+
+static const char  options_help[] =
+"usage: ai-workers --redis URL [option...]\n"
+"\n"
+"  --redis URL                unix:PATH, redis://[user[:pass]@]host[:port][/db],\n"
+"                             rediss://... (unix:/run/ngx-ai/redis.sock)\n"
+"  --redis-password-file F    the password, from a file\n"
+"  --postgres CONNINFO        for looking keys up\n"
+"  --ledger-postgres CONNINFO for the ledger\n"
+"  --secrets-dir DIR          where file: secrets lie\n"
+"  --allow-env NAME[,NAME]    variables that env: may read, * at either end\n"
+"                             (*_API_KEY,*_BASE_URL,OLLAMA_HOST)\n"
+"  --workers N                processes (processors)\n"
+"  --jobs N                   slots a process (1024)\n"
+"  --drain-timeout S          for running jobs after SIGTERM (30)\n"
+"  --log FILE|-               (-: stderr)\n"
+"  --log-level L              error, warn, info, debug (info)\n"
+"  --pid-file F\n"
+"  --metrics-interval S       (5)\n"
+"\n"
+"SIGTERM, SIGINT drain and stop; a second one stops at once; SIGHUP reads\n"
+"secrets again; SIGUSR1 reopens the log.\n";
+
+
+int
+options_parse(options_t *opt, int argc, char **argv)
+{
+    int          c, rc;
+    long         cpus;
+    char        *tail;
+    const char  *password;
+
+    memset(opt, 0, sizeof(*opt));
+    redis_conf_parse(&opt->redis, "unix:/run/ngx-ai/redis.sock");
+    opt->allow_env[0] = "*_API_KEY";
+    opt->allow_env[1] = "*_BASE_URL";
+    opt->allow_env[2] = "OLLAMA_HOST";
+    cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    opt->workers = cpus < 1 ? 1 : cpus > OPTIONS_WORKERS_MAX
+                                  ? OPTIONS_WORKERS_MAX : (unsigned) cpus;
+    opt->jobs = 1024;
+    opt->drain_sec = 30;
+    opt->log = "-";
+    opt->log_level = LOG_INFO;
+    opt->metrics_sec = 5;
+    password = NULL;
+    optind = 1;
+
+    while ((c = getopt_long(argc, argv, "h", options_long, NULL)) != -1) {
+        rc = 0;
+
+        switch (c) {
+
+        case OPTION_REDIS:
+            if (redis_conf_parse(&opt->redis, optarg) != 0) {
+                rc = options_bad("redis", "(not shown)");
+            }
+            break;
+
+        case OPTION_REDIS_PASSWORD:
+            password = optarg;
+            break;
+
+        case OPTION_POSTGRES:
+            opt->postgres = optarg;
+            break;
+
+        case OPTION_LEDGER_POSTGRES:
+            opt->ledger_postgres = optarg;
+            break;
+
+        case OPTION_SECRETS_DIR:
+            opt->secrets_dir = optarg;
+            break;
+
+        case OPTION_ALLOW_ENV:
+            rc = options_env(opt, optarg);
+            break;
+
+        case OPTION_WORKERS:
+            rc = options_number("workers", optarg, OPTIONS_WORKERS_MAX,
+                                &opt->workers);
+            break;
+
+        case OPTION_JOBS:
+            rc = options_number("jobs", optarg, OPTIONS_JOBS_MAX, &opt->jobs);
+            break;
+
+        case OPTION_DRAIN:
+            rc = options_number("drain-timeout", optarg, OPTIONS_DRAIN_MAX,
+                                &opt->drain_sec);
+            break;
+
+        case OPTION_LOG:
+            opt->log = optarg;
+            break;
+
+        case OPTION_LOG_LEVEL:
+            opt->log_level = log_level(optarg);
+            if (opt->log_level == -1) {
+                rc = options_bad("log-level", optarg);
+            }
+            break;
+
+        case OPTION_PID_FILE:
+            opt->pid_file = optarg;
+            break;
+
+        case OPTION_METRICS:
+            rc = options_number("metrics-interval", optarg,
+                                OPTIONS_METRICS_MAX, &opt->metrics_sec);
+            break;
+
+        case OPTION_CHILD:
+            opt->child_start_msec = strtoull(optarg, &tail, 10);
+            break;
+
+        case OPTION_PARENT:
+            opt->parent = strtoll(optarg, &tail, 10);
+            break;
+
+        case 'h':
+            fputs(options_help, stdout);
+            return 1;
+
+        default:
+            return -1;
+        }
+
+        if (rc != 0) {
+            return -1;
+        }
+    }
+
+    if (optind < argc) {
+        fprintf(stderr, "ai-workers: what is \"%s\"? try --help\n",
+                argv[optind]);
+        return -1;
+    }
+
+    return password == NULL ? 0 : options_password(opt, password);
+}
+
+
+static int
+options_env(options_t *opt, char *list)
+{
+    char      *word, *rest;
+    unsigned   n;
+
+    n = 0;
+
+    for (word = strtok_r(list, ",", &rest);
+         word != NULL;
+         word = strtok_r(NULL, ",", &rest))
+    {
+        if (n == OPTIONS_ENV_MAX) {
+            return options_bad("allow-env", "more than 64 names");
+        }
+
+        opt->allow_env[n++] = word;
+    }
+
+    opt->allow_env[n] = NULL;
+
+    return 0;
+}
+
+
+static int
+options_number(const char *name, const char *text, unsigned max, unsigned *n)
+{
+    char  *tail;
+    long   value;
+
+    value = strtol(text, &tail, 10);
+
+    if (tail == text || *tail != '\0' || value < 1 || value > (long) max) {
+        return options_bad(name, text);
+    }
+
+    *n = (unsigned) value;
+
+    return 0;
+}
+
+
+static int
+options_password(options_t *opt, const char *file)
+{
+    FILE    *f;
+    size_t   n;
+
+    f = fopen(file, "re");
+    if (f == NULL) {
+        fprintf(stderr, "ai-workers: cannot read %s\n", file);
+        return -1;
+    }
+
+    n = fread(opt->redis.password, 1, sizeof(opt->redis.password), f);
+    fclose(f);
+
+    if (n == sizeof(opt->redis.password)) {
+        fprintf(stderr, "ai-workers: %s is too long\n", file);
+        return -1;
+    }
+
+    opt->redis.password[n] = '\0';
+    opt->redis.password[strcspn(opt->redis.password, "\r\n")] = '\0';
+
+    return 0;
+}
+
+
+static int
+options_bad(const char *name, const char *value)
+{
+    fprintf(stderr, "ai-workers: bad value for --%s: %s\n", name, value);
+
+    return -1;
+}

@@ -1,0 +1,21 @@
+/*
+ * The principal of a key, as Postgres says it and as Redis gets it (docs/
+ * wire.md, 7): one query whose columns are named as the hash's fields, shared
+ * by the workers' look-up and by aictl.  Constants only.
+ */
+
+#ifndef PRINCIPAL_H
+#define PRINCIPAL_H
+
+/* $1: SHA-256 of the key's text in hex.  One row or none; column 0 is v. */
+#define PRINCIPAL_SQL                                                         \
+    "SELECT v, state, id, name, tenant, tenant_state, weight, plan,"          \
+    " user_name AS \"user\", role, scopes, models, expires"                   \
+    " FROM ngxai.key_lookup(decode($1, 'hex'))"
+
+#define PRINCIPAL_COLUMNS     13
+#define PRINCIPAL_TTL_MS      "86400000"
+#define PRINCIPAL_UNKNOWN_MS  "10000"
+#define PRINCIPAL_PV_S        "90000"
+
+#endif

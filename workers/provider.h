@@ -1,0 +1,102 @@
+/*
+ * The interface of a provider's dialect: request in, bytes out, usage out.
+ * A dialect is one constant table; it owns nothing and keeps no state but
+ * the provider_usage_t of the call.
+ */
+
+#ifndef PROVIDER_H
+#define PROVIDER_H
+
+#include "ai_error.h"
+#include "ai_str.h"
+
+#define PROVIDER_BODY_MAX    (64 * 1024 * 1024)     /* a request's, bytes */
+#define PROVIDER_DEPTH_MAX   512                    /* its JSON */
+#define PROVIDER_MODEL_MAX   512                    /* a model's name */
+#define PROVIDER_FINISH_MAX  48
+
+typedef struct {
+    ai_str_t body;              /* as the client sent it */
+    ai_str_t model;             /* to be asked */
+    unsigned stream:1;
+    unsigned usage:1;           /* ask for usage in the stream */
+} provider_request_t;
+
+/* What a call has shown so far; counts are -1 where unknown. */
+typedef struct {
+    int64_t  input;
+    int64_t  output;
+    int64_t  cached_read;
+    int64_t  cached_write;
+    int64_t  reasoning;
+    uint64_t text_bytes;        /* of the answer's text, for an estimate */
+    char     finish[PROVIDER_FINISH_MAX];
+    unsigned complete:1;        /* the stream said that it ends */
+    unsigned error:1;           /* the provider reported one in the stream */
+} provider_usage_t;
+
+typedef enum {
+    PROVIDER_PASS = 0,          /* the event goes on as it is */
+    PROVIDER_DROP,              /* the client did not ask for it */
+    PROVIDER_CUT                /* without the bytes cut..cut_end */
+} provider_verdict_e;
+
+typedef struct {
+    size_t start;
+    size_t end;
+} provider_cut_t;
+
+typedef struct {
+    const char   *api;          /* in the catalog */
+    ai_dialect_e  dialect;
+    const char   *path;         /* behind the URL, "/v1" there counted once */
+    const char   *key_header;   /* "name: " before the key */
+    const char   *version;      /* header it must have, NULL: none */
+
+    /*
+     * The body to send: 0 and *out (malloc, or NULL: the body as it is) with
+     * *len; *added: it asks for usage that the client did not; -1: no JSON
+     * object that names a model.  For any thread.
+     */
+    int (*request)(const provider_request_t *req, char **out, size_t *len,
+        int *added);
+    /* One whole SSE event; added as request said it. */
+    provider_verdict_e (*event)(provider_usage_t *u, ai_str_t raw, int added,
+        provider_cut_t *cut);
+    /* A whole answer that is no stream.  For any thread. */
+    void (*body)(provider_usage_t *u, ai_str_t body);
+} provider_t;
+
+extern const provider_t  provider_openai;
+extern const provider_t  provider_anthropic;
+
+/* By the catalog's api: NULL if unknown (echo is none of these). */
+const provider_t *provider_find(ai_str_t api);
+void provider_usage_init(provider_usage_t *u);
+
+/* For dialects. */
+
+typedef struct {
+    size_t start;               /* bytes of the body that go */
+    size_t end;
+    char   text[PROVIDER_MODEL_MAX * 6 + 8];    /* what comes instead */
+    size_t len;
+} provider_edit_t;
+
+/* The body with edits (ascending, not overlapping): malloc, or NULL. */
+char *provider_apply(ai_str_t body, const provider_edit_t *edits, unsigned n,
+    size_t *len);
+/* An edit that makes the string at start..end the model; 0 where it is. */
+int provider_edit_model(provider_edit_t *e, ai_str_t body, size_t start,
+    size_t end, ai_str_t model);
+/* A count at a path of a JSON text, or otherwise. */
+int64_t provider_count(ai_str_t json, const char *path, int64_t otherwise);
+/* A short string at a path into buf (cut): 1 or 0. */
+int provider_word(ai_str_t json, const char *path, char *buf, size_t size);
+/* Bytes of the string at a path, quotes aside. */
+size_t provider_text(ai_str_t json, const char *path);
+/* The data of an event's one data line; 0 where it has none or many. */
+int provider_data(ai_str_t raw, ai_str_t *event, ai_str_t *data);
+int provider_has(ai_str_t s, const char *word);
+
+#endif
