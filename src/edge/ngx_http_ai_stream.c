@@ -648,6 +648,10 @@ ngx_http_ai_stream_output(ngx_http_ai_open_t *open)
             return;
         }
 
+        if (open->conf->heartbeat) {
+            ngx_http_ai_stream_timer(open, open->conf->heartbeat);
+        }
+
         if (open->out == NULL || open->mode == NGX_HTTP_AI_WRAP) {
             rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
 
