@@ -135,8 +135,8 @@ integers(void **state)
 
 
 static const char  answer[] =
-    " {\"id\":\"x\\\"}\", \"choices\" : [ {\"index\":0,\"message\":{\"content\":"
-    "\"say \\\"usage\\\": {}\\\\\"},\"finish_reason\":\"stop\"},"
+    " {\"id\":\"x\\\"}\", \"choices\" : [ {\"index\":0,\"message\":"
+    "{\"content\":\"say \\\"usage\\\": {}\\\\\"},\"finish_reason\":\"stop\"},"
     "{\"finish_reason\":\"length\"} , [1,[2,3]] ],\n\"us\\u0061ge\":"
     "{\"prompt_tokens\":12, \"details\":{\"cached\":-1.5e3},\"x\":null},"
     "\"ok\":true ,\"no\":false,\"nul\":null,\"e\":{},\"z\":[],\"\":7,"
