@@ -1074,7 +1074,8 @@ ngx_http_ai_stream_tick(ngx_event_t *ev)
             open->sent_at = now;
 
             if (open->out == NULL && open->boundary && !open->lagging
-                && open->mode != NGX_HTTP_AI_PIPE && !r->buffered && !c->buffered
+                && open->mode != NGX_HTTP_AI_PIPE
+                && !r->buffered && !c->buffered
                 && ngx_http_ai_stream_copy(open, ":\n\n", 3) == 3)
             {
                 ngx_http_ai_count(heartbeats);
