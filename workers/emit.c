@@ -377,7 +377,7 @@ emit_send(emit_t *e, int settle)
     argv[n].data = numbers[1];
     argv[n++].len = (size_t) snprintf(numbers[1], 16, "%u", e->unacked->seq);
     argv[n].data = numbers[2];
-    argv[n++].len = (size_t) snprintf(numbers[2], 16, "%u",
+    argv[n++].len = (size_t) snprintf(numbers[2], 16, "%d",
                                       AI_EVENT_INLINE_MAX);
 
     if (settle) {
