@@ -142,7 +142,7 @@ bench:
 lint:
 	prove -It/lib t/00-lint.t
 
-install: build
+install: module workers aictl
 	install -d '$(DESTDIR)$(NGX_MODULES)' '$(DESTDIR)$(PREFIX)/bin' \
 	    '$(DESTDIR)$(PREFIX)/sbin' '$(DESTDIR)$(PREFIX)/share/ngx-ai' \
 	    '$(DESTDIR)$(PREFIX)/lib/systemd/system'

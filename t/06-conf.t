@@ -50,7 +50,7 @@ ai_model gpt { route openai model=gpt-4o weight=3; route other weight=1;
                fallback openai/gpt-4o-mini other/claude; }
 ai_price openai/gpt-4o input=2.50 cached=1.25 output=10 request=0.000000001;
 ai_price openai/gpt-4o input=3;
-LOCATION
+CONF
 ai_auth off; ai_resume 1m; ai_result_ttl 1h; ai_on_disconnect continue;
 ai_redis_error 502 retry_after=3s; ai_queue_timeout 5s; ai_header_delay 1s;
 ai_stream_heartbeat off; ai_stream_buffers 8 8k; ai_max_streams 10;
@@ -82,7 +82,7 @@ refused('a bad timeout', qr/invalid timeout "first=soon"/,
     'ai_provider x { api openai; url http://a; timeout first=soon; }');
 refused('a bad option', qr/unknown option "speed=9"/,
     'ai_provider x { api openai; url http://a; option speed=9; }');
-refused('an unclosed block', qr/unexpected end of file/,
+refused('an unclosed block', qr{unexpected (?:end of file|"\{")},
     'ai_provider x { api openai; url http://a; ');
 
 refused('a route to nowhere',

@@ -181,7 +181,8 @@ http_set(http_call_t *call, const http_request_t *req)
                             (long) req->connect_msec);
     bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
                             (long) CURL_HTTP_VERSION_2TLS);
-    bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, 1L);
+    bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT,
+                            strncmp(req->url, "https:", 6) == 0 ? 1L : 0L);
     bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
                             req->stream ? (long) HTTP_STREAM_BUFFER
                                         : (long) HTTP_BODY_BUFFER);

@@ -143,10 +143,14 @@ ai_json_int(ai_str_t number, int64_t *n)
     uint64_t     u, max, digit;
     const char  *p, *end, *digits, *fraction, *tail;
 
-    p = number.data;
-    end = number.len ? p + number.len : p;
+    if (number.len == 0) {
+        return -1;
+    }
 
-    minus = p < end && *p == '-';
+    p = number.data;
+    end = p + number.len;
+
+    minus = *p == '-';
     p += minus;
     digits = p;
 
