@@ -54,6 +54,8 @@ typedef struct {
     unsigned        full:1;     /* the read brought all it asked for */
     unsigned        failed:1;   /* of tells, one at least */
     unsigned        burying:1;  /* the statement is a burial */
+    unsigned        last:1;     /* the read began in the drain */
+    unsigned        drained:1;  /* no more reads */
 } ledger_shard_t;
 
 struct ledger_s {
@@ -177,7 +179,15 @@ ledger_idle(const ledger_t *l)
 
         case LEDGER_OFF:
         case LEDGER_CREATING:
+            break;
+
         case LEDGER_IDLE:
+            if (l->draining && !s->drained && db_ready(l->db)
+                && redis_ready(l->w->redis))
+            {
+                return 0;
+            }
+
             break;
 
         case LEDGER_HOLDING:
@@ -289,7 +299,7 @@ ledger_step(ledger_shard_t *s)
 
     case LEDGER_IDLE:
         /* What cannot be written is not taken: it lies well where it is. */
-        if (!l->draining && db_ready(l->db)) {
+        if (!s->drained && db_ready(l->db)) {
             ledger_read(s);
         }
 
@@ -364,7 +374,8 @@ ledger_read(ledger_shard_t *s)
         ledger_tidy(s);
     }
 
-    s->claiming = now >= s->claim_msec;
+    s->claiming = now >= s->claim_msec && !s->ledger->draining;
+    s->last = s->ledger->draining;
 
     if (s->claiming) {
         rc = redis_commandf(w->redis, ledger_on_read, s,
@@ -412,6 +423,7 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
 
     s->entries = ledger_entries(s, reply);
     s->full = s->entries && s->entries->elements == LEDGER_BATCH;
+    s->drained = s->last && !s->full;
 
     /* A full claim may have left some more. */
     if (s->claiming && !s->full) {
@@ -464,9 +476,11 @@ ledger_entries(ledger_shard_t *s, redisReply *reply)
 static int
 ledger_take(ledger_shard_t *s, redisReply *reply)
 {
-    size_t    i, n;
-    unsigned  k;
+    size_t        i, n;
+    unsigned      k;
+    redisReply  **e, *swap;
 
+    e = s->entries->element;
     n = s->entries->elements;
     s->rows = calloc(n, sizeof(ledger_row_t));
 
@@ -477,14 +491,10 @@ ledger_take(ledger_shard_t *s, redisReply *reply)
 
     /* Entries stay at the place of their rows: element k is row k. */
     for (i = 0, k = 0; i < n; i++) {
-        if (ledger_row_parse(&s->rows[k], s->entries->element[i]) == 0) {
-            if (k != i) {
-                redisReply  *swap = s->entries->element[k];
-
-                s->entries->element[k] = s->entries->element[i];
-                s->entries->element[i] = swap;
-            }
-
+        if (ledger_row_parse(&s->rows[k], e[i]) == 0) {
+            swap = e[k];
+            e[k] = e[i];
+            e[i] = swap;
             k++;
         }
     }
