@@ -42,6 +42,7 @@ enum {
     OPT_SECONDS,
     OPT_RAMP,
     OPT_TIMEOUT,
+    OPT_PAUSE,
     OPT_ROUNDS,
     OPT_EXPECT,
     OPT_PROC
@@ -78,6 +79,7 @@ static const struct option  load_long[] = {
     { "seconds",       required_argument, NULL, OPT_SECONDS },
     { "ramp",          required_argument, NULL, OPT_RAMP },
     { "timeout",       required_argument, NULL, OPT_TIMEOUT },
+    { "pause",         required_argument, NULL, OPT_PAUSE },
     { "rounds",        required_argument, NULL, OPT_ROUNDS },
     { "expect-chunks", required_argument, NULL, OPT_EXPECT },
     { "proc",          required_argument, NULL, OPT_PROC },
@@ -249,6 +251,9 @@ load_option(load_t *l, load_target_t *t, int opt, const char *arg)
     case OPT_TIMEOUT:
         return load_number(arg, 0.1, 600, &l->run.timeout);
 
+    case OPT_PAUSE:
+        return load_number(arg, 0, 60, &l->run.pause);
+
     case OPT_BODY_BYTES:
         if (load_number(arg, 0, LOAD_MAX_BODY - 1024, &v) != 0) {
             return -1;
@@ -355,8 +360,8 @@ load_usage(void)
         "--stream\n"
         "  --include-usage --get --no-keepalive --unique\n"
         "of the run:\n"
-        "  --requests N --warmup N (latency) --connections N --seconds S "
-        "--ramp S\n"
+        "  --requests N --warmup N --pause S (latency) --connections N "
+        "--seconds S --ramp S\n"
         "  --timeout S --rounds N --expect-chunks N --proc NAME=PID\n");
 }
 

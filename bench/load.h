@@ -148,6 +148,7 @@ typedef struct {
     double          seconds;
     double          ramp;        /* the first starts are spread over it */
     double          timeout;     /* of one request */
+    double          pause;       /* latency: before every turn, seconds */
     double          elapsed;     /* out */
     load_group_t   *groups;
     unsigned        ngroups;

@@ -108,6 +108,10 @@ load_run_latency(load_run_t *run, load_conn_t *conns, int epoll)
 
     for (k = 0; k < total && load_now() < stop; k++) {
 
+        if (run->pause > 0) {
+            usleep((useconds_t) (run->pause * 1e6));
+        }
+
         for (i = 0; i < run->ntargets; i++) {
             t = (unsigned) ((i + k) % run->ntargets);
 

@@ -81,10 +81,22 @@ sub failures {
     return $n;
 }
 
+# What Redis counted, by command: calls and microseconds.
+sub commands {
+    my ($when) = @_;
+    my %c;
+    open my $f, '<', "$dir/redis.$when" or return;
+    while (<$f>) {
+        $c{$1} = [$2, $3] if /^cmdstat_(\S+?):calls=(\d+),usec=(\d+),/;
+    }
+    return %c;
+}
+
 sub num {
     my ($v, $digits) = @_;
     return '-' unless defined $v;
-    return sprintf('%.*f', $digits // ($v >= 100 || $v <= -100 ? 0 : 1), $v);
+    return sprintf('%.*f', $digits // (abs $v >= 100 ? 0 : abs $v < 1 ? 2 : 1),
+        $v);
 }
 
 sub row {
@@ -191,6 +203,24 @@ if ($gw) {
     $cpu->{sum} = $sum;
     row('  gateway', map { num($cpu->{$_}, 1) } @parts, 'sum', 'mock');
     budget('CPU of a completion, us', $sum, '<=', 100);
+
+    # A script's own time holds that of the commands it calls.
+    my %before = commands('before');
+    my %after = commands('after');
+    my $n = 0;
+    $n += $_ // 0 for rounds($through, 'gateway', 'requests');
+    my %redis;
+    for my $name (keys %after) {
+        my $was = $before{$name} // [0, 0];
+        my ($calls, $usec) = map { ($after{$name}[$_] - $was->[$_]) / $n } 0, 1;
+        $redis{$name} = { calls => $calls, us => $usec } if $usec >= 0.1;
+    }
+    $gw->{redis_commands} = \%redis;
+    print "\nRedis commands of a completion (scripts hold what they call)\n";
+    row('', 'calls', "\xc2\xb5s ");
+    row("  $_", num($redis{$_}{calls}, 2), num($redis{$_}{us}, 1))
+        for grep { defined } (sort { $redis{$b}{us} <=> $redis{$a}{us} }
+                              keys %redis)[0 .. 11];
 }
 
 my $idle = raw('idle');
@@ -235,11 +265,43 @@ for my $level (@levels) {
     }
 }
 
+if (my $s = $out{streams}{ $levels[-1] }{gateway}) {
+    my $cpu = $s->{cpu_us_per_chunk};
+    my $sum = 0;
+    $sum += $cpu->{$_} // 0 for @parts;
+    $cpu->{sum} = $sum;
+    print "\nCPU of a chunk at $levels[-1] streams, \xc2\xb5s\n";
+    row('', @parts, 'sum', 'mock');
+    row('  gateway', map { num($cpu->{$_}, 1) } @parts, 'sum', 'mock');
+}
+
 if (my $s = $out{streams}{500}{gateway}) {
     budget('added first token, 500 streams, p99, us',
         $s->{added_ttft_p99}, '<=', 2000);
     budget('added chunk delay, 500 streams, p99, us',
         $s->{added_chunk_p99}, '<=', 2000);
+}
+
+print "\n50 streams beside posts of 5 MB, ten a second, \xc2\xb5s\n";
+row('', 'chunk p50', 'chunk p99', 'chunk max', 'post p50', 'posts', 'failed');
+for my $t (qw(direct proxy_pass gateway)) {
+    my $streams = raw("beside-$t") or next;
+    my $posts = raw("large-$t");
+    my %r = (
+        (map { ("chunk_$_" => median(rounds($streams, $t, 'chunk_delay_us',
+                                            $_))) } qw(p50 p99 max)),
+        post_p50_us => median(rounds($posts, $t, 'latency_us', 'p50')),
+        posts       => median(rounds($posts, $t, 'requests')),
+        failures    => failures($streams, $t) + failures($posts, $t),
+    );
+    $out{beside_large_bodies}{$t} = \%r;
+    $failed += $r{failures};
+    row("  $t", map({ num($_) } @r{qw(chunk_p50 chunk_p99 chunk_max
+            post_p50_us)}), $r{posts}, $r{failures});
+}
+if (my $r = $out{beside_large_bodies}{gateway}) {
+    budget('chunk beside bodies of 5 MB, p99, us', $r->{chunk_p99}, '<=',
+        5000);
 }
 
 my @groups = sort keys %{ $idle->{procs} };
@@ -261,13 +323,16 @@ if ($idle->{procs}{edge} && $idle->{procs}{workers}) {
         / 1024;
     budget('idle memory, edge and workers, MB', $mb, '<=', 30);
 
-    if (my $top = $levels[-1]) {
-        my $s = $out{streams}{$top}{gateway};
+    # Between two levels, so that what earlier load left behind is in both.
+    my ($low, $top) = @levels[0, -1];
+    if ($low && $top > $low) {
+        my ($few, $many) = map { $out{streams}{$_}{gateway}{pss_kb} }
+            $low, $top;
         my $kb = 0;
-        $kb += $s->{pss_kb}{$_} - $idle->{procs}{$_}{pss_kb}
-            for qw(edge workers);
-        $out{memory_kb_per_stream} = $kb / $top;
-        budget("memory of a stream at $top, edge and workers, KB", $kb / $top,
+        $kb += $many->{$_} - $few->{$_} for qw(edge workers);
+        $kb /= $top - $low;
+        $out{memory_kb_per_stream} = $kb;
+        budget("memory of a stream ($low to $top), edge and workers, KB", $kb,
             '<=', 32);
     }
 }
@@ -275,12 +340,16 @@ if ($idle->{procs}{edge} && $idle->{procs}{workers}) {
 if (@{ $out{budget} }) {
     print "\nBudgets\n";
     for my $b (@{ $out{budget} }) {
-        printf "  %-48s %10s  %-9s %s\n", $b->{what}, num($b->{value}),
+        printf "  %-52s %10s  %-9s %s\n", $b->{what}, num($b->{value}),
             $b->{limit}, $b->{met} ? 'met' : 'MISSED';
     }
 }
 
+my $busy = raw('busy');
+$out{load_average_before} = $busy->{load} + 0;
 print "\n$out{where}\n";
+print "The machine was busy before the run (load average $busy->{load}):",
+    " tails are not the gateway's alone.\n" if $busy->{load} > 0.5;
 $out{failures} = $failed;
 
 open my $f, '>', "$results.new" or die "$results.new: $!\n";

@@ -15,6 +15,7 @@ dir=
 mock=
 plain=
 gateway=
+posts=
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
 
@@ -63,6 +64,7 @@ end() {
 finish() {
     code=$?
     trap - EXIT INT TERM HUP
+    end "$posts"
     end "$gateway" 600
     end "$plain"
     end "$mock"
@@ -142,6 +144,7 @@ sh "$here/build.sh" "$out" || die "cannot build the mock and the load generator"
 dir=$(mktemp -d /tmp/ngx-ai-bench.XXXXXX)
 chmod 711 "$dir"
 mkdir -p "$dir/plain"
+sed 's/^\([0-9.]*\) .*/{"load":\1}/' /proc/loadavg > "$dir/busy.json"
 
 
 ## The mock and the plain nginx
@@ -158,7 +161,8 @@ user=
 plain_port=$(free_port)
 fill -e "s|@PORT@|$plain_port|" -e "s|@USER@|$user|" "$here/plain.conf" \
     > "$dir/plain.conf"
-setpriv --pdeathsig TERM -- nginx -p "$dir/" -c "$dir/plain.conf" -e "$dir/plain.log" \
+setpriv --pdeathsig TERM -- nginx -p "$dir/" -c "$dir/plain.conf" \
+    -e "$dir/plain.log" \
     > "$dir/plain.out" 2>&1 &
 plain=$!
 proxy=http://127.0.0.1:$plain_port
@@ -251,9 +255,17 @@ say "first token: the same, streaming"
 measure first.json 120 fast latency --stream --rounds $rounds \
     --requests $requests --warmup $warmup --seconds 30
 
+redis_stats() {
+    [ -n "$with_gateway" ] || return 0
+    redis-cli -s "$dir/run/redis.sock" info commandstats > "$dir/redis.$1" \
+        || die 'cannot ask Redis for its statistics'
+}
+
+redis_stats before
 say "throughput: $rounds rounds of $seconds s, $connections connections"
 measure throughput.json 300 full throughput --rounds $rounds \
     --seconds $seconds --connections $connections
+redis_stats after
 
 count=$(echo "$paced" | sed 's/chunks=\([0-9]*\).*/\1/')
 for level in $levels; do
@@ -262,6 +274,28 @@ for level in $levels; do
         --seconds $stream_seconds --ramp 1 --connections "$level" \
         --expect-chunks "$count"
 done
+
+# Bodies of 5 MB, ten a second, beside 50 streams: whoever reads them must not
+# hold up the others.  beside NAME POST_URL STREAM_URL [HEADER MODEL MODEL]
+beside() {
+    timeout 60 "$out/load" latency --requests 100000 --pause 0.1 \
+        --seconds $((stream_seconds + 2)) --body-bytes 5000000 \
+        --header "${4:-X-None: 1}" --model "${5:-bench}" \
+        --target "$1=$2" > "$dir/large-$1.json" &
+    posts=$!
+    load "beside-$1.json" 120 streams --seconds "$stream_seconds" --ramp 1 \
+        --connections 50 --expect-chunks "$count" --unique \
+        --header "${4:-X-None: 1}" --model "${6:-bench}" --target "$1=$3"
+    wait $posts || die "posting large bodies failed: see $dir"
+    posts=
+}
+
+say 'streams beside bodies of 5 MB'
+beside direct "$direct/with/$fast$chat" "$direct/with/$paced$chat"
+beside proxy_pass "$proxy/with/$fast$chat" "$proxy/with/$paced$chat"
+if [ -n "$with_gateway" ]; then
+    beside gateway "$gw$chat" "$gw$chat" "$auth" mock/bench paced/bench
+fi
 
 
 ## Report

@@ -77,7 +77,7 @@ world(10);
 my %last = (long => 30, short => 1);
 ask('long', 40, 30);
 ask('short', 40, 1);
-is("$held{long} $held{short}", '9 1', 'the first gets 90 %, the second the rest');
+is("$held{long} $held{short}", '9 1', 'the first gets 90 %, then the rest');
 go_on(60, %last);
 is("$held{long} $held{short}", '5 5', 'then they share');
 %busy = ();

@@ -113,7 +113,7 @@ my ($table) = slurp("$root/src/contract/ai_scripts.h")
     =~ /typedef enum \{([^}]*)\} ai_script_e;/;
 my @order = map { lc } grep { $_ ne 'LAST' } $table =~ /AI_SCRIPT_(\w+)/g;
 my $gen = slurp($t->dir . '/gen/ai_scripts.c');
-is(join(' ', $gen =~ /^    \{ "(\w+)"/gm), "@order", 'in the order of the enum');
+is(join(' ', $gen =~ /^    \{ "(\w+)"/gm), "@order", 'in the enum\'s order');
 for my $name (@order) {
     my $script = $scripts->{$name};
     is($s->cmd('SCRIPT', 'LOAD', $script->{text}), $script->{sha},

@@ -22,7 +22,7 @@ my @tenants = qw(ta tb tc);
 my @edges = qw(e1 e2 e3);
 my %job;                # id => what the model knows
 my @live;               # ids that may still change, and some that ended
-my (%worker, %ended, %records, $names);
+my (%worker, %ended, %ended_at, %records, $names);
 my @stale;              # [worker, job, entry, queue] of deliveries, for ever
 my $trail = '';
 
@@ -58,6 +58,20 @@ sub new_worker {
     run('beat', 'w', $name, $slots, 'up');
 }
 
+sub ended {
+    my ($id, $how) = @_;
+    $ended{$id} ||= $how;
+    $ended_at{$id} ||= time;
+}
+
+# An ended job expires after 30 s: this test asks nothing of it long before.
+sub fresh_enough {
+    my ($id) = @_;
+    return !$ended_at{$id} || time - $ended_at{$id} < 5;
+}
+
+sub live { return pick(grep { fresh_enough($_) } @live) }
+
 sub seq_of { return ($_[0] =~ /-(\d+)$/)[0] }
 
 # What each step may do.
@@ -72,7 +86,7 @@ sub do_admit {
 
     $s->cmd('SET', $s->key("body:$id"), 'x', 'PX', 600000) if $large;
     my @args = ('admit', $id, $tenant, $class, $flags, 60000, 60000, $edge,
-        'spec', $large ? '@' : '{}', "base of $id", 12, 200,
+        'spec', $large ? '@' : '{}', "base of $id", 12, 300,
         int rand 30, '', '', '');
     my @got = run(@args);
     if ($got[0] eq 'OK') {
@@ -86,7 +100,7 @@ sub do_admit {
 }
 
 sub do_admit_again {
-    my $id = pick(@live) or return;
+    my $id = live() or return;
     my $j = $job{$id};
     return if $j->{args}[9] eq '@';
     my @got = run(@{ $j->{args} });
@@ -95,7 +109,7 @@ sub do_admit_again {
 }
 
 sub do_take {
-    my $w = pick(keys %worker) or return;
+    my $w = pick(sort keys %worker) or return;
     my $queue = pick('jobs', 'jobs', 'jobs:batch');
     for my $e ($s->take($w, 1 + int rand 3, $queue)) {
         push @{ $worker{$w}{has} }, { job => $e->[1], entry => $e->[0],
@@ -109,8 +123,9 @@ sub do_take {
 my @runs;
 
 sub do_claim {
-    my $w = pick(keys %worker) or return;
-    my $has = pick(grep { !$_->{claimed} } @{ $worker{$w}{has} }) or return;
+    my $w = pick(grep { grep { !$_->{claimed} } @{ $worker{$_}{has} } }
+        sort keys %worker) or return;
+    my $has = pick(grep { !$_->{claimed} } @{ $worker{$w}{has} });
     claim($w, $has->{job}, $has->{entry}, $has->{queue});
     $has->{claimed} = 1;
 }
@@ -137,14 +152,14 @@ sub claim {
 }
 
 sub do_claim_again {
-    my $stale = pick(@stale) or return;
+    my $stale = pick(grep { fresh_enough($_->[1]) } @stale) or return;
     my ($w, $id, $entry, $queue) = @$stale;
     return unless $worker{$w};
     claim($w, $id, $entry, $queue);
 }
 
 sub do_emit {
-    my $r = pick(@runs) or return;
+    my $r = pick(grep { fresh_enough($_->{job}) } @runs) or return;
     return if $r->{end};
     my $j = $job{ $r->{job} };
     my $back = int rand 3;
@@ -171,7 +186,9 @@ sub do_emit {
 }
 
 sub do_settle {
-    my $r = pick(@runs) or return;
+    my @may = grep { fresh_enough($_->{job}) } @runs;
+    my @open = rand() < 0.3 ? grep { !$ended{ $_->{job} } } @may : ();
+    my $r = pick(@open ? @open : @may) or return;
     my $j = $job{ $r->{job} };
     my $usage = $s->usage('done', 1);
     my @got = run('settle', $r->{job}, $r->{attempt}, $r->{w}, $r->{seq} + 1,
@@ -180,7 +197,7 @@ sub do_settle {
     if ($got[0] eq 'OK') {
         bad('settled twice') if $ended{ $r->{job} };
         bad('settled by a lower attempt') if $r->{attempt} < $j->{attempt};
-        $ended{ $r->{job} } = "$r->{attempt}";
+        ended($r->{job}, 'settled');
     } elsif ($got[0] eq 'DUP') {
         bad('DUP of a job that lives') unless $ended{ $r->{job} };
     } elsif ($got[0] eq 'FENCED') {
@@ -192,24 +209,24 @@ sub do_settle {
 }
 
 sub do_cancel {
-    my $id = pick(@live) or return;
+    my $id = live() or return;
     my @got = run('cancel', $id, $job{$id}{tenant}, pick('client', 'timeout'),
         pick('now', 'unstarted'), pick('cancelled', 'queue_timeout'),
         pick('', @edges));
-    $ended{$id} = 'here' if $got[0] eq 'CANCELLED';
+    ended($id, 'here') if $got[0] eq 'CANCELLED';
     bad('cancel of the unknown') if $got[0] eq 'GONE';
-    bad('DONE, but it lives') if $got[0] eq 'DONE' && !$ended{$id}
+    bad("DONE, but it lives") if $got[0] eq 'DONE'
         && $s->job($id)->{state} !~ /^(?:done|cancelled)$/;
 }
 
 sub do_leave {
-    my $id = pick(@live) or return;
+    my $id = live() or return;
     my @got = run('leave', $id, pick(@edges));
-    $ended{$id} = 'here' if $got[2] eq 'cancelled';
+    ended($id, 'here') if $got[2] eq 'cancelled';
 }
 
 sub do_join {
-    my $id = pick(@live) or return;
+    my $id = live() or return;
     my @got = run('join', $id, $job{$id}{tenant}, pick('', @edges));
     bad('join of the unknown') if $got[0] ne 'OK';
 }
@@ -225,12 +242,12 @@ sub do_sweep {
 }
 
 sub do_beat {
-    my $w = pick(grep { !$worker{$_}{dead} } keys %worker) or return;
+    my $w = pick(grep { !$worker{$_}{dead} } sort keys %worker) or return;
     run('beat', 'w', $w, $worker{$w}{slots}, 'up');
 }
 
 sub do_die {
-    my @up = grep { !$worker{$_}{dead} } keys %worker;
+    my @up = grep { !$worker{$_}{dead} } sort keys %worker;
     return if @up < 2;
     my $w = pick(@up);
     if (rand() < 0.5) {
@@ -249,20 +266,19 @@ sub do_grace {
 
 # What must always hold.
 sub check {
-    my $slots = 0;
-    $slots += $_ for @{ $s->cmd('HVALS', $s->key('capacity')) };
-    my %lease = map { $_ => 1 } @{ $s->cmd('ZRANGE', $s->key('leases'), 0, -1) };
+    my %lease = map { $_ => 1 }
+        @{ $s->cmd('ZRANGE', $s->key('leases'), 0, -1) };
     my (%running, %waits, %bytes);
     my %entry = map { $_->[0] . $_->[1][1] => 1 }
         map { @{ $s->cmd('XRANGE', $s->key($_), '-', '+') } }
         'jobs', 'jobs:batch';
-    my ($held, $alive) = (0, 0);
+    my $held = 0;
 
     for my $id (grep { $job{$_} && !$job{$_}{done} } keys %job) {
         my $h = $s->job($id);
         my $j = $job{$id};
         my $member = "$id $j->{tenant}";
-        my $state = $h->{state} or bad("$id is gone");
+        my $state = $h->{state} || '';
         if ($state =~ /^(?:queued|running)$/) {
             $held++;
             bad("$id $state without a lease") unless delete $lease{$member};
@@ -275,8 +291,10 @@ sub check {
             $waits{$field}{$id} = 1;
             $bytes{$field} += $h->{bytes};
             bad("$id ended, yet is $state") if $ended{$id};
+        } elsif ($state !~ /^(?:done|cancelled)$/) {
+            bad("$id is gone");
         } else {
-            $ended{$id} ||= 'here';
+            ended($id, 'here');
             $j->{done} = 1;
             my $ttl = $s->cmd('PTTL', $s->key("job:$id"));
             bad("$id ended and stays: $ttl") if $ttl > 60000 || $ttl < 0;
@@ -345,8 +363,8 @@ sub check_log {
 
 my @do = ((\&do_admit) x 10, (\&do_admit_again) x 1, (\&do_take) x 12,
     (\&do_claim) x 12, (\&do_claim_again) x 3, (\&do_emit) x 14,
-    (\&do_settle) x 10, (\&do_cancel) x 2, (\&do_leave) x 2, (\&do_join) x 2,
-    (\&do_sweep) x 4, (\&do_beat) x 2, (\&do_die) x 1, (\&do_grace) x 1);
+    (\&do_settle) x 9, (\&do_cancel) x 2, (\&do_leave) x 2, (\&do_join) x 2,
+    (\&do_sweep) x 7, (\&do_beat) x 2, (\&do_die) x 3, (\&do_grace) x 1);
 my ($checks, $most) = (0, 0);
 
 for my $step (1 .. $steps) {

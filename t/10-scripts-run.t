@@ -181,7 +181,8 @@ $a = begin();
 $s->next_job('w1');
 my @calls = map { $s->usage('failed', $_) } 1, 2;
 is($s->settle($a, 1, 1, state => 'failed', events => ['x', 'record'],
-    usage => join("\n", $s->usage('failed', 3), @calls)), 'OK 1-1', 'two calls');
+    usage => join("\n", $s->usage('failed', 3), @calls)), 'OK 1-1',
+    'two calls');
 is_deeply([map { "$_->{c} $_->{u}" } $s->outbox],
     ["0 $calls[0]", "1 $calls[1]"], 'a record each');
 is($s->job($a)->{usage}, $s->usage('failed', 3), "the job's own line is its");

@@ -39,7 +39,8 @@ sub dies {
 sub consumers {
     my ($queue) = @_;
     return join ' ', sort map { my %h = @$_; $h{name} }
-        @{ $s->cmd('XINFO', 'CONSUMERS', $s->key($queue || 'jobs'), 'workers') };
+        @{ $s->cmd('XINFO', 'CONSUMERS', $s->key($queue || 'jobs'),
+            'workers') };
 }
 
 $s->fresh;

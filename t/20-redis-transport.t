@@ -12,7 +12,7 @@ use Digest::MD5 qw(md5_hex);
 use IO::Socket::INET;
 
 my $root = AiTest->root;
-my $build = "$root/build/redis-module";
+my $build = $ENV{AI_T_REDIS_BUILD} || "$root/build/redis-module";
 
 if (system("$root/t/redis-module/build.sh", $build) != 0) {
     BAIL_OUT('the test module does not build');
@@ -525,22 +525,6 @@ subtest 'Sentinel' => sub {
     like(run($edge, {}, 'GET', 'k'), qr/\nbefore$/, 'all on the new master');
     like(run($edge, {}, 'SET', 'k', 'after'), qr/^ok=1/, 'a write');
 
-    # A planned one: the old master lives on, as a replica.
-    $node[0]->start;
-    wait_for(sub {
-        $node[0]->cmd('INFO', 'replication') =~ /master_link_status:up/;
-    }, 60, 'the old master to follow');
-    wait_for(sub {
-        return eval { $ask->cmd('SENTINEL', 'FAILOVER', 'mymaster'); 1 };
-    }, 60, 'a failover');
-    wait_for(sub {
-        my $info = info($edge);
-        return 3 == grep { $info->{$_}{ready}
-            && $info->{$_}{address} eq "127.0.0.1:$port[0]" }
-            qw(commands sub bulk);
-    }, 60, 'the way back');
-    wait_for(sub { run($edge, {}, 'SET', 'k', 'last') =~ /^ok=1/ }, 20);
-    pass('a write after a planned failover');
     end($edge);
 
     $edge = edge("redis:// sentinel=127.0.0.1:$port[2] master=nobody");
@@ -548,9 +532,41 @@ subtest 'Sentinel' => sub {
     pass('an unknown master');
     end($edge);
 
+    # It would rule the servers on its own.
+    $sentinel->stop('KILL');
+
+    # A planned one, told by a scripted Sentinel: the old master lives on.
+    $node[0]->start;
+    delete $_->{client} for @node;
+    $node[0]->cmd('REPLICAOF', '127.0.0.1', $port[1]);
+    wait_for(sub {
+        $node[0]->cmd('INFO', 'replication') =~ /link_status:up/;
+    }, 60, 'the old master to follow');
+    my $lie = lying_sentinel(sub { ('127.0.0.1', slurp("$dir/master")) });
+    put("$dir/master", $port[1]);
+    $edge = edge("redis:// sentinel=127.0.0.1:$lie->{port} master=mymaster");
+    ready($edge);
+    is(info($edge)->{bulk}{address}, "127.0.0.1:$port[1]", 'another Sentinel');
+
+    put("$dir/master", $port[0]);
+    $node[0]->cmd('REPLICAOF', 'NO', 'ONE');
+    $node[1]->cmd('REPLICAOF', '127.0.0.1', $port[0]);
+    like(run($edge, {}, 'SET', 'k', 'x'), qr/error=1 .*class=4\nREADONLY/,
+        'the former master says READONLY');
+    wait_for(sub {
+        my $info = info($edge);
+        return 3 == grep { $info->{$_}{ready}
+            && $info->{$_}{address} eq "127.0.0.1:$port[0]" }
+            qw(commands sub bulk);
+    }, 30, 'all three to follow');
+    like(run($edge, {}, 'SET', 'k', 'last'), qr/^ok=1/,
+        'all three go to the new one');
+    end($edge);
+    $lie->{proc}->stop('KILL');
+
     # A Sentinel that names a replica.
     my $replica = $port[1];
-    my $lie = lying_sentinel(sub { ('127.0.0.1', $replica) });
+    $lie = lying_sentinel(sub { ('127.0.0.1', $replica) });
     $edge = edge("redis:// sentinel=127.0.0.1:$lie->{port} master=mymaster");
     $edge->wait_log(qr/that Sentinel named is not the master/);
     pass('a replica is not taken for the master');
@@ -564,9 +580,18 @@ subtest 'Sentinel' => sub {
     end($edge);
     $lie->{proc}->stop('KILL');
 
-    $sentinel->stop('KILL');
     $_->stop for @node;
 };
+
+
+sub put {
+    my ($path, $text) = @_;
+
+    open my $fh, '>', "$path.new" or die "$path: $!\n";
+    print $fh $text;
+    close $fh;
+    rename "$path.new", $path;
+}
 
 
 sub lying_sentinel {
@@ -647,7 +672,8 @@ subtest 'a hostile server' => sub {
 
         ready($edge);
         my $said = run($edge, { t => 10000 }, 'ECHO', 'x');
-        like($said, qr/^ok=(?:0.* closed=1|1)/, "$what: the command ends");
+        like($said, qr/^ok=(?:0.* (?:closed|error)=1|1)/,
+            "$what: the command ends");
         $edge->wait_log(qr/ai_redis: commands: lost .*$re/);
         ready($edge);
         like(run($edge, {}, 'SET', 'k', 'v'), qr/^ok=1/, 'and life goes on');
@@ -725,6 +751,36 @@ subtest 'a hostile server' => sub {
         end($edge);
         $fake->stop;
     }
+};
+
+
+subtest 'a reply before the command' => sub {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        LocalPort => 0, Listen => 16, Proto => 'tcp');
+    my $port = $listen->sockport;
+    my $proc = AiProc->spawn(name => 'early', sub => sub {
+        local $SIG{CHLD} = 'IGNORE';
+        while (my $sock = $listen->accept) {
+            next if fork;
+            while (sysread $sock, my $buf, 4096) {
+                syswrite $sock, $_ eq 'GET' ? "\$-1\r\n" : "+OK\r\n"
+                    for $buf =~ /^\*\d+\r\n\$\d+\r\n(\w+)\r$/mg;
+                sleep 60 if $buf =~ /\r\nSET\r\n/;
+            }
+            POSIX::_exit(0);
+        }
+    });
+    my $edge = edge("redis://127.0.0.1:$port");
+
+    wait_for(sub { info($edge)->{bulk}{ready} });
+    like(ask($edge, path('/cmd', { c => 2, i => 2, t => 20000 }, 'SET', 'big'),
+        method => 'POST', body => 'x' x 8_000_000), qr/closed=1/,
+        'is not taken for its reply');
+    $edge->wait_log(qr/bulk: lost .* a reply that nothing had asked for/);
+    end($edge);
+    AiProc::children_of($proc->pid) and
+        kill 'KILL', AiProc::children_of($proc->pid);
+    $proc->stop('KILL');
 };
 
 

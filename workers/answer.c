@@ -370,6 +370,7 @@ answer_finish(answer_t *a)
 void
 answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
 {
+    int64_t                  guess;
     const provider_usage_t  *p;
 
     p = &a->usage;
@@ -391,13 +392,18 @@ answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
         u->estimated = 1;
     }
 
-    /* A stream that did not end has told its first count only. */
+    /* A stream that broke off has told its first count only. */
 
-    if (u->output < 0 || (a->sse_type && !p->complete
-                          && p->finish[0] == '\0'
-                          && u->output < (int64_t) (p->text_bytes + 3) / 4))
-    {
-        u->output = (int64_t) (p->text_bytes + 3) / 4;
+    guess = (int64_t) (p->text_bytes + 3) / 4;
+
+    if (a->sse_type && !p->complete && p->finish[0] == '\0') {
+        u->output = u->output > guess ? u->output : guess;
+        u->estimated = 1;
+        return;
+    }
+
+    if (u->output < 0) {
+        u->output = guess;
 
         if (p->text_bytes == 0 && !a->sse_type) {
             u->output = (int64_t) (a->bytes + 3) / 4;

@@ -34,6 +34,7 @@ struct queue_s {
 
 
 static void queue_on_ready(redis_t *rc, int restarted, void *data);
+static void queue_begin(queue_t *q);
 static void queue_read(queue_t *q);
 static size_t queue_key(queue_t *q, unsigned stream, char *buf, size_t size);
 static unsigned queue_streams(const queue_t *q);
@@ -96,7 +97,7 @@ void
 queue_start(queue_t *q)
 {
     q->started = 1;
-    queue_read(q);
+    queue_begin(q);
 }
 
 
@@ -124,8 +125,18 @@ queue_on_ready(redis_t *rc, int restarted, void *data)
 
     q = data;
     q->recover = 0;
-    strcpy(q->recover_id, "0");
-    queue_read(q);
+    memcpy(q->recover_id, "0", sizeof("0"));
+    queue_begin(q);
+}
+
+
+static void
+queue_begin(queue_t *q)
+{
+    if (q->started && !q->busy && redis_ready(q->redis)) {
+        queue_group(q);
+        queue_read(q);
+    }
 }
 
 
@@ -287,7 +298,7 @@ queue_recovered(queue_t *q, const redisReply *reply)
     }
 
     q->recover++;
-    strcpy(q->recover_id, "0");
+    memcpy(q->recover_id, "0", sizeof("0"));
 }
 
 

@@ -152,7 +152,7 @@ worker_id(worker_t *w)
     uint64_t  start;
 
     if (gethostname(host, sizeof(host)) != 0) {
-        strcpy(host, "worker");
+        memcpy(host, "worker", sizeof("worker"));
     }
 
     host[sizeof(host) - 1] = '\0';

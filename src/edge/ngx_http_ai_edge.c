@@ -176,6 +176,8 @@ ngx_http_ai_edge_handshake(ngx_http_ai_redis_t *redis, ngx_uint_t which,
         return NGX_OK;
     }
 
+    ngx_http_ai_edge_self.redis = redis;
+
     ngx_str_set(&argv[0], "SETNX");
     ngx_str_set(&argv[1], AI_SHARDS_KEY);
     ngx_str_set(&argv[2], "1");

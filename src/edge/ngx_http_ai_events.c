@@ -27,6 +27,12 @@ ngx_http_ai_events_frames(ngx_http_ai_open_t *open, ai_str_t frames)
         return;
     }
 
+    /* Until the reply to its join it does not know what it wants. */
+
+    if (open->joined && open->stage != NGX_HTTP_AI_LISTENING) {
+        return;
+    }
+
     open->heard = ngx_current_msec;
 
     for ( ;; ) {

@@ -338,10 +338,8 @@ ngx_http_ai_lookup_parse(redisReply *reply, ngx_http_ai_principal_t *p)
         }
 
         if (ai_str_eqz(name, "expires")) {
-            if (ai_str_int(value, &n) == 0) {
-                p->expires = n;
-            }
-
+            /* What cannot be read has passed. */
+            p->expires = ai_str_int(value, &n) == 0 && n >= 0 ? n : 1;
             continue;
         }
 

@@ -47,7 +47,7 @@ ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     amcf = ngx_http_get_module_main_conf(r, ngx_http_ai_module);
     dialect = ngx_http_ai_error_dialect(r);
 
-    if (id->len) {
+    if (id != NULL && id->len) {
 
         if (id->len > 256
             || ngx_http_ai_model_known(amcf, id) != NGX_OK

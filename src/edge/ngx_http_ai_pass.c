@@ -199,8 +199,7 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        return ngx_http_ai_models_handler(r, ctx,
-                                          ctx->id.len ? &ctx->id : NULL);
+        return ngx_http_ai_models_handler(r, ctx, &ctx->id);
 
     default:
 

@@ -648,6 +648,10 @@ ngx_http_ai_stream_output(ngx_http_ai_open_t *open)
             return;
         }
 
+        if (open->conf->heartbeat) {
+            ngx_http_ai_stream_timer(open, open->conf->heartbeat);
+        }
+
         if (open->out == NULL || open->mode == NGX_HTTP_AI_WRAP) {
             rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
 
@@ -1070,7 +1074,8 @@ ngx_http_ai_stream_tick(ngx_event_t *ev)
             open->sent_at = now;
 
             if (open->out == NULL && open->boundary && !open->lagging
-                && open->mode != NGX_HTTP_AI_PIPE && !r->buffered && !c->buffered
+                && open->mode != NGX_HTTP_AI_PIPE
+                && !r->buffered && !c->buffered
                 && ngx_http_ai_stream_copy(open, ":\n\n", 3) == 3)
             {
                 ngx_http_ai_count(heartbeats);

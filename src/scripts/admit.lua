@@ -1,3 +1,6 @@
+-- Takes a job in: to the dispatch stream where a slot is free, else to the
+-- backlog of its tenant; or refuses it, and leaves nothing (docs/wire.md, 5).
+
 -- @include slots
 
 local job, tenant, class, flags = ARGV[1], ARGV[2], ARGV[3], ARGV[4]

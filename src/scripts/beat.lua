@@ -1,3 +1,5 @@
+-- A worker or an edge says that it lives, and what it can hold.
+
 -- @include slots
 -- @include pump
 -- @include end

@@ -1,3 +1,5 @@
+-- Ends a job at once where no worker has it, else asks its worker to.
+
 -- @include events
 -- @include slots
 -- @include pump

@@ -1,3 +1,6 @@
+-- A worker begins what was delivered to it; raises the attempt, which fences
+-- whoever had the job before.
+
 -- @include events
 -- @include alive
 

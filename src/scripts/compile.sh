@@ -43,7 +43,8 @@ for name in admit claim emit settle cancel leave join beat sweep principal; do
     size=$(wc -c < "$tmp.lua")
     {
         echo "    { \"$name\", \"$sha\", $((size)),"
-        sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/      "/' -e 's/$/\\n"/' "$tmp.lua"
+        sed -e 's/\\/\\\\/g' -e 's/"/\\"/g' -e 's/^/      "/' \
+            -e 's/$/\\n"/' "$tmp.lua"
         echo '    },'
     } >> "$tmp"
 done

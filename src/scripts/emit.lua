@@ -1,3 +1,5 @@
+-- Appends events behind the tip of a job and rings the edges that listen.
+
 -- @include events
 
 local job, attempt, seq = ARGV[1], num(ARGV[2]), num(ARGV[3])

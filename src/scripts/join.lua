@@ -1,3 +1,5 @@
+-- An edge looks at a job, and listens from now on.
+
 local LISTENERS_MAX = 16
 
 local job, tenant, edge = ARGV[1], ARGV[2], ARGV[3]

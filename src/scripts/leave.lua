@@ -1,3 +1,5 @@
+-- An edge stops listening; what nobody hears goes on, waits, or is cancelled.
+
 -- @include events
 -- @include slots
 -- @include pump

@@ -1,3 +1,5 @@
+-- Writes a principal through, unless a later version is there.
+
 local FIELDS_MAX, VALUE_MAX = 32, 16384
 
 local hash, version, ttl = ARGV[1], num(ARGV[2]), num(ARGV[3])

@@ -1,3 +1,5 @@
+-- Ends a job that a worker had, whatever way it ended, and starts the next.
+
 -- @include events
 -- @include end
 

@@ -1,3 +1,6 @@
+-- One bounded pass over what the dead have left, what has gone astray, and
+-- what waits.
+
 -- @include events
 -- @include slots
 -- @include pump

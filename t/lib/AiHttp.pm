@@ -314,7 +314,8 @@ sub response {
 
 
 # The next server-sent event as { event, data, id, retry, comment, raw, time };
-# a comment alone is one too.  undef at the end of the stream.
+# a comment alone is one too.  undef at the end of the stream.  {events} keeps
+# all that were no comments.
 sub event {
     my ($self, $seconds) = @_;
     my $until = time + ($seconds || $self->{timeout});
@@ -345,6 +346,8 @@ sub event {
                 ? "$ev{$1}\n$value" : $value;
         }
     }
+
+    push @{ $self->{events} }, \%ev if defined $ev{data} || defined $ev{event};
 
     return \%ev;
 }

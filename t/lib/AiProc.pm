@@ -40,18 +40,20 @@ sub slurp {
 }
 
 
-# A TCP port of 127.0.0.1 that is free now; a UDP socket of the same number,
-# held until we end, keeps other tests from choosing it.
+# A TCP port of 127.0.0.1 that is free now, below those the kernel gives to
+# clients; a UDP socket of the same number, held until we end, keeps other tests
+# from choosing it.
 sub free_port {
     require IO::Socket::INET;
 
-    for (1 .. 100) {
-        my $tcp = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-            LocalPort => 0, Listen => 1, Proto => 'tcp') or next;
+    for (1 .. 1000) {
+        my $port = 10000 + int rand 22000;
         my $udp = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
-            LocalPort => $tcp->sockport, Proto => 'udp') or next;
+            LocalPort => $port, Proto => 'udp') or next;
+        IO::Socket::INET->new(LocalAddr => '127.0.0.1', LocalPort => $port,
+            Listen => 1, Proto => 'tcp', ReuseAddr => 1) or next;
         push @port_locks, $udp;
-        return $tcp->sockport;
+        return $port;
     }
 
     die "no free port\n";

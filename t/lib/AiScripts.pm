@@ -198,7 +198,8 @@ sub held {
     my ($self, @tenants) = @_;
 
     return join ' ', 'leases', $self->len('ZCARD', 'leases'),
-        'entries', $self->len('XLEN', 'jobs') + $self->len('XLEN', 'jobs:batch'),
+        'entries',
+        $self->len('XLEN', 'jobs') + $self->len('XLEN', 'jobs:batch'),
         map { ($_, $self->len('SCARD', "running:$_") . '+'
             . ($self->len('LLEN', "backlog:$_")
                 + $self->len('LLEN', "backlog:batch:$_"))) } @tenants;

@@ -238,7 +238,8 @@ sub edge {
 sub start {
     my ($self, %o) = @_;
 
-    $self->redis(%{ $o{redis} || {} });
+    # /health/ready wants the append-only file.
+    $self->redis(aof => 1, %{ $o{redis} || {} });
     $self->pg;
     $self->start_workers(%{ $o{workers} || {} });
     my $edge = $self->edge(%{ $o{edge} || {} });
@@ -254,10 +255,13 @@ sub start {
 sub ready {
     my ($self, $path) = @_;
 
-    wait_for(sub {
-        my $res = eval { $self->get($path || '/health/ready') };
-        return $res && $res->status == 200;
-    }, 30, '/health/ready');
+    my $res;
+    eval {
+        wait_for(sub {
+            $res = eval { $self->get($path || '/health/ready') };
+            return $res && $res->status == 200;
+        }, 30, '/health/ready');
+    } or die $@, $res ? $res->body . "\n" : '';
     $self->baseline;
 }
 
@@ -511,7 +515,7 @@ END {
         {
             Test::More::diag('ended without its closing checks');
             for my $edge (map { @{ $_->{edges} || [] } } @worlds) {
-                my @tail = split /\n/, $edge->log;
+                my @tail = grep { !/closed keepalive/ } split /\n/, $edge->log;
                 Test::More::diag(join "\n",
                     @tail > 30 ? @tail[-30 .. -1] : @tail);
             }

@@ -1,0 +1,206 @@
+# A worker that the test plays itself, through the real scripts: it takes a job
+# when it is told to, and says what it is told.
+#
+#   my $fake = AiFake->new($t);
+#   my $key = $fake->key('demo');
+#   my $job = $fake->job;               # waits for the next one
+#   $job->head(stream => 1)->data("data: 1\n\n")->end;
+package AiFake;
+
+use strict;
+use warnings;
+use AiProc qw(wait_for);
+use AiScripts;
+use Digest::SHA qw(sha256_hex);
+use Time::HiRes qw(time sleep);
+
+my $keys = 0;
+
+
+sub new {
+    my ($class, $t, %o) = @_;
+    my $self = bless { t => $t, s => AiScripts->new($t),
+        name => $o{name} || 'w1', jobs => {} }, $class;
+
+    eval { $self->{s}->groups };        # there already, for a second one
+    $self->{s}->run('beat', 'w', $self->{name},
+        defined $o{slots} ? $o{slots} : 100, 'up');
+
+    return $self;
+}
+
+
+sub s { $_[0]{s} }
+sub cmd { my $self = shift; return $self->{s}->cmd(@_) }
+
+
+# A key's text; its principal is in Redis.  Fields by name.
+sub key {
+    my ($self, $tenant, %o) = @_;
+    my $key = sprintf 'ngx-%043d', ++$keys;
+
+    $self->principal($key, 1, tenant => $tenant, %o);
+    return $key;
+}
+
+
+sub principal {
+    my ($self, $key, $version, %o) = @_;
+    my %f = (state => 'active', id => 'k' . sha256_hex($key) =~ s/.{56}$//r,
+        name => 'test', tenant => 'demo', tenant_state => 'active',
+        weight => 1, plan => '', user => '', role => '', scopes => '',
+        models => '', expires => 0, %o);
+
+    return $self->{s}->run('principal', sha256_hex($key), $version, 86400000,
+        map { ($_ => $f{$_}) } sort keys %f);
+}
+
+
+# The next job of a queue, as an object; undef when none comes.
+sub job {
+    my ($self, %o) = @_;
+    my $until = time + (defined $o{timeout} ? $o{timeout} : 20);
+
+    while (1) {
+        my ($id, $entry, $word, @reply)
+            = $self->{s}->next_job($self->{name}, $o{queue});
+
+        if (defined $id && $word eq 'RUN') {
+            my ($attempt, $spec, $body, $at) = @reply;
+            return AiFake::Job->new(fake => $self, id => $id,
+                entry => $entry, attempt => $attempt, at => $at,
+                record => AiFake::record($spec), body => length $body ? $body
+                    : $self->cmd('GET', $self->{s}->key("body:$id")));
+        }
+        if (defined $id) {
+            return AiFake::Job->new(fake => $self, id => $id, word => $word,
+                reply => \@reply, attempt => $reply[0]) if $word eq 'END';
+            next;
+        }
+        return undef if time > $until;
+        sleep 0.01;
+    }
+}
+
+
+# Fields of a record; names that repeat as a list under "name[]".
+sub record {
+    my ($text) = @_;
+    my %f;
+
+    while ($text =~ s/^([a-z0-9_]+) (\d+)\n//) {
+        my ($name, $value) = ($1, substr $text, 0, $2, '');
+        $text =~ s/^\n// or die "not a record\n";
+        $f{$name} = $value unless exists $f{$name};
+        push @{ $f{"$name\[]"} }, $value;
+    }
+    die "not a record: $text\n" if length $text;
+
+    return \%f;
+}
+
+
+sub field { return "$_[0] " . length($_[1]) . "\n$_[1]\n" }
+
+
+package AiFake::Job;
+
+use strict;
+use warnings;
+
+
+sub new {
+    my ($class, %o) = @_;
+    return bless { seq => 0, %o }, $class;
+}
+
+
+sub id { $_[0]{id} }
+sub body { $_[0]{body} }
+sub spec { $_[0]{record}{ $_[1] } }
+sub headers { @{ $_[0]{record}{'header[]'} || [] } }
+
+
+# Emits events as they are: type, payload, …
+sub emit {
+    my ($self, @events) = @_;
+    my $got = $self->{fake}{s}->emit($self->{id}, $self->{attempt},
+        $self->{seq} + 1, @events);
+
+    $self->{seq} += @events / 2;
+    $self->{said} = $got;
+    die "emit said $got\n" unless $got =~ /^OK/;
+
+    return $self;
+}
+
+
+sub head_of {
+    my (%o) = @_;
+    my $type = $o{type} || ($o{stream} ? 'text/event-stream'
+        : 'application/json');
+
+    return join '', AiFake::field(status => $o{status} || 200),
+        AiFake::field(stream => $o{stream} ? 1 : 0),
+        AiFake::field(provider => 'fake'), AiFake::field(model => 'm-1'),
+        map { AiFake::field(header => $_) } "content-type: $type",
+        @{ $o{headers} || [] };
+}
+
+
+sub head { my ($self, %o) = @_; return $self->emit(h => head_of(%o)) }
+sub data { my $self = shift; return $self->emit(map { (s => $_) } @_) }
+
+
+sub usage {
+    my ($state, $status, $cause) = @_;
+    return join "\t", $state, $status, 'fake', 'm-1', 'req-1', 'stop', 3, 4,
+        0, 0, 0, 500, 0, 10, 20, 30, 1, $cause || '-';
+}
+
+
+sub settle {
+    my ($self, $state, $usage, @events) = @_;
+    my $spec = $self->{record};
+    my $base = join "\t", $spec->{principal}, '-', 'chat', 'openai', 'm';
+
+    $self->{said} = $self->{fake}{s}->settle($self->{id}, $self->{attempt},
+        $self->{seq} + 1, state => $state, worker => $self->{fake}{name},
+        tenant => $spec->{tenant}, base => $base, at => $self->{at},
+        usage => $usage, events => \@events);
+    die "settle said $self->{said}\n" unless $self->{said} =~ /^OK/;
+
+    return $self;
+}
+
+
+# Ends well; events may come in front of the end, in the same step.
+sub end {
+    my ($self, @events) = @_;
+    my $usage = usage('done', 200);
+
+    return $self->settle('done', $usage, @events, e => $usage);
+}
+
+
+sub error {
+    my ($self, $cause, $message, %o) = @_;
+    my $usage = usage('failed', $o{status} || 502, $cause);
+
+    return $self->settle('failed', $usage, x => join '',
+        AiFake::field(cause => $cause),
+        AiFake::field(message => $message || ''),
+        (defined $o{retry_after}
+            ? AiFake::field(retry_after => $o{retry_after}) : ()),
+        AiFake::field(usage => $usage));
+}
+
+
+# A whole JSON answer.
+sub answer {
+    my ($self, $body, %o) = @_;
+
+    return $self->end(h => head_of(%o), s => $body);
+}
+
+1;

@@ -1,0 +1,947 @@
+/*
+ * The ledger writer.  Owns its connection to Postgres, a timer, and of each
+ * shard the batch at hand.
+ */
+
+#include "ledger.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ai_crypto.h"
+#include "db.h"
+#include "ledger_row.h"
+
+
+#define LEDGER_ACK_IDS        200       /* a command; REDIS_ARGS_MAX is near */
+#define LEDGER_RETRY_MIN      500       /* ms after an error; doubles */
+#define LEDGER_RETRY_MAX      10000
+#define LEDGER_TIDY_MSEC      3600000   /* between looks for dead readers */
+#define LEDGER_ERROR_MAX      500       /* bytes of an error that are kept */
+#define LEDGER_RECORD_HEX     65600
+
+typedef enum {
+    LEDGER_OFF = 0,             /* the group may not be there */
+    LEDGER_CREATING,
+    LEDGER_IDLE,
+    LEDGER_READING,             /* XREADGROUP or XAUTOCLAIM is on its way */
+    LEDGER_HOLDING,             /* rows wait for Postgres */
+    LEDGER_WRITING,             /* a statement is on its way */
+    LEDGER_WRITTEN,             /* committed; Redis is to be told */
+    LEDGER_TELLING              /* XDEL and XACK are on their way */
+} ledger_state_e;
+
+/*
+ * The batch: 0 .. pos are in Postgres / pos .. pos + len are being tried /
+ * up to nrows not yet.
+ */
+typedef struct {
+    ledger_t       *ledger;
+    ledger_state_e  state;
+    char            outbox[AI_KEY_MAX];
+    redisReply     *reply;      /* what the rows borrow from */
+    redisReply     *entries;    /* its array of entries */
+    ledger_row_t   *rows;
+    unsigned        nrows;
+    unsigned        pos;
+    unsigned        len;
+    unsigned        tells;      /* replies that are out */
+    uint64_t        retry_msec;
+    unsigned        backoff_msec;
+    uint64_t        claim_msec; /* of the next XAUTOCLAIM */
+    uint64_t        tidy_msec;
+    unsigned        claiming:1;
+    unsigned        full:1;     /* the read brought all it asked for */
+    unsigned        failed:1;   /* of tells, one at least */
+    unsigned        burying:1;  /* the statement is a burial */
+} ledger_shard_t;
+
+struct ledger_s {
+    worker_t       *w;
+    db_t           *db;
+    uv_timer_t      timer;
+    unsigned        nshards;
+    unsigned        refs;       /* timer and commands that are out */
+    ledger_shard_t  shards[WORKER_SHARDS_MAX];
+    unsigned        draining:1;
+    unsigned        closing:1;
+};
+
+
+static void ledger_on_db_ready(void *data);
+static void ledger_on_timer(uv_timer_t *handle);
+static void ledger_on_timer_closed(uv_handle_t *handle);
+static void ledger_release(ledger_t *l);
+static void ledger_step(ledger_shard_t *s);
+static void ledger_create(ledger_shard_t *s);
+static void ledger_on_create(redis_t *rc, redisReply *reply, void *data);
+static void ledger_read(ledger_shard_t *s);
+static void ledger_on_read(redis_t *rc, redisReply *reply, void *data);
+static redisReply *ledger_entries(ledger_shard_t *s, redisReply *reply);
+static int ledger_take(ledger_shard_t *s, redisReply *reply);
+static void ledger_write(ledger_shard_t *s);
+static int ledger_insert(ledger_shard_t *s, unsigned n);
+static int ledger_bury(ledger_shard_t *s, const char *error);
+static void ledger_on_written(db_t *db, const PGresult *res, void *data);
+static void ledger_on_refused(ledger_shard_t *s, const PGresult *res);
+static int ledger_is_data_error(const char *sqlstate);
+static void ledger_hold(ledger_shard_t *s);
+static void ledger_wait(ledger_shard_t *s);
+static void ledger_tell(ledger_shard_t *s);
+static void ledger_on_told(redis_t *rc, redisReply *reply, void *data);
+static void ledger_done(ledger_shard_t *s);
+static void ledger_tidy(ledger_shard_t *s);
+static void ledger_on_tidy(redis_t *rc, redisReply *reply, void *data);
+
+
+ledger_t *
+ledger_open(worker_t *w)
+{
+    ledger_t  *l;
+
+    l = calloc(1, sizeof(*l));
+    if (l == NULL) {
+        return NULL;
+    }
+
+    l->w = w;
+    l->db = db_open(&w->loop, w->opt->ledger_postgres, "ledger",
+                    ledger_on_db_ready, l);
+
+    if (l->db == NULL) {
+        free(l);
+        return NULL;
+    }
+
+    uv_timer_init(&w->loop.uv, &l->timer);
+    l->timer.data = l;
+    l->refs = 1;
+    uv_timer_start(&l->timer, ledger_on_timer, LEDGER_EVERY_MSEC,
+                   LEDGER_EVERY_MSEC);
+
+    return l;
+}
+
+
+void
+ledger_ready(ledger_t *l, unsigned shards)
+{
+    unsigned                i;
+    ledger_shard_t         *s;
+    static const ai_str_t   none = { 0, "" };
+
+    if (shards > WORKER_SHARDS_MAX) {
+        shards = WORKER_SHARDS_MAX;
+    }
+
+    for (i = 0; i < shards; i++) {
+        s = &l->shards[i];
+
+        if (s->ledger == NULL) {
+            s->ledger = l;
+            (void) ai_keys_make(s->outbox, sizeof(s->outbox), AI_KEY_OUTBOX,
+                                i, none);
+        }
+
+        /* Another server may not know the group. */
+        if (s->state == LEDGER_IDLE) {
+            s->state = LEDGER_OFF;
+        }
+
+        ledger_step(s);
+    }
+
+    if (shards > l->nshards) {
+        l->nshards = shards;
+    }
+}
+
+
+void
+ledger_drain(ledger_t *l)
+{
+    l->draining = 1;
+}
+
+
+int
+ledger_idle(const ledger_t *l)
+{
+    unsigned               i;
+    const ledger_shard_t  *s;
+
+    for (i = 0; i < l->nshards; i++) {
+        s = &l->shards[i];
+
+        switch (s->state) {
+
+        case LEDGER_OFF:
+        case LEDGER_CREATING:
+        case LEDGER_IDLE:
+            break;
+
+        case LEDGER_HOLDING:
+            if (db_ready(l->db) && s->backoff_msec == 0) {
+                return 0;
+            }
+
+            break;
+
+        case LEDGER_WRITTEN:
+            if (redis_ready(l->w->redis)) {
+                return 0;
+            }
+
+            break;
+
+        default:
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ledger_close(ledger_t *l)
+{
+    l->closing = 1;
+    db_close(l->db);
+    uv_close((uv_handle_t *) &l->timer, ledger_on_timer_closed);
+}
+
+
+static void
+ledger_on_timer_closed(uv_handle_t *handle)
+{
+    ledger_release(handle->data);
+}
+
+
+static void
+ledger_release(ledger_t *l)
+{
+    unsigned  i;
+
+    if (--l->refs > 0) {
+        return;
+    }
+
+    for (i = 0; i < l->nshards; i++) {
+        free(l->shards[i].rows);
+
+        if (l->shards[i].reply) {
+            freeReplyObject(l->shards[i].reply);
+        }
+    }
+
+    free(l);
+}
+
+
+static void
+ledger_on_db_ready(void *data)
+{
+    unsigned   i;
+    ledger_t  *l;
+
+    l = data;
+
+    for (i = 0; i < l->nshards; i++) {
+        ledger_step(&l->shards[i]);
+    }
+}
+
+
+static void
+ledger_on_timer(uv_timer_t *handle)
+{
+    unsigned   i;
+    ledger_t  *l;
+
+    l = handle->data;
+
+    for (i = 0; i < l->nshards; i++) {
+        ledger_step(&l->shards[i]);
+    }
+}
+
+
+/* Does what the state waits for, if it can be done now. */
+
+static void
+ledger_step(ledger_shard_t *s)
+{
+    ledger_t  *l;
+
+    l = s->ledger;
+
+    if (l->closing) {
+        return;
+    }
+
+    switch (s->state) {
+
+    case LEDGER_OFF:
+        ledger_create(s);
+        break;
+
+    case LEDGER_IDLE:
+        /* What cannot be written is not taken: it lies well where it is. */
+        if (!l->draining && db_ready(l->db)) {
+            ledger_read(s);
+        }
+
+        break;
+
+    case LEDGER_HOLDING:
+        if (db_ready(l->db) && uv_now(&l->w->loop.uv) >= s->retry_msec) {
+            ledger_write(s);
+        }
+
+        break;
+
+    case LEDGER_WRITTEN:
+        ledger_tell(s);
+        break;
+
+    default:
+        break;
+    }
+}
+
+
+static void
+ledger_create(ledger_shard_t *s)
+{
+    if (redis_commandf(s->ledger->w->redis, ledger_on_create, s,
+                       "XGROUP CREATE %s %s 0 MKSTREAM", s->outbox,
+                       AI_GROUP_LEDGER)
+        == 0)
+    {
+        s->state = LEDGER_CREATING;
+        s->ledger->refs++;
+    }
+}
+
+
+static void
+ledger_on_create(redis_t *rc, redisReply *reply, void *data)
+{
+    ledger_shard_t  *s;
+
+    (void) rc;
+
+    s = data;
+    s->state = LEDGER_OFF;
+
+    if (reply && (reply->type != REDIS_REPLY_ERROR
+                  || strncmp(reply->str, "BUSYGROUP", 9) == 0))
+    {
+        s->state = LEDGER_IDLE;
+
+    } else if (reply) {
+        log_write(LOG_ERROR, "ledger", "%s: %s", s->outbox, reply->str);
+    }
+
+    ledger_release(s->ledger);
+}
+
+
+static void
+ledger_read(ledger_shard_t *s)
+{
+    int        rc;
+    uint64_t   now;
+    worker_t  *w;
+
+    w = s->ledger->w;
+    now = uv_now(&w->loop.uv);
+
+    if (now >= s->tidy_msec) {
+        s->tidy_msec = now + LEDGER_TIDY_MSEC;
+        ledger_tidy(s);
+    }
+
+    s->claiming = now >= s->claim_msec;
+
+    if (s->claiming) {
+        rc = redis_commandf(w->redis, ledger_on_read, s,
+                            "XAUTOCLAIM %s %s %s %d 0 COUNT %d", s->outbox,
+                            AI_GROUP_LEDGER, w->id,
+                            (int64_t) LEDGER_IDLE_MSEC,
+                            (int64_t) LEDGER_BATCH);
+    } else {
+        rc = redis_commandf(w->redis, ledger_on_read, s,
+                            "XREADGROUP GROUP %s %s COUNT %d STREAMS %s >",
+                            AI_GROUP_LEDGER, w->id, (int64_t) LEDGER_BATCH,
+                            s->outbox);
+    }
+
+    if (rc == 0) {
+        s->state = LEDGER_READING;
+        s->ledger->refs++;
+    }
+}
+
+
+static void
+ledger_on_read(redis_t *rc, redisReply *reply, void *data)
+{
+    ledger_shard_t  *s;
+
+    s = data;
+    s->state = LEDGER_IDLE;
+
+    if (s->ledger->closing || reply == NULL) {
+        ledger_release(s->ledger);
+        return;
+    }
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        s->state = LEDGER_OFF;
+
+        if (strncmp(reply->str, "NOGROUP", 7) != 0) {
+            log_write(LOG_ERROR, "ledger", "%s: %s", s->outbox, reply->str);
+        }
+
+        ledger_release(s->ledger);
+        return;
+    }
+
+    s->entries = ledger_entries(s, reply);
+    s->full = s->entries && s->entries->elements == LEDGER_BATCH;
+
+    /* A full claim may have left some more. */
+    if (s->claiming && !s->full) {
+        s->claim_msec = uv_now(&s->ledger->w->loop.uv) + LEDGER_CLAIM_MSEC;
+    }
+
+    if (s->entries && ledger_take(s, reply) == 0) {
+        redis_take(rc);
+        ledger_write(s);
+
+    } else if (s->claiming) {
+        ledger_step(s);
+    }
+
+    ledger_release(s->ledger);
+}
+
+
+/* The array of entries of a reply, NULL where there are none. */
+
+static redisReply *
+ledger_entries(ledger_shard_t *s, redisReply *reply)
+{
+    redisReply  *stream;
+
+    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) {
+        return NULL;
+    }
+
+    if (s->claiming) {
+        stream = reply;
+
+    } else {
+        stream = reply->element[0];
+    }
+
+    if (stream->type != REDIS_REPLY_ARRAY || stream->elements < 2
+        || stream->element[1]->type != REDIS_REPLY_ARRAY
+        || stream->element[1]->elements == 0)
+    {
+        return NULL;
+    }
+
+    return stream->element[1];
+}
+
+
+/* Makes the batch at hand of them: 0, or -1 where nothing is to be done. */
+
+static int
+ledger_take(ledger_shard_t *s, redisReply *reply)
+{
+    size_t    i, n;
+    unsigned  k;
+
+    n = s->entries->elements;
+    s->rows = calloc(n, sizeof(ledger_row_t));
+
+    if (s->rows == NULL) {
+        log_write(LOG_ERROR, "ledger", "no memory for %zu rows", n);
+        return -1;
+    }
+
+    /* Entries stay at the place of their rows: element k is row k. */
+    for (i = 0, k = 0; i < n; i++) {
+        if (ledger_row_parse(&s->rows[k], s->entries->element[i]) == 0) {
+            if (k != i) {
+                redisReply  *swap = s->entries->element[k];
+
+                s->entries->element[k] = s->entries->element[i];
+                s->entries->element[i] = swap;
+            }
+
+            k++;
+        }
+    }
+
+    if (k == 0) {
+        free(s->rows);
+        s->rows = NULL;
+        return -1;
+    }
+
+    s->reply = reply;
+    s->nrows = k;
+    s->pos = 0;
+    s->len = k;
+    s->backoff_msec = 0;
+
+    return 0;
+}
+
+
+/* Sends the next statement of the batch, or goes on to Redis. */
+
+static void
+ledger_write(ledger_shard_t *s)
+{
+    int       rc;
+    unsigned  n;
+
+    if (s->pos == s->nrows) {
+        s->state = LEDGER_WRITTEN;
+        ledger_tell(s);
+        return;
+    }
+
+    if (s->len > s->nrows - s->pos) {
+        s->len = s->nrows - s->pos;
+    }
+
+    if (s->rows[s->pos].error) {
+        rc = ledger_bury(s, s->rows[s->pos].error);
+
+    } else {
+        for (n = 1; n < s->len && !s->rows[s->pos + n].error; n++) {
+            /* void */
+        }
+
+        s->len = n;
+        rc = ledger_insert(s, n);
+    }
+
+    if (rc == 0) {
+        s->state = LEDGER_WRITING;
+
+    } else if (db_ready(s->ledger->db)) {
+        ledger_wait(s);
+
+    } else {
+        ledger_hold(s);
+    }
+}
+
+
+/* Until there is a connection again, which has a backoff of its own. */
+
+static void
+ledger_hold(ledger_shard_t *s)
+{
+    s->state = LEDGER_HOLDING;
+    s->retry_msec = 0;
+}
+
+
+static int
+ledger_insert(ledger_shard_t *s, unsigned n)
+{
+    int           rc;
+    char         *mem, *p;
+    size_t        size;
+    unsigned      i;
+    const char   *params[LEDGER_COLUMNS];
+    ledger_row_t *rows;
+
+    rows = &s->rows[s->pos];
+
+    for (i = 0, size = 0; i < LEDGER_COLUMNS; i++) {
+        size += ledger_row_array(NULL, 0, rows, n, i);
+    }
+
+    mem = malloc(size);
+    if (mem == NULL) {
+        return -1;
+    }
+
+    for (i = 0, p = mem; i < LEDGER_COLUMNS; i++) {
+        params[i] = p;
+        p += ledger_row_array(p, size - (size_t) (p - mem), rows, n, i);
+    }
+
+    s->burying = 0;
+    rc = db_query(s->ledger->db, LEDGER_QUERY_MSEC, ledger_on_written, s,
+                  ledger_sql, LEDGER_COLUMNS, params);
+    free(mem);
+
+    return rc;
+}
+
+
+/* error as text for a column: whole characters of UTF-8, cut. */
+
+static void
+ledger_error_text(char *buf, const char *error)
+{
+    size_t    n;
+    unsigned  len;
+    ai_str_t  s = { strlen(error), error };
+
+    for (n = 0; s.len > 0; s.data += len, s.len -= len) {
+        len = ai_str_utf8(s);
+
+        if (n + 4 >= LEDGER_ERROR_MAX) {
+            break;
+        }
+
+        if (len == 0) {
+            len = 1;
+            buf[n++] = '?';
+            continue;
+        }
+
+        memcpy(buf + n, s.data, len);
+        n += len;
+    }
+
+    buf[n] = '\0';
+}
+
+
+static int
+ledger_bury(ledger_shard_t *s, const char *error)
+{
+    int            rc;
+    char           text[LEDGER_ERROR_MAX], tenant[64], *record;
+    const char    *params[4];
+    ledger_row_t  *row;
+
+    row = &s->rows[s->pos];
+    record = malloc(LEDGER_RECORD_HEX);
+
+    if (record == NULL
+        || ledger_row_record(record, LEDGER_RECORD_HEX,
+                             s->entries->element[s->pos])
+           == 0)
+    {
+        free(record);
+        return -1;
+    }
+
+    ledger_error_text(text, error);
+    params[0] = row->entry.data;
+    params[1] = NULL;
+    params[2] = record;
+    params[3] = text;
+
+    if (ai_keys_tenant_ok(row->tenant)) {
+        memcpy(tenant, row->tenant.data, row->tenant.len);
+        tenant[row->tenant.len] = '\0';
+        params[1] = tenant;
+    }
+
+    s->burying = 1;
+    rc = db_query(s->ledger->db, LEDGER_QUERY_MSEC, ledger_on_written, s,
+                  ledger_bury_sql, 4, params);
+    free(record);
+
+    return rc;
+}
+
+
+static void
+ledger_on_written(db_t *db, const PGresult *res, void *data)
+{
+    ledger_t        *l;
+    ledger_row_t    *row;
+    ledger_shard_t  *s;
+
+    (void) db;
+
+    s = data;
+    l = s->ledger;
+    s->state = LEDGER_HOLDING;
+
+    if (l->closing) {
+        return;
+    }
+
+    if (res == NULL) {
+        l->w->metrics.ledger_failed_total++;
+        ledger_hold(s);
+        return;
+    }
+
+    if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+        ledger_on_refused(s, res);
+        return;
+    }
+
+    s->backoff_msec = 0;
+
+    if (s->burying) {
+        row = &s->rows[s->pos];
+        l->w->metrics.ledger_dead_total++;
+        log_job(LOG_ERROR, "ledger", row->tenant, row->columns[0],
+                "outbox entry %s is now a dead letter: %s", row->entry.data,
+                row->error);
+        s->pos++;
+
+    } else {
+        l->w->metrics.ledger_batches_total++;
+        l->w->metrics.ledger_rows_total += strtoll(
+                                  PQcmdTuples((PGresult *) res), NULL, 10);
+        s->pos += s->len;
+    }
+
+    s->len *= 2;
+    ledger_write(s);
+}
+
+
+/* An error: of the data (halve, then bury), or of the server (wait). */
+
+static void
+ledger_on_refused(ledger_shard_t *s, const PGresult *res)
+{
+    const char  *state;
+
+    state = db_sqlstate(res);
+    s->ledger->w->metrics.ledger_failed_total++;
+
+    if (!s->burying && ledger_is_data_error(state)) {
+
+        if (s->len > 1) {
+            s->len /= 2;
+            ledger_write(s);
+            return;
+        }
+
+        s->rows[s->pos].error = "refused by Postgres";
+
+        if (ledger_bury(s, PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY))
+            == 0)
+        {
+            s->state = LEDGER_WRITING;
+
+        } else {
+            ledger_wait(s);
+        }
+
+        return;
+    }
+
+    log_write(LOG_ERROR, "ledger", "%s cannot be written, %u records wait: "
+              "%s %s", s->burying ? "a dead letter" : "the ledger",
+              s->nrows - s->pos, state,
+              PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
+
+    /* A standby: the name may lead to the new primary by now. */
+    if (strcmp(state, "25006") == 0) {
+        db_reset(s->ledger->db);
+    }
+
+    ledger_wait(s);
+}
+
+
+/* Data exceptions, violated constraints, limits of the program. */
+
+static int
+ledger_is_data_error(const char *sqlstate)
+{
+    return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0
+           || strncmp(sqlstate, "54", 2) == 0;
+}
+
+
+static void
+ledger_wait(ledger_shard_t *s)
+{
+    uint32_t  random;
+
+    s->state = LEDGER_HOLDING;
+    s->backoff_msec = s->backoff_msec ? s->backoff_msec * 2
+                                      : LEDGER_RETRY_MIN;
+    if (s->backoff_msec > LEDGER_RETRY_MAX) {
+        s->backoff_msec = LEDGER_RETRY_MAX;
+    }
+
+    if (ai_random(&random, sizeof(random)) != 0) {
+        random = 0;
+    }
+
+    s->retry_msec = uv_now(&s->ledger->w->loop.uv) + s->backoff_msec / 2
+                    + random % (s->backoff_msec / 2);
+}
+
+
+/*
+ * Entries go before they are acknowledged: one that is only acknowledged
+ * would stay in the stream, and nobody would read it again.
+ */
+
+static void
+ledger_tell(ledger_shard_t *s)
+{
+    unsigned   i, n, argc, pass;
+    redis_t   *rc;
+    ai_str_t   argv[LEDGER_ACK_IDS + 3];
+
+    rc = s->ledger->w->redis;
+    s->failed = 0;
+    s->tells = 0;
+
+    for (pass = 0; pass < 2; pass++) {
+        for (i = 0; i < s->nrows; i += n) {
+            argc = 0;
+
+            if (pass == 0) {
+                argv[argc++] = ai_str("XDEL");
+                argv[argc++] = (ai_str_t) { strlen(s->outbox), s->outbox };
+
+            } else {
+                argv[argc++] = ai_str("XACK");
+                argv[argc++] = (ai_str_t) { strlen(s->outbox), s->outbox };
+                argv[argc++] = ai_str(AI_GROUP_LEDGER);
+            }
+
+            for (n = 0; n < LEDGER_ACK_IDS && i + n < s->nrows; n++) {
+                argv[argc++] = s->rows[i + n].entry;
+            }
+
+            if (redis_command(rc, ledger_on_told, s, argc, argv) != 0) {
+                s->failed = 1;
+                break;
+            }
+
+            s->tells++;
+            s->ledger->refs++;
+        }
+    }
+
+    s->state = s->tells ? LEDGER_TELLING : LEDGER_WRITTEN;
+}
+
+
+static void
+ledger_on_told(redis_t *rc, redisReply *reply, void *data)
+{
+    ledger_t        *l;
+    ledger_shard_t  *s;
+
+    (void) rc;
+
+    s = data;
+    l = s->ledger;
+
+    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+        s->failed = 1;
+
+        if (reply) {
+            log_write(LOG_WARN, "ledger", "%s: %s", s->outbox, reply->str);
+        }
+    }
+
+    if (--s->tells == 0 && !l->closing) {
+        if (s->failed) {
+            s->state = LEDGER_WRITTEN;
+
+        } else {
+            ledger_done(s);
+        }
+    }
+
+    ledger_release(l);
+}
+
+
+static void
+ledger_done(ledger_shard_t *s)
+{
+    free(s->rows);
+    freeReplyObject(s->reply);
+
+    s->rows = NULL;
+    s->reply = NULL;
+    s->entries = NULL;
+    s->nrows = 0;
+    s->state = LEDGER_IDLE;
+
+    /* Where there was as much as fits there is more. */
+    if (s->full) {
+        ledger_step(s);
+    }
+}
+
+
+/* Consumers of processes that are long gone. */
+
+static void
+ledger_tidy(ledger_shard_t *s)
+{
+    if (redis_commandf(s->ledger->w->redis, ledger_on_tidy, s,
+                       "XINFO CONSUMERS %s %s", s->outbox, AI_GROUP_LEDGER)
+        == 0)
+    {
+        s->ledger->refs++;
+    }
+}
+
+
+static void
+ledger_on_tidy(redis_t *rc, redisReply *reply, void *data)
+{
+    size_t             i, k;
+    int64_t            pending, idle;
+    const redisReply  *c, *name;
+    ledger_shard_t    *s;
+
+    s = data;
+
+    for (i = 0; reply && reply->type == REDIS_REPLY_ARRAY
+                && i < reply->elements; i++)
+    {
+        c = reply->element[i];
+        name = NULL;
+        pending = -1;
+        idle = -1;
+
+        for (k = 0; c->type == REDIS_REPLY_ARRAY && k + 1 < c->elements;
+             k += 2)
+        {
+            if (ai_str_eqz(redis_str(c->element[k]), "name")) {
+                name = c->element[k + 1];
+
+            } else if (ai_str_eqz(redis_str(c->element[k]), "pending")) {
+                (void) redis_int(c->element[k + 1], &pending);
+
+            } else if (ai_str_eqz(redis_str(c->element[k]), "idle")) {
+                (void) redis_int(c->element[k + 1], &idle);
+            }
+        }
+
+        /* With entries in its hand it stays until these were taken over. */
+        if (name && name->str && pending == 0 && idle > LEDGER_TIDY_MSEC) {
+            (void) redis_commandf(rc, NULL, NULL,
+                                  "XGROUP DELCONSUMER %s %s %b", s->outbox,
+                                  AI_GROUP_LEDGER, redis_str(name));
+        }
+    }
+
+    ledger_release(s->ledger);
+}

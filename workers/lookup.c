@@ -1,0 +1,498 @@
+/*
+ * Looking keys up.  Owns the connection, a table of the keys in flight and the
+ * list of who waits for each.
+ */
+
+#include "lookup.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ai_crypto.h"
+#include "db.h"
+#include "principal.h"
+#include "upkeep.h"
+
+
+#define LOOKUP_BUCKETS     1024
+#define LOOKUP_TICK_MSEC   100
+#define LOOKUP_ENTRY_MAX   48           /* bytes of a stream's id */
+
+
+typedef struct lookup_waiter_s  lookup_waiter_t;
+typedef struct lookup_key_s  lookup_key_t;
+
+struct lookup_waiter_s {
+    char             entry[LOOKUP_ENTRY_MAX];
+    char             edge[AI_PROCESS_ID_MAX + 1];
+    lookup_waiter_t *next;
+};
+
+/* Waits (asked 0) for a connection, then for an answer. */
+struct lookup_key_s {
+    lookup_t        *lookup;
+    char             hex[AI_SHA256_HEX + 1];
+    unsigned         asked:1;
+    const char      *status;    /* what the bell will say */
+    lookup_waiter_t *waiters;
+    lookup_key_t    *next;
+};
+
+struct lookup_s {
+    worker_t        *w;
+    db_t            *db;        /* NULL: no Postgres */
+    upkeep_t        *upkeep;
+    uv_timer_t       timer;
+    unsigned         nkeys;
+    unsigned         nwaiters;
+    unsigned         refs;      /* timer, and scripts that are out */
+    unsigned         closing:1;
+    lookup_key_t    *keys[LOOKUP_BUCKETS];
+};
+
+
+static void lookup_on_db_ready(void *data);
+static void lookup_on_timer(uv_timer_t *handle);
+static void lookup_on_timer_closed(uv_handle_t *handle);
+static void lookup_release(lookup_t *l);
+static lookup_key_t **lookup_find(lookup_t *l, ai_str_t hex);
+static void lookup_ask(lookup_key_t *k);
+static void lookup_on_result(db_t *db, const PGresult *res, void *data);
+static void lookup_write(lookup_key_t *k, const PGresult *res);
+static void lookup_on_write(redis_t *rc, redisReply *reply, void *data);
+static void lookup_answer(lookup_key_t *k, const char *status);
+static void lookup_ring(lookup_t *l, const char *hex, ai_str_t edge,
+    const char *status);
+static void lookup_acknowledge(lookup_t *l, ai_str_t entry);
+
+
+lookup_t *
+lookup_open(worker_t *w)
+{
+    lookup_t  *l;
+
+    l = calloc(1, sizeof(*l));
+    if (l == NULL) {
+        return NULL;
+    }
+
+    l->w = w;
+
+    if (w->opt->postgres) {
+        l->db = db_open(&w->loop, w->opt->postgres, "lookup",
+                        lookup_on_db_ready, l);
+
+        if (l->db == NULL) {
+            free(l);
+            return NULL;
+        }
+
+        /* Without it partitions are made by another process. */
+        l->upkeep = upkeep_open(&w->loop, l->db);
+    }
+
+    uv_timer_init(&w->loop.uv, &l->timer);
+    l->timer.data = l;
+    l->refs = 1;
+    uv_timer_start(&l->timer, lookup_on_timer, LOOKUP_TICK_MSEC,
+                   LOOKUP_TICK_MSEC);
+
+    return l;
+}
+
+
+void
+lookup_ready(lookup_t *l)
+{
+    if (l->db == NULL) {
+        log_write(LOG_WARN, "lookup", "no --postgres: keys that Redis does "
+                  "not know cannot be looked up");
+    }
+}
+
+
+void
+lookup_close(lookup_t *l)
+{
+    l->closing = 1;
+
+    if (l->upkeep) {
+        upkeep_close(l->upkeep);
+    }
+
+    if (l->db) {
+        db_close(l->db);
+    }
+
+    uv_close((uv_handle_t *) &l->timer, lookup_on_timer_closed);
+}
+
+
+static void
+lookup_on_timer_closed(uv_handle_t *handle)
+{
+    lookup_release(handle->data);
+}
+
+
+static void
+lookup_release(lookup_t *l)
+{
+    unsigned          i;
+    lookup_key_t     *k;
+    lookup_waiter_t  *waiter;
+
+    if (--l->refs > 0) {
+        return;
+    }
+
+    for (i = 0; i < LOOKUP_BUCKETS; i++) {
+        while ((k = l->keys[i]) != NULL) {
+            l->keys[i] = k->next;
+
+            while ((waiter = k->waiters) != NULL) {
+                k->waiters = waiter->next;
+                free(waiter);
+            }
+
+            free(k);
+        }
+    }
+
+    free(l);
+}
+
+
+static lookup_key_t **
+lookup_find(lookup_t *l, ai_str_t hex)
+{
+    size_t          i;
+    unsigned        hash;
+    lookup_key_t  **p;
+
+    /* It is a SHA-256: any of its digits are as good as another hash. */
+    for (i = 0, hash = 0; i < 8; i++) {
+        hash = hash * 31 + (unsigned char) hex.data[i];
+    }
+
+    for (p = &l->keys[hash % LOOKUP_BUCKETS]; *p; p = &(*p)->next) {
+        if (memcmp((*p)->hex, hex.data, AI_SHA256_HEX) == 0) {
+            break;
+        }
+    }
+
+    return p;
+}
+
+
+void
+lookup_entry(lookup_t *l, ai_str_t entry, ai_str_t hex, ai_str_t edge)
+{
+    lookup_key_t     *k, **p;
+    lookup_waiter_t  *waiter;
+
+    if (entry.len >= LOOKUP_ENTRY_MAX) {
+        return;
+    }
+
+    if (!ai_sha256_hex_ok(hex) || !ai_keys_process_ok(edge)) {
+        log_write(LOG_WARN, "lookup", "an entry of %s is malformed",
+                  AI_LOOKUP_KEY);
+        lookup_acknowledge(l, entry);
+        return;
+    }
+
+    p = lookup_find(l, hex);
+    k = *p;
+    waiter = NULL;
+
+    if (l->nwaiters < LOOKUP_WAITERS_MAX
+        && (k != NULL || l->nkeys < LOOKUP_KEYS_MAX))
+    {
+        waiter = calloc(1, sizeof(*waiter));
+    }
+
+    if (waiter && k == NULL) {
+        k = calloc(1, sizeof(*k));
+
+        if (k) {
+            k->lookup = l;
+            memcpy(k->hex, hex.data, AI_SHA256_HEX);
+            *p = k;
+            l->nkeys++;
+        }
+    }
+
+    if (waiter == NULL || k == NULL) {
+        char  text[AI_SHA256_HEX + 1];
+
+        free(waiter);
+        memcpy(text, hex.data, AI_SHA256_HEX);
+        text[AI_SHA256_HEX] = '\0';
+        l->w->metrics.lookups_down_total++;
+        lookup_ring(l, text, edge, "down");
+        lookup_acknowledge(l, entry);
+        return;
+    }
+
+    memcpy(waiter->entry, entry.data, entry.len);
+    memcpy(waiter->edge, edge.data, edge.len);
+    waiter->next = k->waiters;
+    k->waiters = waiter;
+    l->nwaiters++;
+
+    if (!k->asked) {
+        lookup_ask(k);
+    }
+}
+
+
+static void
+lookup_ask(lookup_key_t *k)
+{
+    lookup_t    *l;
+    const char  *params[1];
+
+    l = k->lookup;
+    params[0] = k->hex;
+
+    if (l->db && db_query(l->db, LOOKUP_QUERY_MSEC, lookup_on_result, k,
+                          PRINCIPAL_SQL, 1, params)
+                 == 0)
+    {
+        k->asked = 1;
+        l->w->metrics.lookups_total++;
+        return;
+    }
+
+    /* A restart of Postgres is worth a moment, an outage is not. */
+    if (l->db == NULL
+        || uv_now(&l->w->loop.uv) - db_away_since(l->db) > LOOKUP_WAIT_MSEC)
+    {
+        lookup_answer(k, "down");
+    }
+}
+
+
+static void
+lookup_walk(lookup_t *l)
+{
+    unsigned       i;
+    lookup_key_t  *k, *next;
+
+    for (i = 0; i < LOOKUP_BUCKETS; i++) {
+        for (k = l->keys[i]; k != NULL; k = next) {
+            next = k->next;
+
+            if (!k->asked) {
+                lookup_ask(k);
+            }
+        }
+    }
+}
+
+
+static void
+lookup_on_db_ready(void *data)
+{
+    lookup_t  *l;
+
+    l = data;
+
+    if (l->upkeep) {
+        upkeep_ready(l->upkeep);
+    }
+
+    lookup_walk(l);
+}
+
+
+static void
+lookup_on_timer(uv_timer_t *handle)
+{
+    lookup_t  *l;
+
+    l = handle->data;
+
+    if (l->nkeys > 0) {
+        lookup_walk(l);
+    }
+}
+
+
+static void
+lookup_on_result(db_t *db, const PGresult *res, void *data)
+{
+    lookup_key_t  *k;
+
+    (void) db;
+
+    k = data;
+
+    if (k->lookup->closing) {
+        return;
+    }
+
+    if (res == NULL) {
+        lookup_answer(k, "down");
+        return;
+    }
+
+    if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+        log_write(LOG_ERROR, "lookup", "%s %s", db_sqlstate(res),
+                  PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
+        lookup_answer(k, "down");
+        return;
+    }
+
+    k->status = PQntuples(res) ? "ok" : "none";
+    lookup_write(k, res);
+}
+
+
+static void
+lookup_write(lookup_key_t *k, const PGresult *res)
+{
+    int          i;
+    unsigned     argc;
+    ai_str_t     argv[3 + 2 * PRINCIPAL_COLUMNS];
+    const char  *text;
+
+    argc = 0;
+    argv[argc++] = (ai_str_t) { AI_SHA256_HEX, k->hex };
+
+    if (PQntuples(res) == 0) {
+        k->lookup->w->metrics.lookups_unknown_total++;
+        argv[argc++] = ai_str("0");
+        argv[argc++] = ai_str(PRINCIPAL_UNKNOWN_MS);
+        argv[argc++] = ai_str("state");
+        argv[argc++] = ai_str("unknown");
+
+    } else {
+        text = PQgetvalue(res, 0, 0);
+        argv[argc++] = (ai_str_t) { strlen(text), text };
+        argv[argc++] = ai_str(PRINCIPAL_TTL_MS);
+
+        for (i = 1; i < PRINCIPAL_COLUMNS && i < PQnfields(res); i++) {
+            text = PQfname(res, i);
+            argv[argc++] = (ai_str_t) { strlen(text), text };
+            argv[argc++] = (ai_str_t) { (size_t) PQgetlength(res, 0, i),
+                                        PQgetvalue(res, 0, i) };
+        }
+    }
+
+    if (redis_script(k->lookup->w->redis, AI_SCRIPT_PRINCIPAL,
+                     ai_str(AI_GLOBAL_PREFIX), lookup_on_write, k, argc, argv)
+        != 0)
+    {
+        lookup_answer(k, "down");
+        return;
+    }
+
+    k->lookup->refs++;
+}
+
+
+static void
+lookup_on_write(redis_t *rc, redisReply *reply, void *data)
+{
+    lookup_t      *l;
+    lookup_key_t  *k;
+
+    (void) rc;
+
+    k = data;
+    l = k->lookup;
+
+    if (!l->closing) {
+        if (redis_word(reply, "OK")) {
+            lookup_answer(k, k->status);
+
+        } else if (redis_word(reply, "OLD")) {
+            /* A newer state is there: the edge reads that. */
+            lookup_answer(k, "ok");
+
+        } else {
+            if (reply && reply->type == REDIS_REPLY_ERROR) {
+                log_write(LOG_ERROR, "lookup", "%s", reply->str);
+            }
+
+            lookup_answer(k, "down");
+        }
+    }
+
+    lookup_release(l);
+}
+
+
+/* Rings and acknowledges all who wait, and forgets the key. */
+
+static void
+lookup_answer(lookup_key_t *k, const char *status)
+{
+    lookup_t         *l;
+    ai_str_t          text;
+    lookup_key_t    **p;
+    lookup_waiter_t  *waiter;
+
+    l = k->lookup;
+
+    p = lookup_find(l, (ai_str_t) { AI_SHA256_HEX, k->hex });
+    *p = k->next;
+    l->nkeys--;
+
+    while ((waiter = k->waiters) != NULL) {
+        k->waiters = waiter->next;
+        l->nwaiters--;
+
+        text = (ai_str_t) { strlen(waiter->edge), waiter->edge };
+        lookup_ring(l, k->hex, text, status);
+
+        text = (ai_str_t) { strlen(waiter->entry), waiter->entry };
+        lookup_acknowledge(l, text);
+
+        if (strcmp(status, "down") == 0) {
+            l->w->metrics.lookups_down_total++;
+        }
+
+        free(waiter);
+    }
+
+    free(k);
+}
+
+
+static void
+lookup_ring(lookup_t *l, const char *hex, ai_str_t edge, const char *status)
+{
+    char      channel[AI_KEY_MAX], bell[AI_SHA256_HEX + 16];
+    ai_buf_t  b;
+
+    if (ai_keys_make(channel, sizeof(channel), AI_KEY_EDGE_CHANNEL, 0, edge)
+        == 0)
+    {
+        return;
+    }
+
+    ai_buf_init(&b, bell, sizeof(bell));
+    ai_buf_add_z(&b, "K");
+    ai_buf_add_z(&b, hex);
+    ai_buf_add_z(&b, " ");
+    ai_buf_add_z(&b, status);
+    ai_buf_add_z(&b, "\n");
+
+    /* Where Redis is away, so is the edge's subscription: it asks again. */
+    (void) redis_commandf(l->w->redis, NULL, NULL, "PUBLISH %s %b", channel,
+                          (ai_str_t) { ai_buf_len(&b), bell });
+}
+
+
+static void
+lookup_acknowledge(lookup_t *l, ai_str_t entry)
+{
+    /* An entry left unacknowledged is answered again, which harms nobody. */
+    (void) redis_commandf(l->w->redis, NULL, NULL, "XDEL %s %b",
+                          AI_LOOKUP_KEY, entry);
+    (void) redis_commandf(l->w->redis, NULL, NULL, "XACK %s %s %b",
+                          AI_LOOKUP_KEY, AI_GROUP_WORKERS, entry);
+}
