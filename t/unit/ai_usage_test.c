@@ -198,6 +198,9 @@ reads(void **state)
     assert_int_equal(ai_usage_parse(T("\n"), &u), 0);
     assert_int_equal(ai_usage_parse(T("\t"), &u), 0);
 
+    assert_int_equal(ai_usage_parse(T("-\t-\t-\tm 1~\xC3\xA9"), &u), 0);
+    is_str(u.model, "m 1~\xC3\xA9");
+
     assert_int_equal(ai_usage_parse(T("done\tx"), &u), -1);
     assert_int_equal(ai_usage_parse(T("done\t-1"), &u), -1);
     assert_int_equal(ai_usage_parse(T("done\t9223372036854775808"), &u), -1);
