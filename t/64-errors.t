@@ -73,6 +73,7 @@ http {
         client_body_timeout 1s;
         error_page 400 403 404 405 408 409 413 414 429 500 502 503 504 @ai;
         location @ai { ai_error; }
+        ai_header_delay 2m;
         location /v1/ { ai_pass; }
         location ~ ^/small/ { ai_pass; client_max_body_size 100; }
         location ~ ^/memory/ { ai_pass; ai_body_memory 50; }
@@ -178,6 +179,7 @@ for my $dialect (sort keys %paths) {
     answer('bad_gateway', $dialect, $t->post("/gateway$path", $echo));
 
     my $http = AiHttp->new(port => $t->edge->port);
+    $http->{method} = 'POST';
     $http->write("POST $path HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n"
         . "Authorization: Bearer $t->{key}\r\n\r\n{");
     answer('timeout_request', $dialect, $http->response);
@@ -195,8 +197,8 @@ for my $dialect (sort keys %paths) {
 
     # Cancelled by its own client, on another connection.
     $s = $t->stream($path, body("$p/slow", stream => \1));
-    $s->event;
     my $job = $s->head->header('x-ai-job');
+    $s->event;
     is($t->post("/v1/jobs/$job/cancel", '')->status, 200, 'cancel');
     ended('cancelled', $dialect, $s);
 }
