@@ -341,7 +341,7 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         return;
     }
 
-    /* Neither nginx's buffer nor the scanner is kept while an answer streams. */
+    /* Neither nginx's buffer nor the scanner stays while an answer streams. */
 
     if (r->request_body->buf != NULL) {
         ngx_pfree(r->pool, r->request_body->buf->start);
