@@ -48,7 +48,12 @@ for (1 .. 200) {
     $job->data(map { $line->(++$n) } 1 .. 20);
 }
 sleep 0.5;
-cmp_ok(rss() - $before, '<', 1500, '8 MB for a client that does not read');
+SKIP: {
+    my ($pid) = $edge->workers;
+    skip('a sanitizer keeps what is freed', 1)
+        if slurp("/proc/$pid/maps") =~ /libasan/;
+    cmp_ok(rss() - $before, '<', 1500, '8 MB for a client that does not read');
+}
 $job->end;
 my $bad = 0;
 my $seen = 0;

@@ -333,7 +333,7 @@ ngx_http_ai_stream_flush(ngx_http_ai_open_t *open)
         return ngx_handle_write_event(wev, 0);
     }
 
-    if (wev->timer_set) {
+    if (wev->timer_set && !wev->delayed) {
         ngx_del_timer(wev);
     }
 
