@@ -128,6 +128,19 @@ for my $when ('at once', 'in the queue', 'in the stream') {
     $s->close;
 }
 
+# With the FIN right behind the request, as it may come in one event.
+my @gone = map {
+    my $c = $t->stream($chat, \%ask);
+    $c->half_close;
+    $c;
+} 1 .. 30;
+wait_for(sub {
+    !$fake->cmd('XLEN', $fake->s->key('jobs'))
+        && AiHttp->get($edge->port, '/metrics')->body =~ /active_jobs 0$/m
+}, 10, 'all of them to be noticed');
+pass('all of 30 that are gone at once');
+$_->close for @gone;
+
 # With its request still on the way.
 $s = AiHttp->new(port => $edge->port);
 $s->write("POST $chat HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer $t->{key}\r\n"
