@@ -81,10 +81,22 @@ sub failures {
     return $n;
 }
 
+# What Redis counted, by command: calls and microseconds.
+sub commands {
+    my ($when) = @_;
+    my %c;
+    open my $f, '<', "$dir/redis.$when" or return;
+    while (<$f>) {
+        $c{$1} = [$2, $3] if /^cmdstat_(\S+?):calls=(\d+),usec=(\d+),/;
+    }
+    return %c;
+}
+
 sub num {
     my ($v, $digits) = @_;
     return '-' unless defined $v;
-    return sprintf('%.*f', $digits // ($v >= 100 || $v <= -100 ? 0 : 1), $v);
+    return sprintf('%.*f', $digits // (abs $v >= 100 ? 0 : abs $v < 1 ? 2 : 1),
+        $v);
 }
 
 sub row {
@@ -191,6 +203,24 @@ if ($gw) {
     $cpu->{sum} = $sum;
     row('  gateway', map { num($cpu->{$_}, 1) } @parts, 'sum', 'mock');
     budget('CPU of a completion, us', $sum, '<=', 100);
+
+    # A script's own time holds that of the commands it calls.
+    my %before = commands('before');
+    my %after = commands('after');
+    my $n = 0;
+    $n += $_ // 0 for rounds($through, 'gateway', 'requests');
+    my %redis;
+    for my $name (keys %after) {
+        my $was = $before{$name} // [0, 0];
+        my ($calls, $usec) = map { ($after{$name}[$_] - $was->[$_]) / $n } 0, 1;
+        $redis{$name} = { calls => $calls, us => $usec } if $usec >= 0.1;
+    }
+    $gw->{redis_commands} = \%redis;
+    print "\nRedis commands of a completion (scripts hold what they call)\n";
+    row('', 'calls', "\xc2\xb5s ");
+    row("  $_", num($redis{$_}{calls}, 2), num($redis{$_}{us}, 1))
+        for grep { defined } (sort { $redis{$b}{us} <=> $redis{$a}{us} }
+                              keys %redis)[0 .. 11];
 }
 
 my $idle = raw('idle');
@@ -233,6 +263,16 @@ for my $level (@levels) {
         row("  $t", map({ num($_) } @r{qw(ttft_p50 ttft_p99 chunk_p50
                 chunk_p99 added_chunk_p99)}), $r{failures});
     }
+}
+
+if (my $s = $out{streams}{ $levels[-1] }{gateway}) {
+    my $cpu = $s->{cpu_us_per_chunk};
+    my $sum = 0;
+    $sum += $cpu->{$_} // 0 for @parts;
+    $cpu->{sum} = $sum;
+    print "\nCPU of a chunk at $levels[-1] streams, \xc2\xb5s\n";
+    row('', @parts, 'sum', 'mock');
+    row('  gateway', map { num($cpu->{$_}, 1) } @parts, 'sum', 'mock');
 }
 
 if (my $s = $out{streams}{500}{gateway}) {

@@ -255,9 +255,17 @@ say "first token: the same, streaming"
 measure first.json 120 fast latency --stream --rounds $rounds \
     --requests $requests --warmup $warmup --seconds 30
 
+redis_stats() {
+    [ -n "$with_gateway" ] || return 0
+    redis-cli -s "$dir/run/redis.sock" info commandstats > "$dir/redis.$1" \
+        || die 'cannot ask Redis for its statistics'
+}
+
+redis_stats before
 say "throughput: $rounds rounds of $seconds s, $connections connections"
 measure throughput.json 300 full throughput --rounds $rounds \
     --seconds $seconds --connections $connections
+redis_stats after
 
 count=$(echo "$paced" | sed 's/chunks=\([0-9]*\).*/\1/')
 for level in $levels; do

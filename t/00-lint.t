@@ -42,8 +42,10 @@ sub files {
 sub read_lines {
     my ($path) = @_;
 
-    open my $fh, '<:encoding(UTF-8)', $path or die "$path: $!\n";
+    open my $fh, '<:raw', $path or die "$path: $!\n";
     my @lines = <$fh>;
+    # What is no UTF-8 (a corpus of the fuzzers) stays bytes.
+    utf8::decode($_) for @lines;
     return @lines;
 }
 
@@ -290,7 +292,8 @@ SKIP: {
     my @sources = grep { /\.c$/ && m{^(?:src/contract|workers)/} } @ours;
     skip 'no cppcheck', 1 unless $tool && @sources;
     is(`$tool --quiet --enable=warning,portability --inline-suppr \\
-        --suppress=missingInclude --std=c11 -Isrc/contract -Iworkers \\
+        --suppress=missingInclude --suppress=invalidPrintfArgType_uint \\
+        --std=c11 -Isrc/contract -Iworkers \\
         --error-exitcode=0 --template='{file}:{line}: {id}: {message}' \\
         @sources 2>&1`, '', 'cppcheck');
 }

@@ -115,7 +115,7 @@ doctor_redis_version(const char *info, doctor_t *d)
         return;
     }
 
-    if (atoi(version) < 7) {
+    if (strtol(version, NULL, 10) < 7) {
         doctor_add(d, DOCTOR_BAD, "redis", "use Redis 7.0 or later",
                    "version %s is too old: its scripts know no flags",
                    version);

@@ -174,7 +174,7 @@ aictl_rows(aictl_t *a, const aictl_column_t *columns, json_t *rows)
         return aictl_print_json(rows);
     }
 
-    for (n = 0; columns[n].key && n < AICTL_COLUMNS_MAX; n++) {
+    for (n = 0; n < AICTL_COLUMNS_MAX && columns[n].key; n++) {
         width[n] = aictl_width(columns[n].title);
     }
 

@@ -38,7 +38,10 @@ static const aictl_column_t  aictl_sums[] = {
 #define AICTL_NSUMS  (sizeof(aictl_sums) / sizeof(aictl_sums[0]))
 
 
-/* "30d" into an interval, a date as it is; kind is what stands before it in SQL. */
+/*
+ * "30d" into an interval, a date as it is; kind is what stands before it in
+ * SQL.
+ */
 
 static int
 aictl_usage_when(const char *text, const char *option, char *buf, size_t size,

@@ -13,7 +13,7 @@
 #include "job.h"
 
 
-#define HEARTBEAT_EDGES_MAX  1024   /* of one shard; more: none is called dead */
+#define HEARTBEAT_EDGES_MAX  1024   /* a shard; with more none is called dead */
 
 
 struct heartbeat_s {

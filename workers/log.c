@@ -42,7 +42,7 @@ log_open(const char *path, log_level_e level)
         return -1;
     }
 
-    strcpy(log_state.path, path);
+    memcpy(log_state.path, path, strlen(path) + 1);
     log_state.level = level;
 
     return log_reopen();

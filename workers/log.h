@@ -9,7 +9,7 @@
 #include "ai_str.h"
 
 #define LOG_LINE_MAX   4096     /* bytes; a longer text is cut */
-#define LOG_RATE_MAX   2000     /* entries a second; more are counted, dropped */
+#define LOG_RATE_MAX   2000     /* entries a second; more are only counted */
 
 typedef enum {
     LOG_ERROR = 0,

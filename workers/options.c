@@ -66,8 +66,9 @@ static const struct option  options_long[] = {
 static const char  options_help[] =
 "usage: ai-workers --redis URL [option...]\n"
 "\n"
-"  --redis URL                unix:PATH, redis://[user[:pass]@]host[:port][/db],\n"
-"                             rediss://... (unix:/run/ngx-ai/redis.sock)\n"
+"  --redis URL                unix:PATH, rediss://... or\n"
+"                             redis://[user[:pass]@]host[:port][/db]\n"
+"                             (unix:/run/ngx-ai/redis.sock)\n"
 "  --redis-password-file F    the password, from a file\n"
 "  --postgres CONNINFO        for looking keys up\n"
 "  --ledger-postgres CONNINFO for the ledger\n"

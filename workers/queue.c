@@ -125,7 +125,7 @@ queue_on_ready(redis_t *rc, int restarted, void *data)
 
     q = data;
     q->recover = 0;
-    strcpy(q->recover_id, "0");
+    memcpy(q->recover_id, "0", sizeof("0"));
     queue_begin(q);
 }
 
@@ -298,7 +298,7 @@ queue_recovered(queue_t *q, const redisReply *reply)
     }
 
     q->recover++;
-    strcpy(q->recover_id, "0");
+    memcpy(q->recover_id, "0", sizeof("0"));
 }
 
 

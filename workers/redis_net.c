@@ -72,7 +72,7 @@ redis_net_connect(redis_net_t *net)
 
     memset(&un, 0, sizeof(un));
     un.sun_family = AF_UNIX;
-    strcpy(un.sun_path, net->conf->path);
+    snprintf(un.sun_path, sizeof(un.sun_path), "%s", net->conf->path);
 
     if (redis_net_start(net, AF_UNIX, (struct sockaddr *) &un, sizeof(un))
         != 0)

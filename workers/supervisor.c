@@ -355,7 +355,7 @@ supervisor_bye(supervisor_t *sup, const child_t *child)
     }
 
     if (gethostname(host, sizeof(host)) != 0) {
-        strcpy(host, "worker");
+        memcpy(host, "worker", sizeof("worker"));
     }
 
     host[sizeof(host) - 1] = '\0';

@@ -8,7 +8,7 @@
 
 #include "options.h"
 
-#define SUPERVISOR_BACKOFF_MIN  100     /* ms before a crashed one is replaced */
+#define SUPERVISOR_BACKOFF_MIN  100     /* ms until a crashed one is replaced */
 #define SUPERVISOR_BACKOFF_MAX  10000
 #define SUPERVISOR_STABLE_MSEC  10000   /* one that lived so long resets it */
 

@@ -27,7 +27,7 @@ ai_bell_parse(ai_str_t message, ai_bell_t *bell)
         return -1;
     }
 
-    bell->type = message.data[0];
+    bell->type = (unsigned char) message.data[0];
     rest = (ai_str_t) { message.len - 1, message.data + 1 };
 
     switch (bell->type) {

@@ -125,6 +125,7 @@ int
 ai_headers_in(ai_dialect_e d, ai_str_t name)
 {
     return (unsigned) d < AI_DIALECT_LAST
+           && ai_headers_valid(name, ai_str(""))
            && ai_headers_find(ai_headers_tables[d].in, name);
 }
 
@@ -133,6 +134,7 @@ int
 ai_headers_out(ai_dialect_e d, ai_str_t name)
 {
     return (unsigned) d < AI_DIALECT_LAST
+           && ai_headers_valid(name, ai_str(""))
            && ai_headers_find(ai_headers_tables[d].out, name);
 }
 

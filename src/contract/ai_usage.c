@@ -10,7 +10,8 @@
 #define AI_NANO_DIGITS      9
 #define AI_TOKENS_PER_UNIT  1000000     /* what a price is for */
 
-/* More than 64 bits: tokens times price is up to 2^126. */
+/* Tokens times price is up to 2^126; all input tokens together, of which there
+ * are less than 2^64, and those of the output stay below 2^128. */
 __extension__ typedef unsigned __int128  ai_usage_wide_t;
 
 typedef struct {
@@ -314,11 +315,8 @@ ai_usage_write_value(ai_buf_t *b, ai_str_t value)
 static void
 ai_usage_add_cost(ai_usage_wide_t *sum, int64_t n, int64_t price)
 {
-    if (price > 0
-        && __builtin_add_overflow(*sum, (ai_usage_wide_t) n
-                                        * (ai_usage_wide_t) price, sum))
-    {
-        *sum = ~(ai_usage_wide_t) 0;
+    if (price > 0) {
+        *sum += (ai_usage_wide_t) n * (ai_usage_wide_t) price;
     }
 }
 

@@ -362,6 +362,8 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         return;
     }
 
+    /* An answer streams without nginx's buffer and without the scanner. */
+
     if (r->request_body->buf != NULL) {
         ngx_pfree(r->pool, r->request_body->buf->start);
     }

@@ -16,7 +16,7 @@
 #define NGX_HTTP_AI_KEY_UNKNOWN    1
 #define NGX_HTTP_AI_KEY_REVOKED    2
 #define NGX_HTTP_AI_KEY_DISABLED   3          /* its tenant is */
-#define NGX_HTTP_AI_KEY_DOWN       4          /* not to be known now */
+#define NGX_HTTP_AI_KEY_DOWN       4          /* unknowable; never stored */
 
 /* Seconds a record is believed. */
 #define NGX_HTTP_AI_ZONE_TTL          3600

@@ -52,6 +52,8 @@ static const struct {
     { "retry-afte", "", "", 0 },
     { "retry-afterx", "", "", 0 },
     { "x-foo", "", "", 0 },
+    { "x-ratelimit-a b", "", "", 1 },
+    { "x-ratelimit-a\r\nset-cookie", "", "", 1 },
 
     { "Connection", "", "", 1 },
     { "Keep-Alive", "", "", 1 },

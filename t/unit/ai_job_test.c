@@ -84,7 +84,13 @@ writes(void **state)
 static void
 reads(void **state)
 {
-    ai_job_t  job;
+    int        i;
+    char       spec[1024];
+    ai_job_t   job;
+
+    static const char *const  flags[] = {
+        "stream", "usage_asked", "resumable", "background"
+    };
 
     (void) state;
 
@@ -117,12 +123,14 @@ reads(void **state)
     assert_int_equal(job.nheaders, 0);
     assert_int_equal(job.stream, 0);
 
-    assert_int_equal(ai_job_parse(T(MIN_SPEC TIMEOUT "usage_asked 1\n1\n"
-                                    "background 1\n1\n"), &job), 0);
-    assert_int_equal(job.usage_asked, 1);
-    assert_int_equal(job.background, 1);
-    assert_int_equal(job.stream, 0);
-    assert_int_equal(job.resumable, 0);
+    for (i = 0; i < 4; i++) {
+        sprintf(spec, "%s%s 1\n1\n", MIN_SPEC TIMEOUT, flags[i]);
+        assert_int_equal(ai_job_parse(Z(spec), &job), 0);
+        assert_int_equal(job.stream, i == 0);
+        assert_int_equal(job.usage_asked, i == 1);
+        assert_int_equal(job.resumable, i == 2);
+        assert_int_equal(job.background, i == 3);
+    }
 }
 
 

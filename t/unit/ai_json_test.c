@@ -687,8 +687,7 @@ as_jansson_says(void **state)
     json_error_t  error;
 
     static const char *const  seeds[] = {
-        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"text\":\"Hi "
-        "\xE2\x82\xAC\xF0\x9F\x98\x80\"}],\"stream\":true}",
+        "{\"l\":[{\"x\":\"\xE2\x82\xAC\xF0\x9F\x98\x80\"}],\"s\":true}",
         "{\"a\":[1,-2.5,3e4,0,[],{},[[\"x\"]]],\"b\":{\"c\":null,\"d\":false}}",
         " { \"x\" : \"a\\n\\\"b\\\\\" , \"y\" : [ true , 0.1 ] } ",
         "{\"t\":0.7,\"n\":1,\"s\":[\"\xC3\xA9\",\"\\/\"],\"k\":{\"z\":{}}}"

@@ -135,8 +135,8 @@ integers(void **state)
 
 
 static const char  answer[] =
-    " {\"id\":\"x\\\"}\", \"choices\" : [ {\"index\":0,\"message\":{\"content\":"
-    "\"say \\\"usage\\\": {}\\\\\"},\"finish_reason\":\"stop\"},"
+    " {\"id\":\"x\\\"}\", \"choices\" : [ {\"index\":0,\"message\":"
+    "{\"content\":\"say \\\"usage\\\": {}\\\\\"},\"finish_reason\":\"stop\"},"
     "{\"finish_reason\":\"length\"} , [1,[2,3]] ],\n\"us\\u0061ge\":"
     "{\"prompt_tokens\":12, \"details\":{\"cached\":-1.5e3},\"x\":null},"
     "\"ok\":true ,\"no\":false,\"nul\":null,\"e\":{},\"z\":[],\"\":7,"
@@ -229,6 +229,9 @@ keys(void **state)
                      1);
     assert_int_equal(ai_json_path(T("{\"a\\\\b\":1}"), "a\\\\b", &value,
                                   &type), 0);
+    assert_int_equal(ai_json_path(T("{\"b\":\"x\\\"\",\"a\":\"\\\\\"}"), "a",
+                                  &value, &type), 1);
+    is_str(value, "\"\\\\\"");
     assert_int_equal(ai_json_path(T("{\"\\ud83d\\ude00\":1}"),
                                   "\xF0\x9F\x98\x80", &value, &type), 1);
 

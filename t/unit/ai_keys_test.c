@@ -9,7 +9,8 @@
 #define JOB  "job_0199c0ffee010123456789abcdef0123"
 #define HEX  "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define PROCESS  "web-1.example-4711-1790000000000"
-#define TENANT_63  "a0123456789.123456789_123456789-123456789012345678901234567890."
+#define TENANT_63  \
+    "a0123456789.123456789_123456789-123456789012345678901234567890."
 #define A64  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 
