@@ -15,6 +15,8 @@
 
 static void ngx_http_ai_spec_headers(ngx_http_ai_open_t *open,
     ai_job_t *job, ai_buf_t *text);
+static void ngx_http_ai_spec_forward(ngx_array_t *names, ai_job_t *job,
+    ai_buf_t *text);
 
 
 static char  ngx_http_ai_spec_out[AI_JOB_SPEC_MAX + 16384];
@@ -72,6 +74,7 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     job.edge = ngx_http_ai_str(&ngx_http_ai_edge->id);
 
     ngx_http_ai_spec_headers(open, &job, &text);
+    ngx_http_ai_spec_forward(open->conf->forward_out, &job, &text);
 
     ai_buf_init(&b, ngx_http_ai_spec_out,
                 sizeof(ngx_http_ai_spec_out));
@@ -157,4 +160,29 @@ ngx_http_ai_spec_headers(ngx_http_ai_open_t *open, ai_job_t *job,
         ai_buf_add_str(text, value);
         line->len = text->pos - line->data;
     }
+}
+
+
+static void
+ngx_http_ai_spec_forward(ngx_array_t *names, ai_job_t *job, ai_buf_t *text)
+{
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+
+    if (names == NULL) {
+        return;
+    }
+
+    name = names->elts;
+    job->forward.data = text->pos;
+
+    for (i = 0; i < names->nelts; i++) {
+        if (i) {
+            ai_buf_add_z(text, " ");
+        }
+
+        ai_buf_add_str(text, ngx_http_ai_str(&name[i]));
+    }
+
+    job->forward.len = text->pos - job->forward.data;
 }
