@@ -361,6 +361,7 @@ job_worked(uv_work_t *work, int status)
             job->heard_msec = uv_now(&job->w->loop.uv);
             answer_init(&job->answer, job->emit, job->provider, job->dialect,
                         &job->route);
+            job->answer.forward = job->spec.forward;
             job->answer.added = job->request_added ? 1 : 0;
             job->has_answer = 1;
             call_begin(job);

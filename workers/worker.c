@@ -426,10 +426,6 @@ worker_drain(worker_t *w)
     heartbeat_drain(w->heartbeat);
     queue_stop(w->queue);
 
-    if (w->ledger != NULL) {
-        ledger_drain(w->ledger);
-    }
-
     uv_timer_start(&w->drain_timer, worker_on_drain, 0, WORKER_TICK_MSEC);
 }
 
@@ -445,8 +441,12 @@ worker_on_drain(uv_timer_t *timer)
     since = uv_now(&w->loop.uv) - w->drain_msec;
     limit = (uint64_t) w->opt->drain_sec * 1000;
 
-    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue)
-           && (w->ledger == NULL || ledger_idle(w->ledger));
+    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue);
+
+    if (idle && w->ledger != NULL) {
+        ledger_drain(w->ledger);
+        idle = ledger_idle(w->ledger);
+    }
 
     if (!idle && since < limit) {
         return;

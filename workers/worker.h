@@ -64,7 +64,7 @@ ai_str_t worker_prefix(unsigned shard);
  *     become ready and the shards are known.
  *   lookup_entry(l, entry_id, hex, edge): one entry of ai1:lookup, read by
  *     the queue; lookup asks, writes, rings and acknowledges it.
- *   ledger_drain(l): SIGTERM; finish the batch at hand, take no more.
+ *   ledger_drain(l): no job is left; empty the outbox once, take no more.
  *   ledger_idle(l): 1 when nothing is at hand.
  *   ledger_close(l), lookup_close(l): close handles, free.
  */
