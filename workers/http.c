@@ -29,9 +29,11 @@ struct http_call_s {
     CURL                *easy;
     const http_events_t *ev;
     void                *data;
+    const char          *body;          /* the caller's */
     size_t               body_len;
+    size_t               sent;          /* of it, to libcurl */
+    uint64_t             sent_msec;     /* its first byte */
     size_t               header_bytes;
-    uint64_t             begun_msec;    /* on a connection, 0: not yet */
     int                  status;        /* first digit of the one at hand */
     unsigned             depth;         /* callbacks on the stack */
     unsigned             head:1;        /* told */
@@ -52,8 +54,8 @@ typedef struct {
 
 
 static int http_set(http_call_t *call, const http_request_t *req);
-static int http_on_request(void *data, char *ip, char *local_ip, int port,
-    int local_port);
+static size_t http_on_read(char *buf, size_t size, size_t n, void *data);
+static int http_on_seek(void *data, curl_off_t offset, int origin);
 static int http_on_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *per_socket);
 static int http_on_timeout(CURLM *multi, long msec, void *data);
@@ -137,6 +139,7 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
     call->http = h;
     call->ev = ev;
     call->data = data;
+    call->body = req->body;
     call->body_len = req->body_len;
     call->easy = h->neasy != 0 ? h->easy[--h->neasy] : curl_easy_init();
 
@@ -177,7 +180,10 @@ http_set(http_call_t *call, const http_request_t *req)
     bad |= curl_easy_setopt(e, CURLOPT_URL, req->url);
     bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, req->headers);
     bad |= curl_easy_setopt(e, CURLOPT_POST, 1L);
-    bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDS, req->body);
+    bad |= curl_easy_setopt(e, CURLOPT_READFUNCTION, http_on_read);
+    bad |= curl_easy_setopt(e, CURLOPT_READDATA, call);
+    bad |= curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, http_on_seek);
+    bad |= curl_easy_setopt(e, CURLOPT_SEEKDATA, call);
     bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
                             (curl_off_t) req->body_len);
     bad |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, http_on_header);
@@ -196,8 +202,6 @@ http_set(http_call_t *call, const http_request_t *req)
                             (long) CURL_HTTP_VERSION_2TLS);
     bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->tls ? 1L : 0L);
     bad |= curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, HTTP_IDLE_SEC);
-    bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, http_on_request);
-    bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, call);
 
     /* A coding that comes unasked is undone: its header never passes. */
     bad |= curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
@@ -225,6 +229,29 @@ http_set(http_call_t *call, const http_request_t *req)
 }
 
 
+static size_t
+http_on_read(char *buf, size_t size, size_t n, void *data)
+{
+    http_call_t  *call;
+
+    call = data;
+    n *= size;
+
+    if (n > call->body_len - call->sent) {
+        n = call->body_len - call->sent;
+    }
+
+    if (call->sent == 0) {
+        call->sent_msec = uv_hrtime() / 1000000;
+    }
+
+    memcpy(buf, call->body + call->sent, n);
+    call->sent += n;
+
+    return n;
+}
+
+
 /*
  * libcurl sends a request again when a connection that it used before ends
  * without a byte.  The provider may have taken the call and be paid for it, so
@@ -233,33 +260,27 @@ http_set(http_call_t *call, const http_request_t *req)
  */
 
 static int
-http_on_request(void *data, char *ip, char *local_ip, int port, int local_port)
+http_on_seek(void *data, curl_off_t offset, int origin)
 {
-    long          sent;
-    uint64_t      now;
     http_call_t  *call;
 
-    (void) ip;
-    (void) local_ip;
-    (void) port;
-    (void) local_port;
-
     call = data;
-    sent = 0;
-    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
 
-    now = uv_hrtime() / 1000000;
-
-    if (call->begun_msec != 0 && sent != 0
-        && (!call->tls || now - call->begun_msec > HTTP_REFUSE_MSEC))
-    {
-        call->repeated = 1;
-        return CURL_PREREQFUNC_ABORT;
+    if (origin != SEEK_SET || offset != 0) {
+        return CURL_SEEKFUNC_FAIL;
     }
 
-    call->begun_msec = now;
+    if (call->sent != 0
+        && (!call->tls || uv_hrtime() / 1000000 - call->sent_msec
+                          > HTTP_REFUSE_MSEC))
+    {
+        call->repeated = 1;
+        return CURL_SEEKFUNC_FAIL;
+    }
 
-    return CURL_PREREQFUNC_OK;
+    call->sent = 0;
+
+    return CURL_SEEKFUNC_OK;
 }
 
 
