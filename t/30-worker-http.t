@@ -24,6 +24,8 @@ my $p = $t->provider(script => sub {
         require IO::Compress::Gzip;
         IO::Compress::Gzip::gzip(\$text, \my $packed);
         $out->answer(200, $packed, 'Content-Encoding' => 'gzip');
+    } elsif ($model eq 'bulk') {
+        $out->answer(200, 'x' x 2_000_000);
     } elsif ($model eq 'zebra') {
         $out->answer(200, $text, 'Content-Encoding' => 'zebra');
     } elsif ($model eq 'redirect') {
@@ -80,6 +82,7 @@ $w->catalog({ providers => {
         idle => 500, total => 2000 } },
     mute => { %secure, url => ['https://127.0.0.1:' . $silent->sockport],
         timeout => { connect => 500 } },
+    dns => { %provider, url => ['http://no-such-host.invalid'] },
     s => \%secure,
     wrong => { %secure, url => ["https://127.0.0.1:$tls/v1"] },
 } });
@@ -146,6 +149,15 @@ is_deeply([sort keys %{ $got->{headers} }], ['content-type', 'x-request-id'],
 unlike($got->{headers}{'x-request-id'}, qr/[\r\n]/, 'nor a line of one');
 is(ask('p/many')->{body}, $text, '1,000 headers');
 is(ask('p/line', stream => \1)->{error}, 'provider_bad', 'a line of 10 MB');
+
+
+# The buffers of a call that found no address, in a stream, do not serve a
+# larger answer.
+
+my @pids = $t->worker_pids;
+is(ask('dns/x', stream => \1)->{error}, 'provider_unreachable', 'no address');
+is(length ask('p/bulk')->{body}, 2_000_000, 'and then a large answer');
+is_deeply([$t->worker_pids], \@pids, 'in the same process');
 
 
 # Each wait has its end.

@@ -53,6 +53,7 @@ typedef struct {
 } http_socket_t;
 
 
+static CURL *http_easy(http_t *h, long buffer);
 static int http_set(http_call_t *call, const http_request_t *req);
 static size_t http_on_read(char *buf, size_t size, size_t n, void *data);
 static int http_on_seek(void *data, curl_off_t offset, int origin);
@@ -141,8 +142,8 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
     call->data = data;
     call->body = req->body;
     call->body_len = req->body_len;
-    call->easy = h->neasy != 0 ? h->easy[--h->neasy] : curl_easy_init();
-
+    call->easy = http_easy(h, req->stream ? (long) HTTP_STREAM_BUFFER
+                                          : (long) HTTP_BODY_BUFFER);
     if (call->easy == NULL) {
         free(call);
         return NULL;
@@ -163,6 +164,36 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
     h->w->metrics.calls_open++;
 
     return call;
+}
+
+
+/*
+ * A call that found no address leaves its buffer in the handle.  A reset makes
+ * libcurl forget how large that is, and then write beyond it.
+ */
+
+static CURL *
+http_easy(http_t *h, long buffer)
+{
+    CURL  *easy;
+
+    while (h->neasy != 0) {
+        easy = h->easy[--h->neasy];
+
+        if (curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer) == CURLE_OK) {
+            return easy;
+        }
+
+        curl_easy_cleanup(easy);
+    }
+
+    easy = curl_easy_init();
+
+    if (easy != NULL) {
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer);
+    }
+
+    return easy;
 }
 
 
@@ -219,11 +250,6 @@ http_set(http_call_t *call, const http_request_t *req)
     if ((env = getenv("SSL_CERT_DIR")) != NULL) {
         bad |= curl_easy_setopt(e, CURLOPT_CAPATH, env);
     }
-
-    /* Refused where a call that found no address left its buffer behind. */
-    curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
-                     req->stream ? (long) HTTP_STREAM_BUFFER
-                                 : (long) HTTP_BODY_BUFFER);
 
     return bad == 0 ? 0 : -1;
 }
