@@ -140,6 +140,26 @@ sub readers {
         'ledger') };
 }
 
+# And while that month's is being made: the statement is refused once, for
+# what was true when it began.
+{
+    my $next = $pg->value("select 'ledger_' || to_char(date_trunc('month',
+        now()) + interval '1 month', 'YYYYMM')");
+    $pg->psql('ngxai', "drop table ngxai.$next");
+    my $other = $pg->session('ngxai_worker');
+    $other->do('begin', 'select ngxai.make_partitions()');
+    my $soon = entry(t => $pg->value("select (extract(epoch from
+        date_trunc('month', now()) + interval '1 month') * 1e6)::bigint"));
+    wait_for(sub { $pg->value("select count(*) from pg_stat_activity
+        where application_name = 'ledger' and wait_event_type = 'Lock'") },
+        20, 'a writer that waits');
+    $other->do('commit');
+    drained();
+    is($pg->value("select tableoid::regclass from ledger where job = '$soon'"),
+        $next, 'a partition made meanwhile: the row is in it');
+    is(dead(), scalar(keys %bad), 'and no dead letter');
+}
+
 # Another reader died with entries in its hands: its heartbeat says so,
 # however long or short it has had them.
 wait_for(sub { ($redis->cmd('HGET', $t->prefix . 'sweep', 'grace_until') || 0)

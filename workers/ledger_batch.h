@@ -44,6 +44,7 @@ typedef struct {
     unsigned        full:1;     /* the read brought all it asked for */
     unsigned        failed:1;   /* of tells, one at least */
     unsigned        burying:1;  /* the statement is a burial */
+    unsigned        again:1;    /* a row alone was refused once */
     unsigned        last:1;     /* the read began in the drain */
     unsigned        drained:1;  /* no more reads */
 } ledger_shard_t;
