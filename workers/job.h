@@ -104,6 +104,8 @@ void jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry,
 unsigned jobs_count(const jobs_t *jobs);
 /* Redis is there again: what waits for it goes on, cancels are read. */
 void jobs_ready(jobs_t *jobs);
+/* It may have lost its last seconds: what is kept of each job goes again. */
+void jobs_restarted(jobs_t *jobs);
 /* The worker's bell: X. */
 void jobs_cancel(jobs_t *jobs, ai_str_t id, ai_str_t reason);
 /* End of the drain: what has emitted ends as lost, the rest is let go. */

@@ -21,7 +21,8 @@ static const char  full_spec[] =
     "v 1\n1\nid 36\n" JOB "\ntenant 4\nacme\nprincipal 7\nkey:k-1\n"
     "user 3\nbob\nop 8\nmessages\ndialect 9\nanthropic\n"
     "model 15\nclaude-sonnet-4\ncatalog 64\n" HEX "\nquery 9\nbeta=true\n"
-    "edge 7\nweb-1-2\ntraceparent 55\n" TRACE "\nstream 1\n1\n"
+    "edge 7\nweb-1-2\ntraceparent 55\n" TRACE
+    "\nforward 7\nx-a x-b\nstream 1\n1\n"
     "usage_asked 1\n0\nresumable 1\n1\nbackground 1\n0\n" TIMEOUT
     "header 29\nanthropic-version: 2023-06-01\nheader 6\nx-a: b\n";
 
@@ -42,6 +43,7 @@ full_job(ai_job_t *job)
     job->query = ai_str("beta=true");
     job->edge = ai_str("web-1-2");
     job->traceparent = ai_str(TRACE);
+    job->forward = ai_str("x-a x-b");
     job->timeout_msec = 600000;
     job->stream = 1;
     job->resumable = 1;
