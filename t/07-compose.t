@@ -93,8 +93,8 @@ http {
         location /small/ { ai_pass; client_max_body_size 100; }
         location /sub/ { ssi on; ssi_types *; root %%DIR%%; }
         location = /health { ai_health; }
-        location = /slow_health { ai_health; limit_rate 8; }
-        location = /metrics { ai_metrics; limit_rate_after 1; limit_rate 20k; }
+        location = /slow_health { ai_health; limit_rate 60; }
+        location = /metrics { ai_metrics; limit_rate 40k; }
         location = /by_metrics { ai_metrics; limit_except GET { deny all; } }
     }
     server {
@@ -207,6 +207,7 @@ sub raw {
     my ($port, $text) = @_;
     my $http = AiHttp->new(port => $port);
 
+    $http->{method} = 'GET';
     $http->write($text);
     my $res = $http->response;
     $http->close;
@@ -245,6 +246,7 @@ refused('413 on the way', 413, $t->post('/small/v1/chat/completions', undef,
 for my $path ('/v1/nothing', '/nowhere', '/v1/models', '/any_deny/v1/models') {
     my $http = AiHttp->new(port => $port);
     my $ask = "POST $path HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n";
+    $http->{method} = 'POST';
     $http->write($ask . 'GET /hidden HTTP/1.1' . ' ' x 4980);
     my $first = $http->response;
     cmp_ok($first->status, '>=', 400, "$path with a body is refused");
@@ -298,6 +300,7 @@ for my $path ('/slow_health', '/metrics') {
     is(length $res->body, $res->header('content-length'), 'is whole');
 }
 my $http = AiHttp->new(port => $port);
+$http->{method} = 'GET';
 $http->write("GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
 cmp_ok($http->response->status, '<', 504, 'a GET whose body does not come');
 sleep 2.5;
