@@ -99,6 +99,7 @@ struct ngx_http_ai_open_s {
     unsigned                    early:1;      /* header without a head */
     unsigned                    header:1;     /* header was sent */
     unsigned                    boundary:1;   /* between two SSE events */
+    unsigned                    behind:1;     /* inside what the client has */
     unsigned                    ended:1;      /* end or error was taken */
 
     ngx_uint_t                  status;       /* of the head */

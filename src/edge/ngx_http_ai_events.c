@@ -185,7 +185,7 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
     }
 
     open->reading = 1;
-    ngx_http_ai_count(resumed);
+    ngx_http_ai_count(log_reads);
 }
 
 
@@ -233,7 +233,6 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         }
 
         open->taken++;
-        ngx_http_ai_count(log_reads);
     }
 
     /* A client that takes little at a time is read little for. */
