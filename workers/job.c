@@ -3,7 +3,7 @@
  * happens here.  Owns the jobs and their table.
  */
 
-#include "job.h"
+#include "body.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +21,7 @@ struct jobs_s {
     job_t     **table;
     unsigned    mask;
     uint64_t    random;
+    bodies_t    bodies;
     uv_timer_t  timer;
 };
 
@@ -34,8 +35,6 @@ static void job_on_claim(redis_t *rc, redisReply *reply, void *data);
 static int job_claimed(job_t *job, const redisReply *reply, unsigned spec);
 static void job_run(job_t *job, const redisReply *reply);
 static void job_resume_end(job_t *job, const redisReply *reply);
-static void job_load(job_t *job);
-static void job_on_body(redis_t *rc, redisReply *reply, void *data);
 static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
 static int job_route(job_t *job);
@@ -343,6 +342,8 @@ job_claimed(job_t *job, const redisReply *reply, unsigned spec)
 static void
 job_run(job_t *job, const redisReply *reply)
 {
+    int64_t  n;
+
     job->w->metrics.jobs_started_total++;
     job->w->metrics.queue_usec_total += job->queue_usec;
 
@@ -361,11 +362,19 @@ job_run(job_t *job, const redisReply *reply)
     job->body = redis_str(redis_item(reply, 3));
     job->has_body = job->body.len != 0;
 
+    if (redis_int(redis_item(reply, 6), &n) == 0 && n > 0) {
+        job->bytes = (size_t) n;
+    }
+
+    if (redis_int(redis_item(reply, 7), &n) == 0 && n > 0 && n < UINT32_MAX) {
+        job->pieces = (unsigned) n;
+    }
+
     job->wait.shard = job->shard;
     job->wait.edge = job->spec.edge;
 
     if (!job->has_body) {
-        job_load(job);
+        body_load(&job->jobs->bodies, job);
     }
 
     job->refs++;
@@ -401,50 +410,17 @@ job_resume_end(job_t *job, const redisReply *reply)
 
 /* Loading. */
 
-static void
-job_load(job_t *job)
+bodies_t *
+jobs_bodies(jobs_t *jobs)
 {
-    char      key[AI_KEY_MAX];
-    ai_str_t  argv[2];
-
-    argv[0] = ai_str("GET");
-    argv[1].data = key;
-    argv[1].len = ai_keys_make(key, sizeof(key), AI_KEY_BODY, job->shard,
-                               (ai_str_t) { AI_JOB_ID_LEN, job->id });
-
-    if (redis_command(job->w->redis, job_on_body, job, 2, argv) == 0) {
-        job->waiting = 1;
-        job->refs++;
-    }
+    return &jobs->bodies;
 }
 
 
-static void
-job_on_body(redis_t *rc, redisReply *reply, void *data)
+void
+job_loaded(job_t *job)
 {
-    job_t  *job;
-
-    job = data;
-    job->waiting = 0;
-
-    if (job->state == JOB_LOADING && reply != NULL
-        && reply->type != REDIS_REPLY_ERROR)
-    {
-        if (reply->type != REDIS_REPLY_STRING || reply->len == 0) {
-            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
-                    "its body is gone");
-            job_fail(job, "internal", NULL);
-
-        } else {
-            redis_take(rc);
-            job->stored = reply;
-            job->body = redis_str(reply);
-            job->has_body = 1;
-            job_prepare(job);
-        }
-    }
-
-    job_unref(job);
+    job_prepare(job);
 }
 
 
@@ -571,6 +547,11 @@ job_worked(uv_work_t *work, int status)
                         &job->route);
             job->answer.added = job->request_added ? 1 : 0;
             job->has_answer = 1;
+
+            if (job->request != NULL) {
+                body_free(job);
+            }
+
             call_begin(job);
         }
     }
@@ -774,6 +755,7 @@ static void
 job_stop(job_t *job)
 {
     catalog_forget(&job->wait);
+    body_forget(&job->jobs->bodies, job);
 
     if (job->state == JOB_CALLING) {
         call_abort(job);
@@ -986,8 +968,8 @@ jobs_ready(jobs_t *jobs)
             if (i == JOB_CLAIMING && !job->waiting) {
                 job_claim(job);
 
-            } else if (i == JOB_LOADING && !job->has_body && !job->waiting) {
-                job_load(job);
+            } else if (i == JOB_LOADING) {
+                body_load(&jobs->bodies, job);
             }
 
             if (i == JOB_CLAIMING || i == JOB_ENDING) {
@@ -1081,6 +1063,7 @@ jobs_on_tick(uv_timer_t *timer)
 
     jobs = timer->data;
     now = uv_now(&jobs->w->loop.uv);
+    body_kick(&jobs->bodies);
 
     for (i = 0; i < JOB_DEAD; i++) {
         for (job = jobs->lists[i]; job != NULL; job = next) {
@@ -1110,8 +1093,8 @@ job_check(job_t *job, uint64_t now)
         return;
     }
 
-    if (job->state == JOB_LOADING && !job->has_body && !job->waiting) {
-        job_load(job);
+    if (job->state == JOB_LOADING) {
+        body_load(&job->jobs->bodies, job);
     }
 
     if (job->deadline_msec != 0 && now >= job->deadline_msec) {
@@ -1216,9 +1199,7 @@ job_free(job_t *job)
         freeReplyObject(job->claimed);
     }
 
-    if (job->stored != NULL) {
-        freeReplyObject(job->stored);
-    }
+    body_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);

@@ -34,6 +34,13 @@ typedef struct job_s  job_t;
 typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
 
+/* Jobs whose bodies are to be asked for (body.h). */
+typedef struct {
+    job_t    *first;
+    job_t   **last;
+    unsigned  fetches;          /* replies on their way */
+} bodies_t;
+
 struct job_s {
     jobs_t           *jobs;
     worker_t         *w;
@@ -50,6 +57,12 @@ struct job_s {
 
     redisReply       *claimed;  /* spec, body and times lie in it */
     redisReply       *stored;   /* a body over 8 KB */
+    char             *text;     /* or one in pieces, bytes long */
+    size_t            bytes;
+    unsigned          pieces;   /* 0: it is whole */
+    unsigned          piece;    /* those that are here */
+    job_t            *body_next;
+    job_t           **body_prev;    /* NULL: not in bodies_t */
     ai_job_t          spec;
     ai_str_t          body;
     ai_str_t          at_usec;
@@ -112,7 +125,11 @@ void jobs_abort(jobs_t *jobs);
 void jobs_edges(jobs_t *jobs, unsigned shard, const ai_str_t *edges,
     unsigned n);
 
-/* For call.c and echo.c. */
+/* For body.c, call.c and echo.c. */
+
+bodies_t *jobs_bodies(jobs_t *jobs);
+/* The body is there. */
+void job_loaded(job_t *job);
 
 /* Holds a job through a stretch of code that may end it. */
 void job_ref(job_t *job);

@@ -8,6 +8,7 @@
 #include "ngx_http_ai_leave.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
+#include "ngx_http_ai_store.h"
 #include "ngx_http_ai_stream.h"
 
 
@@ -638,6 +639,7 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     ngx_http_ai_redis_cancel(&open->range);
     ngx_http_ai_redis_cancel(&open->state);
     ngx_http_ai_lookup_cancel(&open->ctx->lookup);
+    ngx_http_ai_store_drop(open);
 
     if (open->timer.timer_set) {
         ngx_del_timer(&open->timer);
