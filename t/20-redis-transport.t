@@ -754,6 +754,36 @@ subtest 'a hostile server' => sub {
 };
 
 
+subtest 'a reply before the command' => sub {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        LocalPort => 0, Listen => 16, Proto => 'tcp');
+    my $port = $listen->sockport;
+    my $proc = AiProc->spawn(name => 'early', sub => sub {
+        local $SIG{CHLD} = 'IGNORE';
+        while (my $sock = $listen->accept) {
+            next if fork;
+            while (sysread $sock, my $buf, 4096) {
+                syswrite $sock, $_ eq 'GET' ? "\$-1\r\n" : "+OK\r\n"
+                    for $buf =~ /^\*\d+\r\n\$\d+\r\n(\w+)\r$/mg;
+                sleep 60 if $buf =~ /\r\nSET\r\n/;
+            }
+            POSIX::_exit(0);
+        }
+    });
+    my $edge = edge("redis://127.0.0.1:$port");
+
+    wait_for(sub { info($edge)->{bulk}{ready} });
+    like(ask($edge, path('/cmd', { c => 2, i => 2, t => 20000 }, 'SET', 'big'),
+        method => 'POST', body => 'x' x 8_000_000), qr/closed=1/,
+        'is not taken for its reply');
+    $edge->wait_log(qr/bulk: lost .* a reply that nothing had asked for/);
+    end($edge);
+    AiProc::children_of($proc->pid) and
+        kill 'KILL', AiProc::children_of($proc->pid);
+    $proc->stop('KILL');
+};
+
+
 subtest 'backoff' => sub {
     my $dir = $t->subdir('backoff');
     my %seen;

@@ -34,7 +34,10 @@ else
     flags+=(--with-compat --with-threads --with-http_ssl_module
             --with-http_v2_module --with-http_realip_module)
 fi
-flags+=("--with-cc=$cc" "--with-cc-opt=-std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror")
+# As nginx does, callbacks are let off parameters that they have no use for.
+opt='-std=gnu11 -O2 -D_GNU_SOURCE'
+opt="$opt -Wall -Wextra -Werror -Wno-unused-parameter"
+flags+=("--with-cc=$cc" "--with-cc-opt=$opt")
 # shellcheck disable=SC2206
 flags+=(${NGX_CONF:-})
 flags+=("--add-dynamic-module=$root" "--builddir=$objs")

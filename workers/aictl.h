@@ -131,6 +131,8 @@ int aictl_exec(aictl_t *a, const char *sql);
 int aictl_redis(aictl_t *a);
 int aictl_redis_try(aictl_t *a, char *why, size_t size);
 const char *aictl_redis_why(const aictl_t *a);
+/* 1 where there is no connection (any more). */
+int aictl_redis_lost(const aictl_t *a);
 /* For messages: the address without its password. */
 const char *aictl_redis_address(const aictl_t *a);
 unsigned aictl_redis_db(const aictl_t *a);

@@ -24,6 +24,7 @@ typedef struct {
     emit_t            *emit;
     const provider_t  *provider;
     ai_dialect_e       dialect;     /* the client's */
+    ai_str_t           forward;     /* the job's, more names that pass */
     const json_t      *conf;        /* the provider's; may be NULL */
     ai_str_t           name;        /* provider and model, for the head */
     ai_str_t           model;

@@ -4,6 +4,7 @@
  */
 
 #include "body.h"
+#include "job_in.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,29 +13,32 @@
 #define BODY_FETCHES  2             /* replies on their way, a process */
 
 
-static void body_push(bodies_t *b, job_t *job);
-static int body_fetch(bodies_t *b, job_t *job);
+static void body_push(job_t *job);
+static int body_fetch(job_t *job);
 static void body_on_reply(redis_t *rc, redisReply *reply, void *data);
-static void body_take(bodies_t *b, job_t *job, redis_t *rc,
-    redisReply *reply);
+static void body_take(job_t *job, redis_t *rc, redisReply *reply);
 static int body_room(job_t *job, size_t len);
 
 
 void
-body_load(bodies_t *b, job_t *job)
+body_load(job_t *job)
 {
     if (job->has_body || job->waiting || job->body_prev != NULL) {
         return;
     }
 
-    body_push(b, job);
-    body_kick(b);
+    body_push(job);
+    body_kick(job->jobs);
 }
 
 
 static void
-body_push(bodies_t *b, job_t *job)
+body_push(job_t *job)
 {
+    bodies_t  *b;
+
+    b = &job->jobs->bodies;
+
     if (b->first == NULL) {
         b->last = &b->first;
     }
@@ -47,7 +51,7 @@ body_push(bodies_t *b, job_t *job)
 
 
 void
-body_forget(bodies_t *b, job_t *job)
+body_forget(job_t *job)
 {
     if (job->body_prev == NULL) {
         return;
@@ -59,7 +63,7 @@ body_forget(bodies_t *b, job_t *job)
         job->body_next->body_prev = job->body_prev;
 
     } else {
-        b->last = job->body_prev;
+        job->jobs->bodies.last = job->body_prev;
     }
 
     job->body_prev = NULL;
@@ -67,24 +71,27 @@ body_forget(bodies_t *b, job_t *job)
 
 
 void
-body_kick(bodies_t *b)
+body_kick(jobs_t *jobs)
 {
-    job_t  *job;
+    job_t     *job;
+    bodies_t  *b;
+
+    b = &jobs->bodies;
 
     while (b->fetches < BODY_FETCHES && b->first != NULL) {
         job = b->first;
 
-        if (body_fetch(b, job) != 0) {
+        if (body_fetch(job) != 0) {
             return;
         }
 
-        body_forget(b, job);
+        body_forget(job);
     }
 }
 
 
 static int
-body_fetch(bodies_t *b, job_t *job)
+body_fetch(job_t *job)
 {
     char      key[AI_KEY_MAX], index[24];
     ai_buf_t  n;
@@ -106,7 +113,7 @@ body_fetch(bodies_t *b, job_t *job)
         return -1;
     }
 
-    b->fetches++;
+    job->jobs->bodies.fetches++;
     job->waiting = 1;
     job_ref(job);
 
@@ -117,12 +124,12 @@ body_fetch(bodies_t *b, job_t *job)
 static void
 body_on_reply(redis_t *rc, redisReply *reply, void *data)
 {
-    job_t     *job;
-    bodies_t  *b;
+    job_t   *job;
+    jobs_t  *jobs;
 
     job = data;
-    b = jobs_bodies(job->jobs);
-    b->fetches--;
+    jobs = job->jobs;
+    jobs->bodies.fetches--;
     job->waiting = 0;
 
     /* a tick asks again after a loss or an error */
@@ -130,19 +137,19 @@ body_on_reply(redis_t *rc, redisReply *reply, void *data)
     if (job->state == JOB_LOADING && reply != NULL
         && reply->type != REDIS_REPLY_ERROR)
     {
-        body_take(b, job, rc, reply);
+        body_take(job, rc, reply);
     }
 
     job_unref(job);
 
     if (reply != NULL) {
-        body_kick(b);
+        body_kick(jobs);
     }
 }
 
 
 static void
-body_take(bodies_t *b, job_t *job, redis_t *rc, redisReply *reply)
+body_take(job_t *job, redis_t *rc, redisReply *reply)
 {
     ai_str_t  piece;
 
@@ -179,7 +186,7 @@ body_take(bodies_t *b, job_t *job, redis_t *rc, redisReply *reply)
     job->piece++;
 
     if (job->piece < job->pieces) {
-        body_push(b, job);
+        body_push(job);
         return;
     }
 

@@ -34,13 +34,6 @@ typedef struct job_s  job_t;
 typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
 
-/* Jobs whose bodies are to be asked for (body.h). */
-typedef struct {
-    job_t    *first;
-    job_t   **last;
-    unsigned  fetches;          /* replies on their way */
-} bodies_t;
-
 struct job_s {
     jobs_t           *jobs;
     worker_t         *w;
@@ -117,6 +110,8 @@ void jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry,
 unsigned jobs_count(const jobs_t *jobs);
 /* Redis is there again: what waits for it goes on, cancels are read. */
 void jobs_ready(jobs_t *jobs);
+/* It may have lost its last seconds: what is kept of each job goes again. */
+void jobs_restarted(jobs_t *jobs);
 /* The worker's bell: X. */
 void jobs_cancel(jobs_t *jobs, ai_str_t id, ai_str_t reason);
 /* End of the drain: what has emitted ends as lost, the rest is let go. */
@@ -126,10 +121,6 @@ void jobs_edges(jobs_t *jobs, unsigned shard, const ai_str_t *edges,
     unsigned n);
 
 /* For body.c, call.c and echo.c. */
-
-bodies_t *jobs_bodies(jobs_t *jobs);
-/* The body is there. */
-void job_loaded(job_t *job);
 
 /* Holds a job through a stretch of code that may end it. */
 void job_ref(job_t *job);

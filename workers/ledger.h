@@ -27,7 +27,8 @@ typedef struct ledger_s  ledger_t;
 ledger_t *ledger_open(worker_t *w);
 /* Each time w->redis has become ready and the shards are known. */
 void ledger_ready(ledger_t *l, unsigned shards);
-/* Finishes the batches at hand, takes no more. */
+/* When no job of this process will settle any more: takes what is in the
+ * outbox by now, then no more.  May be called again. */
 void ledger_drain(ledger_t *l);
 /* 1 when nothing is at hand, or what is cannot go on (no Postgres, no
  * Redis): then it stays in the outbox, for another process. */

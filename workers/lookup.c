@@ -61,7 +61,7 @@ static void lookup_on_result(db_t *db, const PGresult *res, void *data);
 static void lookup_write(lookup_key_t *k, const PGresult *res);
 static void lookup_on_write(redis_t *rc, redisReply *reply, void *data);
 static void lookup_answer(lookup_key_t *k, const char *status);
-static void lookup_ring(lookup_t *l, const char *hex, ai_str_t edge,
+static void lookup_ring(lookup_t *l, ai_str_t hex, ai_str_t edge,
     const char *status);
 static void lookup_acknowledge(lookup_t *l, ai_str_t entry);
 
@@ -224,13 +224,9 @@ lookup_entry(lookup_t *l, ai_str_t entry, ai_str_t hex, ai_str_t edge)
     }
 
     if (waiter == NULL || k == NULL) {
-        char  text[AI_SHA256_HEX + 1];
-
         free(waiter);
-        memcpy(text, hex.data, AI_SHA256_HEX);
-        text[AI_SHA256_HEX] = '\0';
         l->w->metrics.lookups_down_total++;
-        lookup_ring(l, text, edge, "down");
+        lookup_ring(l, hex, edge, "down");
         lookup_acknowledge(l, entry);
         return;
     }
@@ -431,13 +427,14 @@ static void
 lookup_answer(lookup_key_t *k, const char *status)
 {
     lookup_t         *l;
-    ai_str_t          text;
+    ai_str_t          hex, text;
     lookup_key_t    **p;
     lookup_waiter_t  *waiter;
 
     l = k->lookup;
+    hex = (ai_str_t) { AI_SHA256_HEX, k->hex };
 
-    p = lookup_find(l, (ai_str_t) { AI_SHA256_HEX, k->hex });
+    p = lookup_find(l, hex);
     *p = k->next;
     l->nkeys--;
 
@@ -446,7 +443,7 @@ lookup_answer(lookup_key_t *k, const char *status)
         l->nwaiters--;
 
         text = (ai_str_t) { strlen(waiter->edge), waiter->edge };
-        lookup_ring(l, k->hex, text, status);
+        lookup_ring(l, hex, text, status);
 
         text = (ai_str_t) { strlen(waiter->entry), waiter->entry };
         lookup_acknowledge(l, text);
@@ -463,7 +460,7 @@ lookup_answer(lookup_key_t *k, const char *status)
 
 
 static void
-lookup_ring(lookup_t *l, const char *hex, ai_str_t edge, const char *status)
+lookup_ring(lookup_t *l, ai_str_t hex, ai_str_t edge, const char *status)
 {
     char      channel[AI_KEY_MAX], bell[AI_SHA256_HEX + 16];
     ai_buf_t  b;
@@ -476,7 +473,7 @@ lookup_ring(lookup_t *l, const char *hex, ai_str_t edge, const char *status)
 
     ai_buf_init(&b, bell, sizeof(bell));
     ai_buf_add_z(&b, "K");
-    ai_buf_add_z(&b, hex);
+    ai_buf_add_str(&b, hex);
     ai_buf_add_z(&b, " ");
     ai_buf_add_z(&b, status);
     ai_buf_add_z(&b, "\n");

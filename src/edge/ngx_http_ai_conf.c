@@ -488,6 +488,7 @@ ngx_http_ai_conf_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ai_loc_conf_t  *alcf = conf;
 
+    size_t        len;
     ngx_str_t    *value, *name, empty = ngx_null_string;
     ngx_uint_t    i;
     ngx_array_t **list;
@@ -540,6 +541,20 @@ ngx_http_ai_conf_forward(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
 
         *name = value[i];
+    }
+
+    name = (*list)->elts;
+    len = 0;
+
+    for (i = 0; i < (*list)->nelts; i++) {
+        len += name[i].len + 1;
+    }
+
+    if (len > AI_HEADER_LIST_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "names of headers are over %d bytes together",
+                           AI_HEADER_LIST_MAX);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

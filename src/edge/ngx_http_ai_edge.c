@@ -8,7 +8,6 @@
 #include "ngx_http_ai_leave.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
-#include "ngx_http_ai_store.h"
 #include "ngx_http_ai_stream.h"
 
 
@@ -40,6 +39,8 @@ static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
 static void ngx_http_ai_edge_events(ai_bell_t *bell);
 static void ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis,
     void *data);
+static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open);
+static void ngx_http_ai_edge_bye(void);
 static void ngx_http_ai_edge_cleanup(void *data);
 
 
@@ -639,7 +640,6 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     ngx_http_ai_redis_cancel(&open->range);
     ngx_http_ai_redis_cancel(&open->state);
     ngx_http_ai_lookup_cancel(&open->ctx->lookup);
-    ngx_http_ai_store_drop(open);
 
     if (open->timer.timer_set) {
         ngx_del_timer(&open->timer);
@@ -651,6 +651,10 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 
     ngx_http_ai_body_free(open->ctx);
 
+    if (open->bulk) {
+        ngx_http_ai_edge_unlink(open);
+    }
+
     if (!open->table) {
         return;
     }
@@ -660,6 +664,10 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 
     ngx_http_ai_edge->nopen--;
     ngx_http_ai_count_n(active, -1);
+
+    if (ngx_exiting && ngx_http_ai_edge->nopen == 0) {
+        ngx_http_ai_edge_bye();
+    }
 
     if (!open->listening || open->ended) {
         return;
@@ -684,6 +692,39 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     }
 
     ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure);
+}
+
+
+/* A body without a job: behind its SET on the same connection. */
+
+static void
+ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open)
+{
+    char       key[AI_KEY_MAX];
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "UNLINK");
+    ngx_http_ai_edge_key(&argv[1], key, AI_KEY_BODY, open->shard,
+                         &open->ctx->job);
+
+    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                     NGX_HTTP_AI_REDIS_BULK, NULL, argv, 2);
+}
+
+
+/* The last job of a process that exits: it is not waited for any more. */
+
+static void
+ngx_http_ai_edge_bye(void)
+{
+    ngx_http_ai_redis_cmd_t  *cmd;
+
+    cmd = &ngx_http_ai_edge_beat_cmd;
+
+    ngx_http_ai_redis_cancel(cmd);
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+
+    (void) ngx_http_ai_edge_beat(cmd, "bye");
 }
 
 

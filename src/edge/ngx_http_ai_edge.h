@@ -56,6 +56,7 @@ struct ngx_http_ai_open_s {
     unsigned                    table:1;
     unsigned                    listening:1;  /* leave when it closes */
     unsigned                    unsure:1;     /* admit may have run */
+    unsigned                    bulk:1;       /* body is there, no job yet */
     unsigned                    closed:1;
 
     /* admit */
@@ -70,7 +71,6 @@ struct ngx_http_ai_open_s {
                                     ngx_int_t rc);
     ngx_chain_t                *piece;        /* of the body, the next */
     ngx_uint_t                  pieces;       /* stored */
-    unsigned                    storing:1;    /* and not yet all */
 
     /* events: the order they are in, and the log */
     ngx_http_ai_redis_cmd_t     range;

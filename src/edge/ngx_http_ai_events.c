@@ -100,7 +100,7 @@ ngx_http_ai_events_take(ngx_http_ai_open_t *open, ai_event_t *ev,
         open->ctx->admitted = ngx_http_ai_usec();
     }
 
-    rc = ngx_http_ai_stream_event(open, ev);
+    rc = ngx_http_ai_take_event(open, ev);
 
     if (rc == NGX_AGAIN) {
         open->lagging = 1;

@@ -39,8 +39,6 @@ ngx_http_ai_store(ngx_http_ai_open_t *open, ngx_http_ai_store_pt done)
         return NGX_ERROR;
     }
 
-    open->storing = 1;
-
     return NGX_OK;
 }
 
@@ -66,12 +64,18 @@ ngx_http_ai_store_begun(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
             open->pieces++;
         }
 
-        open->storing = 0;
         open->stored(open, NGX_DONE);
         return;
     }
 
-    if (!ai_str_eqz(word, "OK") || ngx_http_ai_store_piece(open) != NGX_OK) {
+    if (!ai_str_eqz(word, "OK")) {
+        open->stored(open, NGX_ERROR);
+        return;
+    }
+
+    open->bulk = 1;
+
+    if (ngx_http_ai_store_piece(open) != NGX_OK) {
         open->stored(open, NGX_ERROR);
     }
 }
@@ -132,7 +136,6 @@ ngx_http_ai_store_taken(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     }
 
     if (open->piece == NULL) {
-        open->storing = 0;
         open->stored(open, NGX_OK);
         return;
     }
@@ -155,27 +158,4 @@ ngx_http_ai_store_failed(ngx_http_ai_open_t *open,
     }
 
     open->stored(open, NGX_ERROR);
-}
-
-
-void
-ngx_http_ai_store_drop(ngx_http_ai_open_t *open)
-{
-    char       key[AI_KEY_MAX];
-    ngx_str_t  argv[2];
-
-    if (!open->storing) {
-        return;
-    }
-
-    open->storing = 0;
-
-    ngx_str_set(&argv[0], "UNLINK");
-    ngx_http_ai_edge_key(&argv[1], key, AI_KEY_BODY, open->shard,
-                         &open->ctx->job);
-
-    /* where this fails it expires */
-
-    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                     NGX_HTTP_AI_REDIS_BULK, NULL, argv, 2);
 }

@@ -18,16 +18,12 @@
 typedef void (*ngx_http_ai_store_pt)(ngx_http_ai_open_t *open, ngx_int_t rc);
 
 /*
- * Stores open->ctx->body, with open->cmd and open->range, which must be free.
+ * Stores open->ctx->body, with open->cmd, which must be free.
  * NGX_OK: done will be called, never from within, unless the request closes;
- * NGX_ERROR: Redis is not there.
+ * NGX_ERROR: Redis is not there.  open->bulk is set once something is stored.
  */
 ngx_int_t ngx_http_ai_store(ngx_http_ai_open_t *open,
     ngx_http_ai_store_pt done);
-
-/* What was stored is not needed: nobody admits it.  After open->cmd was
- * cancelled. */
-void ngx_http_ai_store_drop(ngx_http_ai_open_t *open);
 
 
 #endif /* NGX_HTTP_AI_STORE_H */
