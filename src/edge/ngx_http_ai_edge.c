@@ -106,6 +106,7 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_leave_init();
+    ngx_http_ai_metrics_init_process();
 
     ngx_http_ai_edge_channels[0].data = (u_char *) ngx_http_ai_edge_channel;
     ngx_http_ai_edge_channels[0].len =
@@ -620,7 +621,7 @@ ngx_http_ai_edge_listen(ngx_http_ai_open_t *open)
         &open->queue);
 
     ngx_http_ai_edge->nopen++;
-    ngx_http_ai_count(active);
+    ngx_http_ai_count(active[ngx_process_slot]);
 }
 
 
@@ -663,7 +664,7 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     ngx_queue_remove(&open->queue);
 
     ngx_http_ai_edge->nopen--;
-    ngx_http_ai_count_n(active, -1);
+    ngx_http_ai_count_n(active[ngx_process_slot], -1);
 
     if (ngx_exiting && ngx_http_ai_edge->nopen == 0) {
         ngx_http_ai_edge_bye();

@@ -48,6 +48,15 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
 
     ngx_http_ai_endpoint(r, ctx);
 
+    /* Who was let in without a key is nobody where one is asked for. */
+
+    if (ctx->identified && ctx->principal != NULL && ctx->principal->anonymous
+        && alcf->auth != NGX_HTTP_AI_AUTH_OFF)
+    {
+        ctx->identified = 0;
+        ctx->principal = NULL;
+    }
+
     if (ctx->identified) {
         return NGX_DECLINED;
     }

@@ -20,7 +20,8 @@ trap 'rm -f "$tmp" "$tmp.lua"' EXIT
     echo 'const ai_script_t ai_scripts[] = {'
 } > "$tmp"
 
-for name in body admit claim emit settle cancel leave join beat sweep principal
+for name in body admit claim emit settle cancel leave join beat sweep \
+    principal inherit
 do
     # What ends a job must not fail for want of memory; what begins one must.
     case $name in

@@ -22,7 +22,9 @@ sub new {
 }
 
 
+# The system's nginx, or the one that AI_T_NGINX names (tools/asan-nginx.sh).
 sub binary {
+    return $ENV{AI_T_NGINX} if $ENV{AI_T_NGINX};
     for (split(/:/, $ENV{PATH}), '/usr/sbin', '/usr/local/sbin') {
         return "$_/nginx" if -x "$_/nginx";
     }
