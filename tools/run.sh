@@ -301,6 +301,7 @@ cd "$run"
 start redis "$run/logs/redis.log" redis-server --port 0 \
     --unixsocket "$redis_sock" --unixsocketperm 700 --dir "$run/redis" \
     --daemonize no --save '' --appendonly yes --appendfsync everysec \
+    --auto-aof-rewrite-min-size 512mb \
     --maxmemory-policy noeviction --tcp-backlog 128
 redis_up() {
     [ "$(redis-cli -s "$redis_sock" PING)" = PONG ]

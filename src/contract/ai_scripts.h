@@ -9,7 +9,8 @@
 #include <stddef.h>
 
 typedef enum {
-    AI_SCRIPT_ADMIT = 0,
+    AI_SCRIPT_BODY = 0,
+    AI_SCRIPT_ADMIT,
     AI_SCRIPT_CLAIM,
     AI_SCRIPT_EMIT,
     AI_SCRIPT_SETTLE,
