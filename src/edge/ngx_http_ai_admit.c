@@ -9,10 +9,12 @@
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_models.h"
 #include "ngx_http_ai_steps.h"
+#include "ngx_http_ai_store.h"
 #include "ngx_http_ai_stream.h"
 
 
-/* Bodies up to this go through the script, up to the other in front of it. */
+/* Bodies up to this go through the script, up to the other in front of it,
+ * larger ones in pieces before it. */
 #define NGX_HTTP_AI_ADMIT_INLINE    8192
 #define NGX_HTTP_AI_ADMIT_BULK      (256 * 1024)
 #define NGX_HTTP_AI_ADMIT_BODY_TTL  "600000"
@@ -28,12 +30,11 @@ static void ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
 static ngx_int_t ngx_http_ai_admit_ids(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
 static void ngx_http_ai_admit_send(ngx_http_ai_open_t *open);
-static void ngx_http_ai_admit_bulk_done(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc);
 static void ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd,
     redisReply *reply, ngx_uint_t status);
 static ngx_uint_t ngx_http_ai_admit_body(ngx_http_ai_open_t *open,
-    ngx_uint_t which, ngx_http_ai_redis_cmd_t *cmd);
+    ngx_http_ai_redis_cmd_t *cmd);
 static void ngx_http_ai_admit_call(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_number(ngx_str_t *s, u_char *buf, uint64_t n);
 static void ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd,
@@ -155,7 +156,6 @@ ngx_http_ai_admit_ids(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 static void
 ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
 {
-    ngx_uint_t                status;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_redis_cmd_t  *cmd;
 
@@ -169,35 +169,32 @@ ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
         return;
     }
 
+    open->pieces = 0;
+
     if (ctx->body_len > NGX_HTTP_AI_ADMIT_BULK) {
-        cmd = &open->cmd;
-        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
-        cmd->handler = ngx_http_ai_admit_bulk_done;
 
-        status = ngx_http_ai_admit_body(open, NGX_HTTP_AI_REDIS_BULK, cmd);
-        open->bulk = 1;
-
-    } else {
-        cmd = &open->range;
-        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
-        cmd->handler = ngx_http_ai_admit_body_done;
-
-        status = ngx_http_ai_admit_body(open, NGX_HTTP_AI_REDIS_COMMANDS,
-                                        cmd);
-
-        if (status == NGX_HTTP_AI_REDIS_OK) {
-            ngx_http_ai_admit_call(open);
+        if (ngx_http_ai_store(open, ngx_http_ai_admit_stored) != NGX_OK) {
+            ngx_http_ai_stream_redis_error(open);
         }
+
+        return;
     }
 
-    if (status != NGX_HTTP_AI_REDIS_OK) {
+    cmd = &open->range;
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+    cmd->handler = ngx_http_ai_admit_body_done;
+
+    if (ngx_http_ai_admit_body(open, cmd) != NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_stream_redis_error(open);
+        return;
     }
+
+    ngx_http_ai_admit_call(open);
 }
 
 
 static ngx_uint_t
-ngx_http_ai_admit_body(ngx_http_ai_open_t *open, ngx_uint_t which,
+ngx_http_ai_admit_body(ngx_http_ai_open_t *open,
     ngx_http_ai_redis_cmd_t *cmd)
 {
     char       key[AI_KEY_MAX];
@@ -211,30 +208,29 @@ ngx_http_ai_admit_body(ngx_http_ai_open_t *open, ngx_uint_t which,
 
     cmd->data = open;
 
-    return ngx_http_ai_redis_command_body(ngx_http_ai_edge->redis, which, cmd,
+    return ngx_http_ai_redis_command_body(ngx_http_ai_edge->redis,
+                                          NGX_HTTP_AI_REDIS_COMMANDS, cmd,
                                           argv, 4, open->ctx->body, 2);
 }
 
 
 static void
-ngx_http_ai_admit_bulk_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
-    ngx_uint_t status)
+ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc)
 {
-    ngx_http_ai_open_t *open = cmd->data;
+    switch (rc) {
 
-    if (status == NGX_HTTP_AI_REDIS_OK) {
+    case NGX_OK:
+    case NGX_DONE:
         ngx_http_ai_admit_call(open);
         return;
-    }
 
-    if (status == NGX_HTTP_AI_REDIS_ERROR
-        && cmd->error == NGX_HTTP_AI_REDIS_E_OOM)
-    {
+    case NGX_DECLINED:
         ngx_http_ai_stream_fail(open, "memory", 0, -1);
         return;
-    }
 
-    ngx_http_ai_stream_redis_error(open);
+    default:
+        ngx_http_ai_stream_redis_error(open);
+    }
 }
 
 
@@ -260,6 +256,7 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     char                      prefix[AI_KEY_MAX];
     u_char                    flags[4], *p;
     u_char                    numbers[5][NGX_INT64_LEN];
+    u_char                    large[NGX_INT64_LEN + 1];
     ngx_str_t                 key, argv[16];
     ngx_uint_t                status;
     ngx_http_ai_ctx_t        *ctx;
@@ -317,7 +314,11 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
         argv[6] = ngx_http_ai_edge->id;
     }
 
-    if (ctx->body_len > NGX_HTTP_AI_ADMIT_INLINE) {
+    if (open->pieces) {
+        argv[8].data = large;
+        argv[8].len = ngx_sprintf(large, "@%ui", open->pieces) - large;
+
+    } else if (ctx->body_len > NGX_HTTP_AI_ADMIT_INLINE) {
         ngx_str_set(&argv[8], "@");
 
     } else {

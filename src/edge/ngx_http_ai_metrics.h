@@ -27,8 +27,8 @@ typedef struct {
      * from nothing when its slot is taken. */
     ngx_atomic_t                active[NGX_MAX_PROCESSES];
     ngx_atomic_t                disconnects;  /* clients that left early */
-    ngx_atomic_t                resumed;      /* streams read on */
-    ngx_atomic_t                log_reads;    /* events read from the log */
+    ngx_atomic_t                resumed;      /* streams come back for */
+    ngx_atomic_t                log_reads;    /* reads of the event log */
     ngx_atomic_t                lagging;      /* times a client was too slow */
     ngx_atomic_t                heartbeats;
     ngx_atomic_t                bytes_in;

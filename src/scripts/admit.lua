@@ -38,7 +38,9 @@ then
     return wrong('number')
 end
 
-local key, large = P .. JOB .. job, body == '@'
+local key, pieces = P .. JOB .. job, body:match('^@(%d*)$')
+local large = pieces ~= nil
+pieces = tonumber(pieces)
 
 local h = call('HMGET', key, 'decision', 'state')
 if h[1] then
@@ -67,8 +69,10 @@ if key_id ~= '' then
     end
 end
 
-if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0 then
-    return { 'NOBODY' }
+if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0
+   or pieces and call('LLEN', P .. BODY .. job) ~= pieces + 1
+then
+    return refuse('NOBODY')
 end
 
 h = call('HMGET', P .. SWEEP, 'slots', 'pressure')
@@ -109,6 +113,9 @@ call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
      'bytes', ARGV[13], 'at', at, 'q', queue, 'lst', edge, 'entry', entry,
      'state', state, 'decision', 'OK ' .. state .. ' ' .. at,
      large and 'large' or 'body', large and '1' or body)
+if pieces then
+    call('HSET', key, 'pieces', pieces)
+end
 call('PEXPIRE', key, UNFINISHED_MS)
 
 -- Made only where it is called: with free slots nobody waits.
