@@ -159,6 +159,7 @@ ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
+    ngx_http_ai_leave_done();
 
     ngx_http_ai_edge = NULL;
 }
