@@ -26,7 +26,7 @@ sub race {
     $admin->do('begin', "insert into ngxai.api_keys (id, hash, prefix, tenant,
         user_name) values ('key_000000000000000$n', sha256('$key'), 'ngx',
         'acme', 'ann')");
-    $other->send("$change returning 'changed'");
+    $other->send('begin', "$change returning 'changed'");
     wait_for(sub {
         slurp($other->{out}) =~ /changed/ or $pg->value("select count(*)
             from pg_stat_activity where wait_event_type = 'Lock'
@@ -34,7 +34,7 @@ sub race {
     }, 20, 'the change');
     $admin->do('commit');
     my ($v1, $before) = split / /, lookup($key), 2;
-    $other->do('select 1');
+    $other->do('commit');
     my ($v2, $after) = split / /, lookup($key), 2;
     ok($before eq $after || $v2 > $v1,
         "$name: another state has another version")
@@ -150,6 +150,9 @@ cmp_ok($cuts, '>=', 20, 'connections were cut');
 wait_for(sub { backends() == 2 }, 30, 'both connected again');
 wait_for(sub { fd_count($pid) <= $fds }, 10, 'descriptors given back');
 pass("$cuts cut connections leave no descriptor");
+is(($t->worker_pids)[0], $pid, 'no worker died of it');
+unlike($t->worker_log, qr/bad file descriptor|file already exists/,
+    'and the log says what happened');
 my $last = sha256_hex('the last');
 $redis->cmd('XADD', 'ai1:lookup', '*', k => $last, e => 'test-1-1');
 $until = time() + 20;
