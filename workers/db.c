@@ -483,8 +483,12 @@ db_on_poll(uv_poll_t *handle, int status, int events)
 
     db = handle->data;
 
+    /* Answers may still be there; the error is always libuv's EBADF. */
     if (status < 0) {
-        db_lost(db, uv_strerror(status));
+        if (db_read(db) == 0) {
+            db_lost(db, "the connection was cut");
+        }
+
         return;
     }
 

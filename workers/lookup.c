@@ -575,7 +575,7 @@ lookup_on_readers(redis_t *rc, redisReply *reply, void *data)
         for (i = 0; name = lookup_reader(l, i), name.len > 0; i++) {
             (void) snprintf(members[i], sizeof(members[i]), "w:%.*s",
                             (int) name.len, name.data);
-            argv[2 + i] = ai_str(members[i]);
+            argv[2 + i] = (ai_str_t) { strlen(members[i]), members[i] };
         }
 
         if (i > 0

@@ -191,6 +191,10 @@ use AiProc qw(wait_for slurp);
 sub send { my ($self, @sql) = @_; print { $self->{fh} } "$_;\n" for @sql }
 
 
+# Ends with what holds it; what it had open is rolled back.
+sub DESTROY { close $_[0]{fh} if $_[0]{fh} }
+
+
 # What psql has printed by then.
 sub do {
     my ($self, @sql) = @_;
