@@ -35,12 +35,17 @@ local function events_wrong(first, ends)
     end
 end
 
-local function append(job, id, type, payload)
+-- One entry: its events, type and payload in turn.  `begins`: there is no log
+-- yet.
+local function append(job, id, begins, ...)
     local ev = P .. EV .. job
-    if not call('XADD', ev, 'NOMKSTREAM', id, type, payload) then
-        call('XADD', ev, id, type, payload)
+    if begins or not call('XADD', ev, 'NOMKSTREAM', id, ...) then
+        call('XADD', ev, id, ...)
         call('PEXPIRE', ev, UNFINISHED_MS)
     end
+end
+
+local function frame(id, type, payload)
     return id .. ' ' .. type .. ' ' .. #payload .. '\n' .. payload
 end
 
@@ -63,24 +68,31 @@ local function ring(job, lst, frames, skip)
 end
 
 -- Appends and rings what lies behind the tip of the events in ARGV from
--- `first` on, the first of which is attempt-seq.
-local function append_args(job, attempt, seq, tip_seq, first, limit, lst)
+-- `first` on, the first of which is attempt-seq.  What fits shares an entry,
+-- whose id is that of its last event.
+local function append_args(job, attempt, seq, tip, tip_seq, first, limit, lst)
     local from, last = first + 2 * (tip_seq + 1 - seq), #ARGV
+    local prefix, begins = attempt .. '-', not tip
     if from + 1 == last then
-        local payload = ARGV[last]
-        local id = attempt .. '-' .. tip_seq + 1
-        local frame = append(job, id, ARGV[from], payload)
-        ring(job, lst, #payload > limit and id .. ' ! 0\n' or frame)
+        local id, type, payload = prefix .. tip_seq + 1, ARGV[from], ARGV[last]
+        append(job, id, begins, type, payload)
+        ring(job, lst, #payload > limit and id .. ' ! 0\n'
+                       or frame(id, type, payload))
         return id
     end
-    local frames, n, size, id = {}, 0, 0, nil
+    local frames, n, size, entry, start, id = {}, 0, 0, 0, from, nil
     for i = from, last, 2 do
         local payload = ARGV[i + 1]
-        n = n + 1
-        id = attempt .. '-' .. tip_seq + n
-        size = size + #payload
-        frames[n] = append(job, id, ARGV[i], payload)
+        local len = #payload
+        if entry + len > DATA_MAX and i > start then
+            append(job, id, begins, unpack(ARGV, start, i - 1))
+            entry, start, begins = 0, i, false
+        end
+        n, size, entry = n + 1, size + len, entry + len
+        id = prefix .. tip_seq + n
+        frames[n] = frame(id, ARGV[i], payload)
     end
+    append(job, id, begins, unpack(ARGV, start, last))
     ring(job, lst, size > limit and id .. ' ! 0\n' or table.concat(frames))
     return id
 end

@@ -40,7 +40,7 @@ local function start_next(us)
 end
 
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
-               'q', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
+               'class', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
 local reached = tonumber(h[2] or 0)
 if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
@@ -64,12 +64,12 @@ if seq > tip_seq + 1 or seq + (#ARGV - 11) / 2 - 1 <= tip_seq then
     return { 'GAP', tip }
 end
 
-local us = clock()
-tip = append_args(job, h[2], seq, tip_seq, 12, limit, h[4])
-close(job, state, h[2], tip, lines:match('^[^\n]*'), us,
+local us, fin = clock()
+tip = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4])
+close(job, state, h[2], tip, calls > 0 and lines:match('^[^\n]*') or lines, fin,
       ttl or keep_ms(h[7], h[8], h[9]),
       h[7]:find('r', 1, true), h[11])
-acknowledge(h[5], h[6])
+acknowledge(h[5] == 'batch' and JOBS_BATCH or JOBS, h[6])
 release(job, tenant)
 ledger(job, h[2], at, tenant, base, lines)
 start_next(us)

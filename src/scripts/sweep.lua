@@ -145,17 +145,17 @@ end
 local function mend_lease(member)
     local job, tenant = member:match('^(%S+) (.+)$')
     local j = call('HMGET', P .. JOB .. job, 'state', 'tip', 'owner', 'lst',
-                   'flags', 'q', 'entry', 'cancel')
-    local state = j[1]
+                   'flags', 'class', 'entry', 'cancel')
+    local state, queue = j[1], j[6] == 'batch' and JOBS_BATCH or JOBS
     if state ~= 'queued' and state ~= 'running' then
         release(job, tenant)
         rescore(tenant, us)
         left = left - 1
     elseif state == 'running' and is_dead(j[3])
            or state == 'queued'
-              and not call('XRANGE', P .. j[6], j[7], j[7])[1]
+              and not call('XRANGE', P .. queue, j[7], j[7])[1]
     then
-        requeue(job, us, j[6], j[7], state)
+        requeue(job, us, queue, j[7], state)
         requeued, left = requeued + 1, left - 1
     elseif state == 'running' and not j[8] and not j[5]:find('[rbc]')
            and silent(j[4], cutoff)
