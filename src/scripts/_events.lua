@@ -35,13 +35,19 @@ local function events_wrong(first, ends)
     end
 end
 
+local function expire_log(job)
+    call('PEXPIRE', P .. EV .. job, UNFINISHED_MS)
+end
+
 -- One entry: its events, type and payload in turn.  `begins`: there is no log
--- yet.
+-- yet, and the caller sees to its expiry.
 local function append(job, id, begins, ...)
     local ev = P .. EV .. job
-    if begins or not call('XADD', ev, 'NOMKSTREAM', id, ...) then
+    if begins then
         call('XADD', ev, id, ...)
-        call('PEXPIRE', ev, UNFINISHED_MS)
+    elseif not call('XADD', ev, 'NOMKSTREAM', id, ...) then
+        call('XADD', ev, id, ...)
+        expire_log(job)
     end
 end
 
@@ -49,11 +55,11 @@ local function frame(id, type, payload)
     return id .. ' ' .. type .. ' ' .. #payload .. '\n' .. payload
 end
 
-local function ring(job, lst, frames, skip)
-    if not lst or lst == '' then
+-- text: 'E', the job and its frames, made at once where it is long.
+local function ring(lst, text, skip)
+    if lst == '' then
         return
     end
-    local text = 'E' .. job .. '\n' .. frames
     if not lst:find(' ', 1, true) then
         if lst ~= skip then
             call('PUBLISH', P .. EDGE .. lst, text)
@@ -75,12 +81,15 @@ local function append_args(job, attempt, seq, tip, tip_seq, first, limit, lst)
     local prefix, begins = attempt .. '-', not tip
     if from + 1 == last then
         local id, type, payload = prefix .. tip_seq + 1, ARGV[from], ARGV[last]
+        local len = #payload
         append(job, id, begins, type, payload)
-        ring(job, lst, #payload > limit and id .. ' ! 0\n'
-                       or frame(id, type, payload))
+        ring(lst, len > limit and 'E' .. job .. '\n' .. id .. ' ! 0\n'
+                  or 'E' .. job .. '\n' .. id .. ' ' .. type .. ' ' .. len
+                     .. '\n' .. payload)
         return id
     end
-    local frames, n, size, entry, start, id = {}, 0, 0, 0, from, nil
+    local text, n, k, size = { 'E', job, '\n' }, 0, 3, 0
+    local entry, start, id = 0, from, nil
     for i = from, last, 2 do
         local payload = ARGV[i + 1]
         local len = #payload
@@ -90,9 +99,12 @@ local function append_args(job, attempt, seq, tip, tip_seq, first, limit, lst)
         end
         n, size, entry = n + 1, size + len, entry + len
         id = prefix .. tip_seq + n
-        frames[n] = frame(id, ARGV[i], payload)
+        text[k + 1], text[k + 2], text[k + 3] = id, ' ', ARGV[i]
+        text[k + 4], text[k + 5], text[k + 6] = ' ', len, '\n'
+        text[k + 7], k = payload, k + 7
     end
     append(job, id, begins, unpack(ARGV, start, last))
-    ring(job, lst, size > limit and id .. ' ! 0\n' or table.concat(frames))
+    ring(lst, size > limit and 'E' .. job .. '\n' .. id .. ' ! 0\n'
+              or table.concat(text))
     return id
 end

@@ -27,7 +27,7 @@ local function finish(job, us, cause, skip)
     local tip, text = attempt .. '-1', field('cause', cause)
                       .. field('message', message) .. field('usage', usage)
     append(job, tip, tries == 0, 'x', text)
-    ring(job, h[6], frames .. frame(tip, 'x', text), skip)
+    ring(h[6], 'E' .. job .. '\n' .. frames .. frame(tip, 'x', text), skip)
     if h[3] == 'waiting' then
         call('LREM', P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant,
              1, job)

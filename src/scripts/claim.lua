@@ -94,6 +94,9 @@ if attempt > 1 then
     local tip = attempt .. '-0'
     call('HSET', key, 'tip', tip, 'lost', '0')
     append(job, tip, not h[8], 'a', '')
-    ring(job, h[6], frame(tip, 'a', ''))
+    if not h[8] then
+        expire_log(job)
+    end
+    ring(h[6], 'E' .. job .. '\n' .. frame(tip, 'a', ''))
 end
 return answer()
