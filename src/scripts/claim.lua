@@ -61,8 +61,8 @@ local ms = math.floor(us / 1000)
 
 -- What an older attempt emitted is for its next worker to settle.  The edge of
 -- a young job lived when it was admitted.
-if us - at > DEAD_MS * 1000 and seq == 0 and not cause and not h[12]:find('[rbc]')
-   and silent(h[6], ms - DEAD_MS)
+if us - at > DEAD_MS * 1000 and seq == 0 and not cause
+   and not h[12]:find('[rbc]') and silent(h[6], ms - DEAD_MS)
 then
     local s = call('HMGET', P .. SWEEP, 'last', 'grace_until')
     if not in_grace(s[1], s[2], ms) then
