@@ -33,6 +33,7 @@ ai_ldflags = $(LDFLAGS)
 
 # V=1 shows the commands.
 Q := $(if $(filter 1,$(V)),,@)
+say := $(if $(findstring s,$(firstword -$(MAKEFLAGS))),:,echo)
 ifeq ($(SAN),1)
 ai_cflags += -fsanitize=address,undefined -fno-sanitize-recover=undefined \
              -fno-omit-frame-pointer
@@ -76,43 +77,43 @@ $(G)/ai_scripts.c: $(G)/ai_scripts.stamp
 
 $(G)/ai_scripts.stamp: $(wildcard src/scripts/*.lua) src/scripts/compile.sh
 	@mkdir -p $(@D)
-	$(Q)echo '  LUA $(G)/ai_scripts.c'; \
+	$(Q)$(say) '  LUA $(G)/ai_scripts.c'; \
 	sh src/scripts/compile.sh src/scripts $(G)
 	@touch $@
 
 $(O)/ai-workers: $(worker_obj) $(contract_obj) $(O)/sources
-	$(Q)echo '  LD $@'; \
+	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
 	    $(shell pkg-config --libs $(LIBS)) -lm
 
 $(O)/aictl: $(aictl_obj) $(contract_obj) $(O)/sources
-	$(Q)echo '  LD $@'; \
+	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
 	    $(shell pkg-config --libs $(AICTL_LIBS)) -lm
 
 $(O)/t/worker_%: $(O)/obj/t/unit/worker_%.o $(contract_obj) \
                  $(filter-out %/main.o,$(worker_obj)) $(O)/sources
 	@mkdir -p $(@D)
-	$(Q)echo '  LD $@'; \
+	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
 	    $(shell pkg-config --libs $(LIBS) cmocka) -lm
 
 $(O)/t/aictl_%: $(O)/obj/t/unit/aictl_%.o $(contract_obj) \
                 $(filter-out %/aictl.o,$(aictl_obj)) $(O)/sources
 	@mkdir -p $(@D)
-	$(Q)echo '  LD $@'; \
+	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
 	    $(shell pkg-config --libs $(AICTL_LIBS) cmocka) -lm
 
 $(O)/t/%: $(O)/obj/t/unit/%.o $(contract_obj) $(O)/sources
 	@mkdir -p $(@D)
-	$(Q)echo '  LD $@'; \
+	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
 	    $(shell pkg-config --libs hiredis jansson libcrypto cmocka) -lm
 
 $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
-	$(Q)echo '  CC $<'; \
+	$(Q)$(say) '  CC $<'; \
 	$(CC) $(ai_cflags) -MMD -MP -c -o $@ $<
 
 # One changes with the compiler and its flags, one with the set of sources.

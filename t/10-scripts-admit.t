@@ -105,6 +105,41 @@ $s->cmd('SET', $body->($a), 'x', 'PX', 600000);
 like($s->admit($a, 't', body => '@'), qr/^OK queued/, 'repeated after its end');
 is($s->cmd('EXISTS', $body->($a)), 0, 'its body is deleted again');
 
+# A body in pieces.
+
+$a = $s->id;
+is($s->run('body', $a), 'OK', 'begun');
+is($s->cmd('LLEN', $body->($a)), 1, 'a list that holds nothing yet');
+cmp_ok($s->cmd('PTTL', $body->($a)), '>', 500 * 1000, 'that expires');
+cmp_ok($s->cmd('PTTL', $body->($a)), '<=', 600 * 1000, 'soon');
+$s->cmd('RPUSHX', $body->($a), $_) for qw(one two);
+is($s->run('body', $a), 'OK', 'begun again');
+is($s->cmd('LLEN', $body->($a)), 1, 'from its start');
+$s->cmd('RPUSHX', $body->($a), $_) for qw(one two three);
+my %three = (body => '@3', bytes => 11);
+like($s->admit($a, 't', %three), qr/^OK queued/, 'admitted');
+is($s->job($a)->{pieces}, 3, 'the job says how many');
+is($s->job($a)->{large}, 1, 'and that they are a key of their own');
+cmp_ok($s->cmd('PTTL', $body->($a)), '>', 47 * 3600 * 1000,
+    'they live as long as the job');
+is($s->run('body', $a), 'ADMITTED', 'not begun again under a job');
+is_deeply($s->cmd('LRANGE', $body->($a), 0, -1), ['', qw(one two three)],
+    'it still has them');
+like($s->admit($a, 't', %three), qr/^OK queued/, 'admit repeated');
+$s->run('cancel', $a, 't', 'client', 'now', 'cancelled', '');
+is($s->cmd('EXISTS', $body->($a)), 0, 'they go with the end');
+
+for my $n (1, 3) {
+    $a = $s->id;
+    $s->run('body', $a);
+    $s->cmd('RPUSHX', $body->($a), $_) for qw(one two);
+    is($s->admit($a, 't', body => "\@$n", bytes => 6), 'NOBODY',
+        "2 pieces are not $n");
+    is($s->cmd('EXISTS', $body->($a), $s->key("job:$a")), 0,
+        'nothing is left');
+}
+like($s->run('body', 'job_x'), qr/^ERR /, 'wrong: job');
+
 # Refusals delete the body.
 
 my $refused = sub {

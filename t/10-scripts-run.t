@@ -236,6 +236,15 @@ is("$id $reply[0] $reply[1] [$reply[3]]", "$a RUN 1 []", 'a large body');
 $s->settle($a, 1, 1);
 is($s->cmd('EXISTS', $s->key("body:$a")), 0, 'goes with the end');
 
+$a = $s->id;
+$s->run('body', $a);
+$s->cmd('RPUSHX', $s->key("body:$a"), $_) for qw(one two);
+$s->admit($a, 't', body => '@2', bytes => 6);
+(undef, undef, @reply) = $s->next_job('w1');
+is("$reply[0] [$reply[3]] @reply[6, 7]", 'RUN [] 6 2', 'one in pieces');
+$s->settle($a, 1, 1);
+is($s->cmd('EXISTS', $s->key("body:$a")), 0, 'goes with the end, too');
+
 # The end of one starts the next.
 
 $s->fresh(w1 => 1);

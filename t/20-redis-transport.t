@@ -14,6 +14,13 @@ use IO::Socket::INET;
 my $root = AiTest->root;
 my $build = $ENV{AI_T_REDIS_BUILD} || "$root/build/redis-module";
 
+# With an nginx of tools/asan-nginx.sh, as that builds the module.
+if ($ENV{AI_T_NGINX}) {
+    $build .= '-san';
+    $ENV{NGX_CC_OPT} = '-fsanitize=address -DNGX_DEBUG_PALLOC=1';
+    $ENV{NGX_LD_OPT} = '-fsanitize=address';
+}
+
 if (system("$root/t/redis-module/build.sh", $build) != 0) {
     BAIL_OUT('the test module does not build');
 }
@@ -751,6 +758,36 @@ subtest 'a hostile server' => sub {
         end($edge);
         $fake->stop;
     }
+};
+
+
+subtest 'a reply before the command' => sub {
+    my $listen = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+        LocalPort => 0, Listen => 16, Proto => 'tcp');
+    my $port = $listen->sockport;
+    my $proc = AiProc->spawn(name => 'early', sub => sub {
+        local $SIG{CHLD} = 'IGNORE';
+        while (my $sock = $listen->accept) {
+            next if fork;
+            while (sysread $sock, my $buf, 4096) {
+                syswrite $sock, $_ eq 'GET' ? "\$-1\r\n" : "+OK\r\n"
+                    for $buf =~ /^\*\d+\r\n\$\d+\r\n(\w+)\r$/mg;
+                sleep 60 if $buf =~ /\r\nSET\r\n/;
+            }
+            POSIX::_exit(0);
+        }
+    });
+    my $edge = edge("redis://127.0.0.1:$port");
+
+    wait_for(sub { info($edge)->{bulk}{ready} });
+    like(ask($edge, path('/cmd', { c => 2, i => 2, t => 20000 }, 'SET', 'big'),
+        method => 'POST', body => 'x' x 8_000_000), qr/closed=1/,
+        'is not taken for its reply');
+    $edge->wait_log(qr/bulk: lost .* a reply that nothing had asked for/);
+    end($edge);
+    AiProc::children_of($proc->pid) and
+        kill 'KILL', AiProc::children_of($proc->pid);
+    $proc->stop('KILL');
 };
 
 

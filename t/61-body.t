@@ -56,6 +56,7 @@ arrives('with parameters of the type', $json->encode(ask),
 
 # Expect: 100-continue.
 my $http = AiHttp->new(port => $edge->port);
+$http->{method} = 'POST';
 $http->write("POST $chat HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer $t->{key}"
     . "\r\nExpect: 100-continue\r\nContent-Length: " . length($text)
     . "\r\n\r\n");
@@ -71,6 +72,7 @@ is($http->response->status, 200, 'answered');
 my $one = AiHttp->format_request(path => $chat, key => $t->{key},
     json => ask(size => 6000));
 $http = AiHttp->new(port => $edge->port);
+$http->{method} = 'POST';
 $http->write($one . $one . $one);
 for my $n (1 .. 3) {
     $fake->job->answer("{\"n\":$n}");
@@ -133,6 +135,7 @@ $http->close;
 
 # A client that stops in the middle.
 $http = AiHttp->new(port => $edge->port);
+$http->{method} = 'POST';
 $http->write("POST $chat HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer $t->{key}"
     . "\r\nContent-Length: 100\r\n\r\n{\"model\":");
 my $res = $http->response;

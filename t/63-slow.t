@@ -48,7 +48,12 @@ for (1 .. 200) {
     $job->data(map { $line->(++$n) } 1 .. 20);
 }
 sleep 0.5;
-cmp_ok(rss() - $before, '<', 1500, '8 MB for a client that does not read');
+SKIP: {
+    my ($pid) = $edge->workers;
+    skip('a sanitizer keeps what is freed', 1)
+        if slurp("/proc/$pid/maps") =~ /libasan/;
+    cmp_ok(rss() - $before, '<', 1500, '8 MB for a client that does not read');
+}
 $job->end;
 my $bad = 0;
 my $seen = 0;
@@ -122,6 +127,19 @@ for my $when ('at once', 'in the queue', 'in the stream') {
     }
     $s->close;
 }
+
+# With the FIN right behind the request, as it may come in one event.
+my @gone = map {
+    my $c = $t->stream($chat, \%ask);
+    $c->half_close;
+    $c;
+} 1 .. 30;
+wait_for(sub {
+    !$fake->cmd('XLEN', $fake->s->key('jobs'))
+        && AiHttp->get($edge->port, '/metrics')->body =~ /active_jobs 0$/m
+}, 10, 'all of them to be noticed');
+pass('all of 30 that are gone at once');
+$_->close for @gone;
 
 # With its request still on the way.
 $s = AiHttp->new(port => $edge->port);

@@ -59,6 +59,8 @@ wait_for(sub { !kill(0, $old) }, 20, 'the old worker to leave');
 ok(!kill(0, $old), 'and then that leaves');
 is(scalar(grep { /edge:/ } @{ $fake->cmd('PUBSUB', 'CHANNELS', '*') }), 1,
     'with its subscription');
+is(scalar(grep { /^e:/ } @{ $fake->cmd('ZRANGE', $fake->s->key('alive'), 0,
+    -1) }), 1, 'and its heartbeat');
 
 # A worker that waits for nothing leaves at once, also while a key is looked up.
 $edge->reload($conf);

@@ -5,6 +5,7 @@
 #
 # NGX_SRC   sources of nginx or Debian's nginx-dev tree
 # NGX_CONF  more arguments of nginx's configure
+# NGX_CC_OPT, NGX_LD_OPT  more flags, as tools/asan-nginx.sh wants them
 # CC        gcc or clang
 set -eu
 
@@ -34,7 +35,11 @@ else
     flags+=(--with-compat --with-threads --with-http_ssl_module
             --with-http_v2_module --with-http_realip_module)
 fi
-flags+=("--with-cc=$cc" "--with-cc-opt=-std=gnu11 -O2 -D_GNU_SOURCE -Wall -Wextra -Werror")
+# As nginx does, callbacks are let off parameters that they have no use for.
+opt='-std=gnu11 -O2 -D_GNU_SOURCE'
+opt="$opt -Wall -Wextra -Werror -Wno-unused-parameter"
+opt="$opt ${NGX_CC_OPT:-}"
+flags+=("--with-cc=$cc" "--with-cc-opt=$opt" "--with-ld-opt=${NGX_LD_OPT:-}")
 # shellcheck disable=SC2206
 flags+=(${NGX_CONF:-})
 flags+=("--add-dynamic-module=$root" "--builddir=$objs")

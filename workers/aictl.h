@@ -131,6 +131,8 @@ int aictl_exec(aictl_t *a, const char *sql);
 int aictl_redis(aictl_t *a);
 int aictl_redis_try(aictl_t *a, char *why, size_t size);
 const char *aictl_redis_why(const aictl_t *a);
+/* 1 where there is no connection (any more). */
+int aictl_redis_lost(const aictl_t *a);
 /* For messages: the address without its password. */
 const char *aictl_redis_address(const aictl_t *a);
 unsigned aictl_redis_db(const aictl_t *a);
@@ -155,6 +157,10 @@ unsigned aictl_shards(aictl_t *a);
  */
 int aictl_principals_write(aictl_t *a, const char *where, const char *param,
     unsigned *written);
+
+/* Whether --tenant names one: exit code; what is wrong has been said.  After
+ * aictl_pg(). */
+int aictl_tenant_known(aictl_t *a);
 
 /* The commands, one file each noun. */
 int aictl_migrate(aictl_t *a);

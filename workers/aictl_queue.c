@@ -566,7 +566,7 @@ aictl_queue(aictl_t *a)
         (void) json_array_append_new(rows, row);
     }
 
-    if (strcmp(aictl_redis_why(a), "not connected") != 0) {
+    if (aictl_redis_lost(a)) {
         aictl_error("Redis: %s", aictl_redis_why(a));
         json_decref(rows);
         return AICTL_UNREACHABLE;

@@ -656,6 +656,7 @@ aictl_redis_try(aictl_t *a, char *why, size_t size)
     if (aictl_redis_parse(r, a->opt[AICTL_OPT_REDIS]) != 0) {
         (void) snprintf(why, size, "the address of Redis is none: it reads "
                         "unix:PATH or redis://[user[:pass]@]host[:port][/db]");
+        aictl_redis_close(a);
         return AICTL_USAGE;
     }
 
@@ -669,6 +670,7 @@ aictl_redis_try(aictl_t *a, char *why, size_t size)
     if (!rc) {
         (void) snprintf(why, size, "Redis at %s cannot be used: %s",
                         r->address, r->why);
+        aictl_redis_close(a);
         return AICTL_UNREACHABLE;
     }
 
@@ -695,6 +697,13 @@ const char *
 aictl_redis_why(const aictl_t *a)
 {
     return a->redis && a->redis->why[0] ? a->redis->why : "not connected";
+}
+
+
+int
+aictl_redis_lost(const aictl_t *a)
+{
+    return a->redis == NULL || a->redis->fd < 0;
 }
 
 

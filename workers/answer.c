@@ -137,7 +137,8 @@ answer_passes(const answer_t *a, ai_str_t name)
         return 0;
     }
 
-    if (ai_headers_out(a->dialect, name) || answer_is(name, "content-encoding"))
+    if (ai_headers_out(a->dialect, name)
+        || ai_headers_listed(a->forward, name))
     {
         return 1;
     }

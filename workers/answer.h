@@ -15,7 +15,7 @@
 #include "provider.h"
 
 #define ANSWER_HEADERS_MAX  (16 * 1024) /* that pass, bytes */
-#define ANSWER_WHOLE_MAX    (1024 * 1024 - 16 * 1024)   /* goes with settle */
+#define ANSWER_WHOLE_MAX    (256 * 1024 - 16 * 1024)   /* goes with settle */
 #define ANSWER_USAGE_MAX    (4 * 1024 * 1024)   /* over it usage is guessed */
 #define ANSWER_EVENT_MAX    AI_SSE_EVENT_MAX
 #define ANSWER_REQUEST_MAX  128
@@ -24,6 +24,7 @@ typedef struct {
     emit_t            *emit;
     const provider_t  *provider;
     ai_dialect_e       dialect;     /* the client's */
+    ai_str_t           forward;     /* the job's, more names that pass */
     const json_t      *conf;        /* the provider's; may be NULL */
     ai_str_t           name;        /* provider and model, for the head */
     ai_str_t           model;

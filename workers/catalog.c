@@ -488,7 +488,7 @@ catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
         }
 
     } else {
-        slash = memchr(model.data, '/', model.len);
+        slash = model.len != 0 ? memchr(model.data, '/', model.len) : NULL;
 
         if (slash == NULL) {
             return -1;
@@ -700,7 +700,9 @@ catalog_member(const json_t *object, ai_str_t name)
 {
     char  z[512];
 
-    if (name.len >= sizeof(z) || memchr(name.data, '\0', name.len) != NULL) {
+    if (name.len == 0 || name.len >= sizeof(z)
+        || memchr(name.data, '\0', name.len) != NULL)
+    {
         return NULL;
     }
 

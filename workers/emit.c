@@ -1,67 +1,19 @@
 /*
- * A job's events on their way into its log.  Owns the events, in one list:
- *
- *     head .. acknowledged, kept for a restart of Redis
- *     unacked .. sent or to be sent
- *     tail .. unsealed, more bytes may join it
+ * A job's events on their way into its log.  Owns the events (emit_in.h).
  */
 
-#include "emit.h"
+#include "emit_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ai_error.h"
+#include "ai_record.h"
+#include "ai_usage.h"
+
 
 #define EMIT_WORDS_MAX  (12 + 2 * AI_EVENT_EMIT_MAX)
-
-
-typedef struct emit_event_s  emit_event_t;
-
-struct emit_event_s {
-    emit_event_t *next;
-    uint64_t      acked_msec;
-    uint32_t      seq;
-    uint32_t      len;
-    uint32_t      size;
-    char          type;
-    char          sealed;
-    char          data[];
-};
-
-struct emit_s {
-    worker_t            *w;
-    unsigned             shard;
-    ai_str_t             job;
-    ai_str_t             tenant;
-    uint32_t             attempt;
-    uint32_t             next_seq;
-    const emit_events_t *ev;
-    void                *data;
-
-    emit_event_t        *head;
-    emit_event_t        *unacked;
-    emit_event_t        *tail;
-    size_t               unacked_bytes;
-    size_t               kept_bytes;
-
-    loop_task_t          task;
-    uint64_t             retry_at_msec;
-    unsigned             tries;
-
-    const char          *state;         /* settle's; NULL: not ended yet */
-    char                *texts;         /* its strings */
-    ai_str_t             base;
-    ai_str_t             at_usec;
-    ai_str_t             usage;
-
-    unsigned             each:1;
-    unsigned             begun:1;
-    unsigned             waiting:1;     /* for a reply */
-    unsigned             closed:1;
-    unsigned             ended:1;
-    unsigned             high:1;        /* has been over EMIT_HIGH_BYTES */
-};
 
 
 static emit_event_t *emit_add(emit_t *e, char type, ai_str_t payload);
@@ -75,7 +27,7 @@ static void emit_ack(emit_t *e, uint32_t seq);
 static void emit_prune(emit_t *e);
 static void emit_drop(emit_t *e);
 static void emit_end(emit_t *e, emit_end_e end);
-static void emit_free(emit_t *e);
+static void emit_lose(emit_t *e, uint32_t tip);
 
 
 emit_t *
@@ -111,13 +63,36 @@ emit_close(emit_t *e)
     e->closed = 1;
     loop_undefer(&e->w->loop, &e->task);
 
-    if (!e->waiting) {
+    if (!e->waiting && emit_linger(e) != 0) {
         emit_free(e);
     }
 }
 
 
-static void
+void
+emit_again(emit_t *e)
+{
+    emit_event_t  *ev;
+
+    if (e->head == NULL) {
+        return;
+    }
+
+    e->unacked = e->head;
+    e->ended = 0;
+    e->unacked_bytes = 0;
+    e->kept_bytes = 0;
+    e->retry_at_msec = 0;
+
+    for (ev = e->head; ev != NULL; ev = ev->next) {
+        e->unacked_bytes += ev->len;
+    }
+
+    loop_defer(&e->w->loop, LOOP_WORK, &e->task);
+}
+
+
+void
 emit_free(emit_t *e)
 {
     emit_drop(e);
@@ -402,7 +377,7 @@ emit_send(emit_t *e, int settle)
     argv[n].data = numbers[1];
     argv[n++].len = (size_t) snprintf(numbers[1], 16, "%u", e->unacked->seq);
     argv[n].data = numbers[2];
-    argv[n++].len = (size_t) snprintf(numbers[2], 16, "%u",
+    argv[n++].len = (size_t) snprintf(numbers[2], 16, "%d",
                                       AI_EVENT_INLINE_MAX);
 
     if (settle) {
@@ -455,7 +430,7 @@ emit_on_reply(redis_t *rc, redisReply *reply, void *data)
     e = data;
     e->waiting = 0;
 
-    if (e->closed) {
+    if (e->closed && !e->lingering) {
         emit_free(e);
         return;
     }
@@ -475,6 +450,7 @@ emit_on_reply(redis_t *rc, redisReply *reply, void *data)
         emit_ack(e, id.seq);
 
         if (e->state != NULL && e->unacked == NULL) {
+            e->settled = 1;
             emit_end(e, EMIT_SETTLED);
             return;
         }
@@ -505,7 +481,7 @@ emit_on_reply(redis_t *rc, redisReply *reply, void *data)
         emit_end(e, EMIT_SETTLED);
 
     } else if (redis_word(reply, "GONE")) {
-        emit_end(e, e->state != NULL ? EMIT_SETTLED : EMIT_LOST);
+        emit_end(e, EMIT_UNKNOWN);
 
     } else if (redis_word(reply, "GAP")) {
         emit_on_gap(e, reply);
@@ -560,12 +536,7 @@ emit_on_gap(emit_t *e, const redisReply *reply)
     if (ev == NULL) {
         log_job(LOG_ERROR, "emit", e->tenant, e->job,
                 "the log ends at %u, the events behind it are gone", id.seq);
-        emit_drop(e);
-        e->next_seq = id.seq + 1;
-        free(e->texts);
-        e->texts = NULL;
-        e->state = NULL;
-        e->ev->ended(e->data, EMIT_LOST);
+        emit_lose(e, id.seq);
         return;
     }
 
@@ -651,12 +622,43 @@ emit_drop(emit_t *e)
 static void
 emit_end(emit_t *e, emit_end_e end)
 {
-    if (end != EMIT_LOST) {
-        e->ended = 1;
+    e->ended = 1;
 
-    } else {
-        emit_drop(e);
+    if (!e->lingering) {
+        e->ev->ended(e->data, end);
+    }
+}
+
+
+/* All that can still be told is that it is lost. */
+
+static void
+emit_lose(emit_t *e, uint32_t tip)
+{
+    char               text[AI_USAGE_LINE_MAX + 256];
+    ai_buf_t           b;
+    const ai_error_t  *error;
+
+    emit_drop(e);
+    e->next_seq = tip + 1;
+
+    if (!e->lingering) {
+        free(e->texts);
+        e->texts = NULL;
+        e->state = NULL;
+        e->ev->ended(e->data, EMIT_LOST);
+        return;
     }
 
-    e->ev->ended(e->data, end);
+    error = ai_error_find(ai_str("lost"));
+    ai_buf_init(&b, text, sizeof(text));
+    ai_record_add(&b, "cause", ai_str("lost"));
+    ai_record_add(&b, "message",
+                  (ai_str_t) { strlen(error->message), error->message });
+    ai_record_add(&b, "usage", e->usage);
+    e->state = "failed";
+
+    if (!b.full) {
+        emit_add(e, AI_EVENT_ERROR, (ai_str_t) { ai_buf_len(&b), text });
+    }
 }

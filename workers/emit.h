@@ -15,6 +15,7 @@
 #define EMIT_LOW_BYTES   (128 * 1024)   /* go on */
 #define EMIT_KEEP_BYTES  (32 * 1024)    /* acknowledged, kept for a restart */
 #define EMIT_KEEP_MSEC   3000
+#define EMIT_LINGER_BYTES (8 * 1024 * 1024) /* of settled jobs, a process */
 #define EMIT_RETRY_MSEC  200            /* after an error of Redis */
 #define EMIT_TRIES_MAX   150            /* such errors, then it is given up */
 
@@ -24,6 +25,7 @@ typedef enum {
     EMIT_SETTLED = 0,           /* the job has ended, here or before */
     EMIT_FENCED,                /* another worker has the job */
     EMIT_LOST,                  /* the log misses what nobody has any more */
+    EMIT_UNKNOWN,               /* Redis does not know that we claimed it */
     EMIT_GIVEN_UP               /* Redis keeps refusing */
 } emit_end_e;
 
@@ -31,7 +33,8 @@ typedef enum {
 typedef struct {
     void (*drained)(void *data);        /* below EMIT_LOW_BYTES again */
     void (*cancelled)(void *data, ai_str_t reason);
-    /* No more of it is sent.  After EMIT_LOST emit_settle is still due. */
+    /* No more of it is sent, but after EMIT_LOST, when emit_settle is still
+     * due, and after EMIT_UNKNOWN, when emit_again may go on. */
     void (*ended)(void *data, emit_end_e end);
 } emit_events_t;
 
@@ -47,8 +50,20 @@ typedef struct {
  * every emit_data (resumable).  NULL: no memory. */
 emit_t *emit_open(worker_t *w, unsigned shard, ai_str_t job, ai_str_t tenant,
     uint32_t attempt, int each, const emit_events_t *ev, void *data);
-/* No callbacks any more. */
+/* No callbacks any more.  One that has settled lingers for EMIT_KEEP_MSEC, so
+ * that a Redis which lost its last seconds hears it again. */
 void emit_close(emit_t *e);
+
+/* What lingers in a process, part of worker_t's w->emits. */
+typedef struct emits_s  emits_t;
+
+emits_t *emits_open(worker_t *w);
+/* Another Redis answers, or the same with less: lingering settles go again. */
+void emits_restarted(emits_t *emits);
+/* Some times a second: what has lingered long enough goes. */
+void emits_expire(emits_t *emits);
+/* After the loop has run out. */
+void emits_free(emits_t *emits);
 
 /* Queue: 0, or -1 no memory. */
 int emit_head(emit_t *e, ai_str_t record);
@@ -64,5 +79,7 @@ int emit_begun(const emit_t *e);
 size_t emit_bytes(const emit_t *e);
 /* Redis is there again, or time has passed: some times a second. */
 void emit_kick(emit_t *e);
+/* Sends all that is kept again; Redis skips what it has. */
+void emit_again(emit_t *e);
 
 #endif

@@ -413,7 +413,7 @@ heartbeat_on_metrics(uv_timer_t *timer)
     argv[2] = (ai_str_t) { ai_buf_len(&b), text };
     argv[3] = ai_str("PX");
     argv[4].data = msec;
-    argv[4].len = (size_t) snprintf(msec, sizeof(msec), "%u",
+    argv[4].len = (size_t) snprintf(msec, sizeof(msec), "%d",
                                     HEARTBEAT_METRICS_MSEC);
 
     if (!b.full && argv[1].len != 0) {

@@ -119,6 +119,7 @@ http_call_t *
 http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
     void *data)
 {
+    CURLMcode     rc;
     http_call_t  *call;
 
     call = calloc(1, sizeof(*call));
@@ -137,9 +138,12 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
         return NULL;
     }
 
-    if (http_set(call, req) != 0
-        || curl_multi_add_handle(h->multi, call->easy) != CURLM_OK)
-    {
+    rc = http_set(call, req) == 0
+         ? curl_multi_add_handle(h->multi, call->easy) : CURLM_BAD_EASY_HANDLE;
+
+    if (rc != CURLM_OK) {
+        log_write(LOG_ERROR, "http", "a call cannot start: %s",
+                  curl_multi_strerror(rc));
         curl_easy_cleanup(call->easy);
         free(call);
         return NULL;
@@ -183,9 +187,11 @@ http_set(http_call_t *call, const http_request_t *req)
                             (long) CURL_HTTP_VERSION_2TLS);
     bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT,
                             strncmp(req->url, "https:", 6) == 0 ? 1L : 0L);
-    bad |= curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
-                            req->stream ? (long) HTTP_STREAM_BUFFER
-                                        : (long) HTTP_BODY_BUFFER);
+
+    /* Refused where a call that found no address left its buffer behind. */
+    curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
+                     req->stream ? (long) HTTP_STREAM_BUFFER
+                                 : (long) HTTP_BODY_BUFFER);
 
     return bad == 0 ? 0 : -1;
 }

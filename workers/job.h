@@ -50,6 +50,12 @@ struct job_s {
 
     redisReply       *claimed;  /* spec, body and times lie in it */
     redisReply       *stored;   /* a body over 8 KB */
+    char             *text;     /* or one in pieces, bytes long */
+    size_t            bytes;
+    unsigned          pieces;   /* 0: it is whole */
+    unsigned          piece;    /* those that are here */
+    job_t            *body_next;
+    job_t           **body_prev;    /* NULL: not in bodies_t */
     ai_job_t          spec;
     ai_str_t          body;
     ai_str_t          at_usec;
@@ -104,6 +110,8 @@ void jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry,
 unsigned jobs_count(const jobs_t *jobs);
 /* Redis is there again: what waits for it goes on, cancels are read. */
 void jobs_ready(jobs_t *jobs);
+/* It may have lost its last seconds: what is kept of each job goes again. */
+void jobs_restarted(jobs_t *jobs);
 /* The worker's bell: X. */
 void jobs_cancel(jobs_t *jobs, ai_str_t id, ai_str_t reason);
 /* End of the drain: what has emitted ends as lost, the rest is let go. */
@@ -112,7 +120,7 @@ void jobs_abort(jobs_t *jobs);
 void jobs_edges(jobs_t *jobs, unsigned shard, const ai_str_t *edges,
     unsigned n);
 
-/* For call.c and echo.c. */
+/* For body.c, call.c and echo.c. */
 
 /* Holds a job through a stretch of code that may end it. */
 void job_ref(job_t *job);

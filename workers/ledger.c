@@ -1,71 +1,16 @@
 /*
  * The ledger writer.  Owns its connection to Postgres, a timer, and of each
- * shard the batch at hand.
+ * shard the batch at hand; talks to Redis.
  */
 
-#include "ledger.h"
+#include "ledger_batch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ai_crypto.h"
-#include "db.h"
-#include "ledger_row.h"
 
-
-#define LEDGER_ACK_IDS        200       /* a command; REDIS_ARGS_MAX is near */
-#define LEDGER_RETRY_MIN      500       /* ms after an error; doubles */
-#define LEDGER_RETRY_MAX      10000
-#define LEDGER_TIDY_MSEC      3600000   /* between looks for dead readers */
-#define LEDGER_ERROR_MAX      500       /* bytes of an error that are kept */
-#define LEDGER_RECORD_HEX     65600
-
-typedef enum {
-    LEDGER_OFF = 0,             /* the group may not be there */
-    LEDGER_CREATING,
-    LEDGER_IDLE,
-    LEDGER_READING,             /* XREADGROUP or XAUTOCLAIM is on its way */
-    LEDGER_HOLDING,             /* rows wait for Postgres */
-    LEDGER_WRITING,             /* a statement is on its way */
-    LEDGER_WRITTEN,             /* committed; Redis is to be told */
-    LEDGER_TELLING              /* XDEL and XACK are on their way */
-} ledger_state_e;
-
-/*
- * The batch: 0 .. pos are in Postgres / pos .. pos + len are being tried /
- * up to nrows not yet.
- */
-typedef struct {
-    ledger_t       *ledger;
-    ledger_state_e  state;
-    char            outbox[AI_KEY_MAX];
-    redisReply     *reply;      /* what the rows borrow from */
-    redisReply     *entries;    /* its array of entries */
-    ledger_row_t   *rows;
-    unsigned        nrows;
-    unsigned        pos;
-    unsigned        len;
-    unsigned        tells;      /* replies that are out */
-    uint64_t        retry_msec;
-    unsigned        backoff_msec;
-    uint64_t        claim_msec; /* of the next XAUTOCLAIM */
-    uint64_t        tidy_msec;
-    unsigned        claiming:1;
-    unsigned        full:1;     /* the read brought all it asked for */
-    unsigned        failed:1;   /* of tells, one at least */
-    unsigned        burying:1;  /* the statement is a burial */
-} ledger_shard_t;
-
-struct ledger_s {
-    worker_t       *w;
-    db_t           *db;
-    uv_timer_t      timer;
-    unsigned        nshards;
-    unsigned        refs;       /* timer and commands that are out */
-    ledger_shard_t  shards[WORKER_SHARDS_MAX];
-    unsigned        draining:1;
-    unsigned        closing:1;
-};
+#define LEDGER_ACK_IDS    200           /* a command; REDIS_ARGS_MAX is near */
 
 
 static void ledger_on_db_ready(void *data);
@@ -76,22 +21,12 @@ static void ledger_step(ledger_shard_t *s);
 static void ledger_create(ledger_shard_t *s);
 static void ledger_on_create(redis_t *rc, redisReply *reply, void *data);
 static void ledger_read(ledger_shard_t *s);
+static int ledger_inherit(ledger_shard_t *s);
 static void ledger_on_read(redis_t *rc, redisReply *reply, void *data);
 static redisReply *ledger_entries(ledger_shard_t *s, redisReply *reply);
 static int ledger_take(ledger_shard_t *s, redisReply *reply);
-static void ledger_write(ledger_shard_t *s);
-static int ledger_insert(ledger_shard_t *s, unsigned n);
-static int ledger_bury(ledger_shard_t *s, const char *error);
-static void ledger_on_written(db_t *db, const PGresult *res, void *data);
-static void ledger_on_refused(ledger_shard_t *s, const PGresult *res);
-static int ledger_is_data_error(const char *sqlstate);
-static void ledger_hold(ledger_shard_t *s);
-static void ledger_wait(ledger_shard_t *s);
-static void ledger_tell(ledger_shard_t *s);
 static void ledger_on_told(redis_t *rc, redisReply *reply, void *data);
 static void ledger_done(ledger_shard_t *s);
-static void ledger_tidy(ledger_shard_t *s);
-static void ledger_on_tidy(redis_t *rc, redisReply *reply, void *data);
 
 
 ledger_t *
@@ -177,7 +112,15 @@ ledger_idle(const ledger_t *l)
 
         case LEDGER_OFF:
         case LEDGER_CREATING:
+            break;
+
         case LEDGER_IDLE:
+            if (l->draining && !s->drained && db_ready(l->db)
+                && redis_ready(l->w->redis))
+            {
+                return 0;
+            }
+
             break;
 
         case LEDGER_HOLDING:
@@ -289,7 +232,7 @@ ledger_step(ledger_shard_t *s)
 
     case LEDGER_IDLE:
         /* What cannot be written is not taken: it lies well where it is. */
-        if (!l->draining && db_ready(l->db)) {
+        if (!s->drained && db_ready(l->db)) {
             ledger_read(s);
         }
 
@@ -359,19 +302,12 @@ ledger_read(ledger_shard_t *s)
     w = s->ledger->w;
     now = uv_now(&w->loop.uv);
 
-    if (now >= s->tidy_msec) {
-        s->tidy_msec = now + LEDGER_TIDY_MSEC;
-        ledger_tidy(s);
-    }
-
-    s->claiming = now >= s->claim_msec;
+    s->claiming = now >= s->claim_msec && !s->ledger->draining;
+    s->last = s->ledger->draining;
 
     if (s->claiming) {
-        rc = redis_commandf(w->redis, ledger_on_read, s,
-                            "XAUTOCLAIM %s %s %s %d 0 COUNT %d", s->outbox,
-                            AI_GROUP_LEDGER, w->id,
-                            (int64_t) LEDGER_IDLE_MSEC,
-                            (int64_t) LEDGER_BATCH);
+        rc = ledger_inherit(s);
+
     } else {
         rc = redis_commandf(w->redis, ledger_on_read, s,
                             "XREADGROUP GROUP %s %s COUNT %d STREAMS %s >",
@@ -383,6 +319,26 @@ ledger_read(ledger_shard_t *s)
         s->state = LEDGER_READING;
         s->ledger->refs++;
     }
+}
+
+
+/* What dead readers held, or this one was given in a reply that it lost. */
+
+static int
+ledger_inherit(ledger_shard_t *s)
+{
+    char       count[16];
+    worker_t  *w;
+    ai_str_t   argv[2];
+
+    w = s->ledger->w;
+    argv[0] = (ai_str_t) { strlen(w->id), w->id };
+    argv[1].data = count;
+    argv[1].len = (size_t) snprintf(count, sizeof(count), "%d", LEDGER_BATCH);
+
+    return redis_script(w->redis, AI_SCRIPT_INHERIT,
+                        worker_prefix((unsigned) (s - s->ledger->shards)),
+                        ledger_on_read, s, 2, argv);
 }
 
 
@@ -399,10 +355,12 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == REDIS_REPLY_ERROR || redis_word(reply, "NOGROUP")) {
         s->state = LEDGER_OFF;
 
-        if (strncmp(reply->str, "NOGROUP", 7) != 0) {
+        if (reply->type == REDIS_REPLY_ERROR
+            && strncmp(reply->str, "NOGROUP", 7) != 0)
+        {
             log_write(LOG_ERROR, "ledger", "%s: %s", s->outbox, reply->str);
         }
 
@@ -412,6 +370,7 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
 
     s->entries = ledger_entries(s, reply);
     s->full = s->entries && s->entries->elements == LEDGER_BATCH;
+    s->drained = s->last && !s->full;
 
     /* A full claim may have left some more. */
     if (s->claiming && !s->full) {
@@ -422,7 +381,7 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
         redis_take(rc);
         ledger_write(s);
 
-    } else if (s->claiming) {
+    } else if (s->claiming && s->entries == NULL) {
         ledger_step(s);
     }
 
@@ -464,9 +423,11 @@ ledger_entries(ledger_shard_t *s, redisReply *reply)
 static int
 ledger_take(ledger_shard_t *s, redisReply *reply)
 {
-    size_t    i, n;
-    unsigned  k;
+    size_t        i, n;
+    unsigned      k;
+    redisReply  **e, *swap;
 
+    e = s->entries->element;
     n = s->entries->elements;
     s->rows = calloc(n, sizeof(ledger_row_t));
 
@@ -477,14 +438,10 @@ ledger_take(ledger_shard_t *s, redisReply *reply)
 
     /* Entries stay at the place of their rows: element k is row k. */
     for (i = 0, k = 0; i < n; i++) {
-        if (ledger_row_parse(&s->rows[k], s->entries->element[i]) == 0) {
-            if (k != i) {
-                redisReply  *swap = s->entries->element[k];
-
-                s->entries->element[k] = s->entries->element[i];
-                s->entries->element[i] = swap;
-            }
-
+        if (ledger_row_parse(&s->rows[k], e[i]) == 0) {
+            swap = e[k];
+            e[k] = e[i];
+            e[i] = swap;
             k++;
         }
     }
@@ -505,297 +462,12 @@ ledger_take(ledger_shard_t *s, redisReply *reply)
 }
 
 
-/* Sends the next statement of the batch, or goes on to Redis. */
-
-static void
-ledger_write(ledger_shard_t *s)
-{
-    int       rc;
-    unsigned  n;
-
-    if (s->pos == s->nrows) {
-        s->state = LEDGER_WRITTEN;
-        ledger_tell(s);
-        return;
-    }
-
-    if (s->len > s->nrows - s->pos) {
-        s->len = s->nrows - s->pos;
-    }
-
-    if (s->rows[s->pos].error) {
-        rc = ledger_bury(s, s->rows[s->pos].error);
-
-    } else {
-        for (n = 1; n < s->len && !s->rows[s->pos + n].error; n++) {
-            /* void */
-        }
-
-        s->len = n;
-        rc = ledger_insert(s, n);
-    }
-
-    if (rc == 0) {
-        s->state = LEDGER_WRITING;
-
-    } else if (db_ready(s->ledger->db)) {
-        ledger_wait(s);
-
-    } else {
-        ledger_hold(s);
-    }
-}
-
-
-/* Until there is a connection again, which has a backoff of its own. */
-
-static void
-ledger_hold(ledger_shard_t *s)
-{
-    s->state = LEDGER_HOLDING;
-    s->retry_msec = 0;
-}
-
-
-static int
-ledger_insert(ledger_shard_t *s, unsigned n)
-{
-    int           rc;
-    char         *mem, *p;
-    size_t        size;
-    unsigned      i;
-    const char   *params[LEDGER_COLUMNS];
-    ledger_row_t *rows;
-
-    rows = &s->rows[s->pos];
-
-    for (i = 0, size = 0; i < LEDGER_COLUMNS; i++) {
-        size += ledger_row_array(NULL, 0, rows, n, i);
-    }
-
-    mem = malloc(size);
-    if (mem == NULL) {
-        return -1;
-    }
-
-    for (i = 0, p = mem; i < LEDGER_COLUMNS; i++) {
-        params[i] = p;
-        p += ledger_row_array(p, size - (size_t) (p - mem), rows, n, i);
-    }
-
-    s->burying = 0;
-    rc = db_query(s->ledger->db, LEDGER_QUERY_MSEC, ledger_on_written, s,
-                  ledger_sql, LEDGER_COLUMNS, params);
-    free(mem);
-
-    return rc;
-}
-
-
-/* error as text for a column: whole characters of UTF-8, cut. */
-
-static void
-ledger_error_text(char *buf, const char *error)
-{
-    size_t    n;
-    unsigned  len;
-    ai_str_t  s = { strlen(error), error };
-
-    for (n = 0; s.len > 0; s.data += len, s.len -= len) {
-        len = ai_str_utf8(s);
-
-        if (n + 4 >= LEDGER_ERROR_MAX) {
-            break;
-        }
-
-        if (len == 0) {
-            len = 1;
-            buf[n++] = '?';
-            continue;
-        }
-
-        memcpy(buf + n, s.data, len);
-        n += len;
-    }
-
-    buf[n] = '\0';
-}
-
-
-static int
-ledger_bury(ledger_shard_t *s, const char *error)
-{
-    int            rc;
-    char           text[LEDGER_ERROR_MAX], tenant[64], *record;
-    const char    *params[4];
-    ledger_row_t  *row;
-
-    row = &s->rows[s->pos];
-    record = malloc(LEDGER_RECORD_HEX);
-
-    if (record == NULL
-        || ledger_row_record(record, LEDGER_RECORD_HEX,
-                             s->entries->element[s->pos])
-           == 0)
-    {
-        free(record);
-        return -1;
-    }
-
-    ledger_error_text(text, error);
-    params[0] = row->entry.data;
-    params[1] = NULL;
-    params[2] = record;
-    params[3] = text;
-
-    if (ai_keys_tenant_ok(row->tenant)) {
-        memcpy(tenant, row->tenant.data, row->tenant.len);
-        tenant[row->tenant.len] = '\0';
-        params[1] = tenant;
-    }
-
-    s->burying = 1;
-    rc = db_query(s->ledger->db, LEDGER_QUERY_MSEC, ledger_on_written, s,
-                  ledger_bury_sql, 4, params);
-    free(record);
-
-    return rc;
-}
-
-
-static void
-ledger_on_written(db_t *db, const PGresult *res, void *data)
-{
-    ledger_t        *l;
-    ledger_row_t    *row;
-    ledger_shard_t  *s;
-
-    (void) db;
-
-    s = data;
-    l = s->ledger;
-    s->state = LEDGER_HOLDING;
-
-    if (l->closing) {
-        return;
-    }
-
-    if (res == NULL) {
-        l->w->metrics.ledger_failed_total++;
-        ledger_hold(s);
-        return;
-    }
-
-    if (PQresultStatus(res) != PGRES_COMMAND_OK) {
-        ledger_on_refused(s, res);
-        return;
-    }
-
-    s->backoff_msec = 0;
-
-    if (s->burying) {
-        row = &s->rows[s->pos];
-        l->w->metrics.ledger_dead_total++;
-        log_job(LOG_ERROR, "ledger", row->tenant, row->columns[0],
-                "outbox entry %s is now a dead letter: %s", row->entry.data,
-                row->error);
-        s->pos++;
-
-    } else {
-        l->w->metrics.ledger_batches_total++;
-        l->w->metrics.ledger_rows_total += strtoll(
-                                  PQcmdTuples((PGresult *) res), NULL, 10);
-        s->pos += s->len;
-    }
-
-    s->len *= 2;
-    ledger_write(s);
-}
-
-
-/* An error: of the data (halve, then bury), or of the server (wait). */
-
-static void
-ledger_on_refused(ledger_shard_t *s, const PGresult *res)
-{
-    const char  *state;
-
-    state = db_sqlstate(res);
-    s->ledger->w->metrics.ledger_failed_total++;
-
-    if (!s->burying && ledger_is_data_error(state)) {
-
-        if (s->len > 1) {
-            s->len /= 2;
-            ledger_write(s);
-            return;
-        }
-
-        s->rows[s->pos].error = "refused by Postgres";
-
-        if (ledger_bury(s, PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY))
-            == 0)
-        {
-            s->state = LEDGER_WRITING;
-
-        } else {
-            ledger_wait(s);
-        }
-
-        return;
-    }
-
-    log_write(LOG_ERROR, "ledger", "%s cannot be written, %u records wait: "
-              "%s %s", s->burying ? "a dead letter" : "the ledger",
-              s->nrows - s->pos, state,
-              PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
-
-    /* A standby: the name may lead to the new primary by now. */
-    if (strcmp(state, "25006") == 0) {
-        db_reset(s->ledger->db);
-    }
-
-    ledger_wait(s);
-}
-
-
-/* Data exceptions, violated constraints, limits of the program. */
-
-static int
-ledger_is_data_error(const char *sqlstate)
-{
-    return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0
-           || strncmp(sqlstate, "54", 2) == 0;
-}
-
-
-static void
-ledger_wait(ledger_shard_t *s)
-{
-    uint32_t  random;
-
-    s->state = LEDGER_HOLDING;
-    s->backoff_msec = s->backoff_msec ? s->backoff_msec * 2
-                                      : LEDGER_RETRY_MIN;
-    if (s->backoff_msec > LEDGER_RETRY_MAX) {
-        s->backoff_msec = LEDGER_RETRY_MAX;
-    }
-
-    if (ai_random(&random, sizeof(random)) != 0) {
-        random = 0;
-    }
-
-    s->retry_msec = uv_now(&s->ledger->w->loop.uv) + s->backoff_msec / 2
-                    + random % (s->backoff_msec / 2);
-}
-
-
 /*
  * Entries go before they are acknowledged: one that is only acknowledged
  * would stay in the stream, and nobody would read it again.
  */
 
-static void
+void
 ledger_tell(ledger_shard_t *s)
 {
     unsigned   i, n, argc, pass;
@@ -886,62 +558,4 @@ ledger_done(ledger_shard_t *s)
     if (s->full) {
         ledger_step(s);
     }
-}
-
-
-/* Consumers of processes that are long gone. */
-
-static void
-ledger_tidy(ledger_shard_t *s)
-{
-    if (redis_commandf(s->ledger->w->redis, ledger_on_tidy, s,
-                       "XINFO CONSUMERS %s %s", s->outbox, AI_GROUP_LEDGER)
-        == 0)
-    {
-        s->ledger->refs++;
-    }
-}
-
-
-static void
-ledger_on_tidy(redis_t *rc, redisReply *reply, void *data)
-{
-    size_t             i, k;
-    int64_t            pending, idle;
-    const redisReply  *c, *name;
-    ledger_shard_t    *s;
-
-    s = data;
-
-    for (i = 0; reply && reply->type == REDIS_REPLY_ARRAY
-                && i < reply->elements; i++)
-    {
-        c = reply->element[i];
-        name = NULL;
-        pending = -1;
-        idle = -1;
-
-        for (k = 0; c->type == REDIS_REPLY_ARRAY && k + 1 < c->elements;
-             k += 2)
-        {
-            if (ai_str_eqz(redis_str(c->element[k]), "name")) {
-                name = c->element[k + 1];
-
-            } else if (ai_str_eqz(redis_str(c->element[k]), "pending")) {
-                (void) redis_int(c->element[k + 1], &pending);
-
-            } else if (ai_str_eqz(redis_str(c->element[k]), "idle")) {
-                (void) redis_int(c->element[k + 1], &idle);
-            }
-        }
-
-        /* With entries in its hand it stays until these were taken over. */
-        if (name && name->str && pending == 0 && idle > LEDGER_TIDY_MSEC) {
-            (void) redis_commandf(rc, NULL, NULL,
-                                  "XGROUP DELCONSUMER %s %s %b", s->outbox,
-                                  AI_GROUP_LEDGER, redis_str(name));
-        }
-    }
-
-    ledger_release(s->ledger);
 }

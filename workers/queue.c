@@ -191,12 +191,12 @@ queue_read(queue_t *q)
     if (recovering) {
         first = q->recover;
         last = first + 1;
-        snprintf(count, sizeof(count), "%u", QUEUE_RECOVER_COUNT);
+        snprintf(count, sizeof(count), "%d", QUEUE_RECOVER_COUNT);
 
     } else if (used >= q->w->opt->jobs) {
         first = streams - 1;
         limit = QUEUE_FULL_MSEC;
-        snprintf(count, sizeof(count), "%u", QUEUE_COUNT_MAX);
+        snprintf(count, sizeof(count), "%d", QUEUE_COUNT_MAX);
 
     } else {
         used = (q->w->opt->jobs - used + 1) / 2;

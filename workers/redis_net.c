@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ static int redis_net_start(redis_net_t *net, int family,
 static void redis_net_drop(redis_net_t *net);
 static void redis_net_on_poll(uv_poll_t *poll, int status, int events);
 static void redis_net_connected(redis_net_t *net);
+static int redis_net_name(redis_net_t *net);
 static void redis_net_handshake(redis_net_t *net);
 static void redis_net_update(redis_net_t *net);
 static void redis_net_on_closed(uv_handle_t *handle);
@@ -270,10 +272,8 @@ redis_net_connected(redis_net_t *net)
 
     net->ssl = SSL_new(net->ctx);
 
-    if (net->ssl == NULL
-        || SSL_set_fd(net->ssl, net->fd) != 1
-        || SSL_set_tlsext_host_name(net->ssl, net->conf->host) != 1
-        || SSL_set1_host(net->ssl, net->conf->host) != 1)
+    if (net->ssl == NULL || SSL_set_fd(net->ssl, net->fd) != 1
+        || redis_net_name(net) != 0)
     {
         net->on_fail(net, "TLS cannot be set up");
         return;
@@ -281,6 +281,26 @@ redis_net_connected(redis_net_t *net)
 
     SSL_set_connect_state(net->ssl);
     redis_net_handshake(net);
+}
+
+
+/* Whom the certificate must name: an address, or a name, which is sent, too. */
+
+static int
+redis_net_name(redis_net_t *net)
+{
+    const char        *host;
+    X509_VERIFY_PARAM *param;
+
+    host = net->conf->host;
+    param = SSL_get0_param(net->ssl);
+
+    if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1) {
+        return 0;
+    }
+
+    return SSL_set_tlsext_host_name(net->ssl, host) == 1
+           && X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 ? 0 : -1;
 }
 
 

@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include "ai_event.h"
 #include "catalog.h"
+#include "emit.h"
 #include "heartbeat.h"
 #include "http.h"
 #include "job.h"
@@ -24,6 +26,7 @@
 #include "secret.h"
 
 
+#define WORKER_MMAP_BYTES   (512 * 1024)
 #define WORKER_TICK_MSEC    50      /* of a drain */
 #define WORKER_SETTLE_MSEC  3000    /* for the settles of an aborted drain */
 #define WORKER_BYE_MSEC     1000
@@ -65,6 +68,10 @@ worker_run(const options_t *opt)
 {
     int        rc;
     worker_t  *w;
+
+    /* set, it stays: large bodies go back to the system when they are freed */
+
+    mallopt(M_MMAP_THRESHOLD, WORKER_MMAP_BYTES);
 
     w = calloc(1, sizeof(*w));
     if (w == NULL) {
@@ -118,6 +125,7 @@ worker_open(worker_t *w, const options_t *opt)
                         w);
     w->catalogs = catalogs_open(w);
     w->http = http_open(w);
+    w->emits = emits_open(w);
     w->jobs = jobs_open(w);
     w->queue = queue_open(w);
     w->heartbeat = heartbeat_open(w);
@@ -128,8 +136,8 @@ worker_open(worker_t *w, const options_t *opt)
     }
 
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
-        || w->http == NULL || w->jobs == NULL || w->queue == NULL
-        || w->heartbeat == NULL || w->lookup == NULL
+        || w->http == NULL || w->emits == NULL || w->jobs == NULL
+        || w->queue == NULL || w->heartbeat == NULL || w->lookup == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -206,6 +214,7 @@ worker_close(worker_t *w)
     http_close(w->http);
     catalogs_close(w->catalogs);
     loop_close(&w->loop);
+    emits_free(w->emits);
     jobs_free(jobs);
     secret_forget();
     curl_global_cleanup();
@@ -238,6 +247,8 @@ worker_on_ready(redis_t *rc, int restarted, void *data)
 
     if (restarted) {
         log_write(LOG_WARN, "worker", "another Redis answers than before");
+        emits_restarted(w->emits);
+        jobs_restarted(w->jobs);
     }
 
     redis_commandf(rc, NULL, NULL, "SETNX %s 1", AI_SHARDS_KEY);
@@ -421,10 +432,6 @@ worker_drain(worker_t *w)
     heartbeat_drain(w->heartbeat);
     queue_stop(w->queue);
 
-    if (w->ledger != NULL) {
-        ledger_drain(w->ledger);
-    }
-
     uv_timer_start(&w->drain_timer, worker_on_drain, 0, WORKER_TICK_MSEC);
 }
 
@@ -440,8 +447,12 @@ worker_on_drain(uv_timer_t *timer)
     since = uv_now(&w->loop.uv) - w->drain_msec;
     limit = (uint64_t) w->opt->drain_sec * 1000;
 
-    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue)
-           && (w->ledger == NULL || ledger_idle(w->ledger));
+    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue);
+
+    if (idle && w->ledger != NULL) {
+        ledger_drain(w->ledger);
+        idle = ledger_idle(w->ledger);
+    }
 
     if (!idle && since < limit) {
         return;

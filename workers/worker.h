@@ -23,6 +23,7 @@ struct queue_s;
 struct http_s;
 struct catalogs_s;
 struct heartbeat_s;
+struct emits_s;
 
 typedef struct worker_s {
     loop_t              loop;
@@ -38,6 +39,7 @@ typedef struct worker_s {
     struct http_s      *http;
     struct catalogs_s  *catalogs;
     struct heartbeat_s *heartbeat;
+    struct emits_s     *emits;      /* settled jobs that linger */
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */
 
@@ -62,7 +64,7 @@ ai_str_t worker_prefix(unsigned shard);
  *     become ready and the shards are known.
  *   lookup_entry(l, entry_id, hex, edge): one entry of ai1:lookup, read by
  *     the queue; lookup asks, writes, rings and acknowledges it.
- *   ledger_drain(l): SIGTERM; finish the batch at hand, take no more.
+ *   ledger_drain(l): no job is left; empty the outbox once, take no more.
  *   ledger_idle(l): 1 when nothing is at hand.
  *   ledger_close(l), lookup_close(l): close handles, free.
  */

@@ -5,8 +5,10 @@
 #include "ai_headers.h"
 
 #include <string.h>
+#include <strings.h>
 
 
+static int ai_headers_next(ai_str_t *list, ai_str_t *name);
 static int ai_headers_find(const char *const *table, ai_str_t name);
 static int ai_headers_match(const char *row, ai_str_t name);
 static int ai_headers_token_char(unsigned char c);
@@ -125,6 +127,7 @@ int
 ai_headers_in(ai_dialect_e d, ai_str_t name)
 {
     return (unsigned) d < AI_DIALECT_LAST
+           && ai_headers_valid(name, ai_str(""))
            && ai_headers_find(ai_headers_tables[d].in, name);
 }
 
@@ -133,6 +136,7 @@ int
 ai_headers_out(ai_dialect_e d, ai_str_t name)
 {
     return (unsigned) d < AI_DIALECT_LAST
+           && ai_headers_valid(name, ai_str(""))
            && ai_headers_find(ai_headers_tables[d].out, name);
 }
 
@@ -297,4 +301,68 @@ ai_headers_token_char(unsigned char c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z')
            || (c >= 'a' && c <= 'z')
            || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
+}
+
+
+int
+ai_headers_list_ok(ai_str_t list)
+{
+    ai_str_t  name;
+
+    if (list.len > AI_HEADER_LIST_MAX
+        || (list.len && list.data[list.len - 1] == ' '))
+    {
+        return 0;
+    }
+
+    while (ai_headers_next(&list, &name)) {
+        if (!ai_headers_valid(name, ai_str("")) || ai_headers_never(name)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+int
+ai_headers_listed(ai_str_t list, ai_str_t name)
+{
+    ai_str_t  one;
+
+    while (ai_headers_next(&list, &one)) {
+        if (one.len == name.len
+            && strncasecmp(one.data, name.data, name.len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+ai_headers_next(ai_str_t *list, ai_str_t *name)
+{
+    const char  *space;
+
+    if (list->len == 0) {
+        return 0;
+    }
+
+    space = memchr(list->data, ' ', list->len);
+
+    name->data = list->data;
+    name->len = space ? (size_t) (space - list->data) : list->len;
+
+    list->data += name->len;
+    list->len -= name->len;
+
+    if (space) {
+        list->data++;
+        list->len--;
+    }
+
+    return 1;
 }

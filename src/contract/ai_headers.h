@@ -52,4 +52,16 @@ int ai_headers_split(ai_str_t line, ai_str_t *name, ai_str_t *value);
  */
 void ai_headers_query(ai_buf_t *b, ai_dialect_e d, ai_str_t query);
 
+#define AI_HEADER_LIST_MAX   1024
+
+/*
+ * Lists of names as a job's spec carries them: separated by one space.
+ *
+ * ai_headers_list_ok: 1 if every name is a token that may pass and the whole
+ * has at most AI_HEADER_LIST_MAX bytes; the empty list is.
+ * ai_headers_listed: 1 if name is in the list, whatever its case.
+ */
+int ai_headers_list_ok(ai_str_t list);
+int ai_headers_listed(ai_str_t list, ai_str_t name);
+
 #endif

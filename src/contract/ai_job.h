@@ -29,6 +29,7 @@ typedef struct {
     ai_str_t query;             /* without its "?" */
     ai_str_t edge;
     ai_str_t traceparent;
+    ai_str_t forward;           /* names of answer headers that pass, too */
     int64_t  timeout_msec;      /* of the whole job after its start */
     unsigned stream:1;
     unsigned usage_asked:1;

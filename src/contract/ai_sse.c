@@ -84,7 +84,7 @@ ai_sse_feed(ai_sse_t *s, const char *data, size_t len)
     if (s->checked.start - start > s->max
         || s->len - s->checked.start > s->max)
     {
-        s->len = start;
+        s->checked.start = start;
         s->failed = -2;
         return -2;
     }
@@ -100,7 +100,9 @@ ai_sse_next(ai_sse_t *s, ai_str_t *raw)
 
     start = s->taken.start;
 
-    if (!ai_sse_scan(&s->taken, s->buf, s->len)) {
+    if (start == s->checked.start
+        || !ai_sse_scan(&s->taken, s->buf, s->len))
+    {
         return 0;
     }
 

@@ -36,7 +36,7 @@ typedef struct {
     size_t         len;
     size_t         size;
     size_t         max;
-    ai_sse_scan_t  checked;     /* looks ahead, for max */
+    ai_sse_scan_t  checked;     /* whole events, none over max */
     ai_sse_scan_t  taken;       /* what ai_sse_next has given */
     int            failed;
 } ai_sse_t;

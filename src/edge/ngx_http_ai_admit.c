@@ -1,8 +1,7 @@
 /*
- * The job goes to the queue: its spec, its body, and what becomes of it when
- * Redis is slow, full or away.
- * The spec is made in one scratch buffer of the process; the body stays the
- * request's until Redis has answered.
+ * The job goes to the queue: its body, the script's decision, and what becomes
+ * of it when Redis is slow, full or away.
+ * The body stays the request's until Redis has answered.
  */
 
 #include "ngx_http_ai_edge.h"
@@ -10,19 +9,18 @@
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_models.h"
 #include "ngx_http_ai_steps.h"
+#include "ngx_http_ai_store.h"
 #include "ngx_http_ai_stream.h"
-#include "ai_headers.h"
 
 
-/* Bodies up to this go through the script, up to the other in front of it. */
+/* Bodies up to this go through the script, up to the other in front of it,
+ * larger ones in pieces before it. */
 #define NGX_HTTP_AI_ADMIT_INLINE    8192
 #define NGX_HTTP_AI_ADMIT_BULK      (256 * 1024)
 #define NGX_HTTP_AI_ADMIT_BODY_TTL  "600000"
 /* For the bell to work, and between two attempts after a lost reply. */
 #define NGX_HTTP_AI_ADMIT_READY     1000
 #define NGX_HTTP_AI_ADMIT_AGAIN     100
-/* ms a job may run, over all its provider calls. */
-#define NGX_HTTP_AI_ADMIT_TIMEOUT   3600000
 /* Times the body may have gone from Redis before it was admitted. */
 #define NGX_HTTP_AI_ADMIT_BODIES    2
 
@@ -32,18 +30,13 @@ static void ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
 static ngx_int_t ngx_http_ai_admit_ids(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
 static void ngx_http_ai_admit_send(ngx_http_ai_open_t *open);
-static void ngx_http_ai_admit_bulk_done(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc);
 static void ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd,
     redisReply *reply, ngx_uint_t status);
 static ngx_uint_t ngx_http_ai_admit_body(ngx_http_ai_open_t *open,
-    ngx_uint_t which, ngx_http_ai_redis_cmd_t *cmd);
+    ngx_http_ai_redis_cmd_t *cmd);
 static void ngx_http_ai_admit_call(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_number(ngx_str_t *s, u_char *buf, uint64_t n);
-static ngx_int_t ngx_http_ai_admit_spec(ngx_http_ai_open_t *open,
-    ngx_str_t *spec, ngx_str_t *base);
-static void ngx_http_ai_admit_headers(ngx_http_ai_open_t *open,
-    ai_job_t *job, ai_buf_t *text);
 static void ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd,
     redisReply *reply, ngx_uint_t status);
 static void ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open);
@@ -54,11 +47,6 @@ static void ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l,
 static void ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd,
     redisReply *reply, ngx_uint_t status);
-
-
-/* One spec is made at a time, and copied by the transport. */
-static char  ngx_http_ai_admit_scratch[AI_JOB_SPEC_MAX + 16384];
-static char  ngx_http_ai_admit_text[AI_JOB_SPEC_MAX];
 
 
 void
@@ -168,7 +156,6 @@ ngx_http_ai_admit_ids(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 static void
 ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
 {
-    ngx_uint_t                status;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_redis_cmd_t  *cmd;
 
@@ -182,34 +169,32 @@ ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
         return;
     }
 
+    open->pieces = 0;
+
     if (ctx->body_len > NGX_HTTP_AI_ADMIT_BULK) {
-        cmd = &open->cmd;
-        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
-        cmd->handler = ngx_http_ai_admit_bulk_done;
 
-        status = ngx_http_ai_admit_body(open, NGX_HTTP_AI_REDIS_BULK, cmd);
-
-    } else {
-        cmd = &open->range;
-        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
-        cmd->handler = ngx_http_ai_admit_body_done;
-
-        status = ngx_http_ai_admit_body(open, NGX_HTTP_AI_REDIS_COMMANDS,
-                                        cmd);
-
-        if (status == NGX_HTTP_AI_REDIS_OK) {
-            ngx_http_ai_admit_call(open);
+        if (ngx_http_ai_store(open, ngx_http_ai_admit_stored) != NGX_OK) {
+            ngx_http_ai_stream_redis_error(open);
         }
+
+        return;
     }
 
-    if (status != NGX_HTTP_AI_REDIS_OK) {
+    cmd = &open->range;
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+    cmd->handler = ngx_http_ai_admit_body_done;
+
+    if (ngx_http_ai_admit_body(open, cmd) != NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_stream_redis_error(open);
+        return;
     }
+
+    ngx_http_ai_admit_call(open);
 }
 
 
 static ngx_uint_t
-ngx_http_ai_admit_body(ngx_http_ai_open_t *open, ngx_uint_t which,
+ngx_http_ai_admit_body(ngx_http_ai_open_t *open,
     ngx_http_ai_redis_cmd_t *cmd)
 {
     char       key[AI_KEY_MAX];
@@ -223,30 +208,29 @@ ngx_http_ai_admit_body(ngx_http_ai_open_t *open, ngx_uint_t which,
 
     cmd->data = open;
 
-    return ngx_http_ai_redis_command_body(ngx_http_ai_edge->redis, which, cmd,
+    return ngx_http_ai_redis_command_body(ngx_http_ai_edge->redis,
+                                          NGX_HTTP_AI_REDIS_COMMANDS, cmd,
                                           argv, 4, open->ctx->body, 2);
 }
 
 
 static void
-ngx_http_ai_admit_bulk_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
-    ngx_uint_t status)
+ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc)
 {
-    ngx_http_ai_open_t *open = cmd->data;
+    switch (rc) {
 
-    if (status == NGX_HTTP_AI_REDIS_OK) {
+    case NGX_OK:
+    case NGX_DONE:
         ngx_http_ai_admit_call(open);
         return;
-    }
 
-    if (status == NGX_HTTP_AI_REDIS_ERROR
-        && cmd->error == NGX_HTTP_AI_REDIS_E_OOM)
-    {
+    case NGX_DECLINED:
         ngx_http_ai_stream_fail(open, "memory", 0, -1);
         return;
-    }
 
-    ngx_http_ai_stream_redis_error(open);
+    default:
+        ngx_http_ai_stream_redis_error(open);
+    }
 }
 
 
@@ -272,6 +256,7 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     char                      prefix[AI_KEY_MAX];
     u_char                    flags[4], *p;
     u_char                    numbers[6][NGX_INT64_LEN];
+    u_char                    large[NGX_INT64_LEN + 1];
     ngx_str_t                 key, argv[17];
     ngx_uint_t                status;
     ngx_http_ai_ctx_t        *ctx;
@@ -282,7 +267,7 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     conf = open->conf;
     cmd = &open->cmd;
 
-    if (ngx_http_ai_admit_spec(open, &argv[8], &argv[10]) != NGX_OK) {
+    if (ngx_http_ai_spec(open, &argv[8], &argv[10]) != NGX_OK) {
         ngx_http_ai_stream_fail(open, "bad_request", 0, -1);
         return;
     }
@@ -330,7 +315,11 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
         argv[7] = ngx_http_ai_edge->id;
     }
 
-    if (ctx->body_len > NGX_HTTP_AI_ADMIT_INLINE) {
+    if (open->pieces) {
+        argv[9].data = large;
+        argv[9].len = ngx_sprintf(large, "@%ui", open->pieces) - large;
+
+    } else if (ctx->body_len > NGX_HTTP_AI_ADMIT_INLINE) {
         ngx_str_set(&argv[9], "@");
 
     } else {
@@ -358,6 +347,8 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
         return;
     }
 
+    open->bulk = 0;
+
     if (!ctx->background) {
         open->listening = 1;
         open->unsure = 1;
@@ -370,148 +361,6 @@ ngx_http_ai_admit_number(ngx_str_t *s, u_char *buf, uint64_t n)
 {
     s->data = buf;
     s->len = ngx_sprintf(buf, "%uL", n) - buf;
-}
-
-
-/* Spec and base, in the process's scratch buffer; NGX_OK, or NGX_DECLINED
- * where the request has more than a spec can hold. */
-
-static ngx_int_t
-ngx_http_ai_admit_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
-    ngx_str_t *base)
-{
-    ai_buf_t                  b, text;
-    ai_job_t                  job;
-    ngx_http_ai_ctx_t        *ctx;
-    ngx_http_request_t       *r;
-    ngx_http_ai_principal_t  *p;
-
-    r = open->request;
-    ctx = open->ctx;
-    p = ctx->principal;
-
-    ai_buf_init(&text, ngx_http_ai_admit_text,
-                sizeof(ngx_http_ai_admit_text));
-    ngx_memzero(&job, sizeof(ai_job_t));
-
-    if (p->anonymous) {
-        job.principal = ai_str("anonymous");
-
-    } else {
-        job.principal.data = text.pos;
-        ai_buf_add_z(&text, "key:");
-        ai_buf_add_str(&text, ngx_http_ai_str(&p->id));
-        job.principal.len = text.pos - job.principal.data;
-    }
-
-    job.query.data = text.pos;
-    ai_headers_query(&text, ctx->dialect, ngx_http_ai_str(&r->args));
-    job.query.len = text.pos - job.query.data;
-
-    job.id = ngx_http_ai_str(&ctx->job);
-    job.tenant = ngx_http_ai_str(&open->tenant);
-    job.user = ngx_http_ai_str(&p->user);
-    job.op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
-                                                : ai_str("chat");
-    job.dialect.data = ai_dialect_name(ctx->dialect);
-    job.dialect.len = ngx_strlen(job.dialect.data);
-    job.model = ngx_http_ai_str(&ctx->model);
-    job.catalog.data = (const char *) ngx_http_ai_edge->amcf->catalog_sha;
-    job.catalog.len = AI_SHA256_HEX;
-    job.traceparent = ngx_http_ai_str(&ctx->traceparent);
-    job.timeout_msec = NGX_HTTP_AI_ADMIT_TIMEOUT;
-    job.stream = ctx->stream;
-    job.usage_asked = ctx->usage_asked;
-    job.resumable = ctx->resumable;
-    job.background = ctx->background;
-    job.edge = ngx_http_ai_str(&ngx_http_ai_edge->id);
-
-    ngx_http_ai_admit_headers(open, &job, &text);
-
-    ai_buf_init(&b, ngx_http_ai_admit_scratch,
-                sizeof(ngx_http_ai_admit_scratch));
-
-    ai_job_write(&b, &job);
-
-    spec->data = (u_char *) b.start;
-    spec->len = ai_buf_len(&b);
-
-    base->data = (u_char *) b.pos;
-    ai_job_base(&b, &job);
-    base->len = (u_char *) b.pos - base->data;
-
-    if (text.full || b.full) {
-        ngx_str_set(&open->message,
-                    "The request's headers are more than can be passed on.");
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
-/* What the dialect's table and ai_forward_header let pass. */
-
-static void
-ngx_http_ai_admit_headers(ngx_http_ai_open_t *open, ai_job_t *job,
-    ai_buf_t *text)
-{
-    ai_str_t          name, value, *line;
-    ngx_str_t        *forward;
-    ngx_uint_t        i, k, pass;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    part = &open->request->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        name.data = (const char *) h[i].lowcase_key;
-        name.len = h[i].key.len;
-        value = ngx_http_ai_str(&h[i].value);
-
-        pass = ai_headers_in(open->ctx->dialect, name);
-
-        if (!pass && open->conf->forward_in != NULL) {
-            forward = open->conf->forward_in->elts;
-
-            for (k = 0; k < open->conf->forward_in->nelts; k++) {
-                if (ai_str_eq(ngx_http_ai_str(&forward[k]), name)) {
-                    pass = 1;
-                    break;
-                }
-            }
-        }
-
-        if (!pass || ai_headers_never(name) || !ai_headers_valid(name, value))
-        {
-            continue;
-        }
-
-        if (job->nheaders == AI_JOB_HEADERS_MAX) {
-            text->full = 1;
-            return;
-        }
-
-        line = &job->headers[job->nheaders++];
-
-        line->data = text->pos;
-        ai_buf_add_str(text, name);
-        ai_buf_add_z(text, ": ");
-        ai_buf_add_str(text, value);
-        line->len = text->pos - line->data;
-    }
 }
 
 

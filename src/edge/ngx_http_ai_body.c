@@ -1,6 +1,6 @@
 /*
  * The request body: into memory as it arrives, past the scanner, never into a
- * file.  Its blocks are the request's and are freed when the job is admitted;
+ * file.  Its blocks are freed when the job is admitted, or with the request;
  * all requests of the edge together hold at most ai_body_memory.
  */
 
@@ -12,7 +12,9 @@
 /* Bytes taken of one request in a turn of the event loop. */
 #define NGX_HTTP_AI_BODY_TURN   65536
 #define NGX_HTTP_AI_BODY_FIRST  8192
-#define NGX_HTTP_AI_BODY_BLOCK  65536
+/* Also a piece of a large body in Redis, which with what its list adds to it
+ * then fits into 64 KB of its allocator. */
+#define NGX_HTTP_AI_BODY_BLOCK  (65536 - 128)
 
 #define NGX_HTTP_AI_MODEL_MAX   256
 /* Of stream_options, as text. */
@@ -36,6 +38,7 @@ typedef struct {
 } ngx_http_ai_body_t;
 
 
+static void ngx_http_ai_body_cleanup(void *data);
 static void ngx_http_ai_body_begin(ngx_http_request_t *r);
 static void ngx_http_ai_body_event(ngx_http_request_t *r);
 static void ngx_http_ai_body_next(ngx_http_request_t *r);
@@ -67,10 +70,12 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    cln->handler = (ngx_http_cleanup_pt) ngx_http_ai_body_free;
+    cln->handler = ngx_http_ai_body_cleanup;
     cln->data = ctx;
 
-    body = ngx_palloc(r->pool, sizeof(ngx_http_ai_body_t));
+    /* Not from the pool, whose small pieces stay while an answer streams. */
+
+    body = ngx_alloc(sizeof(ngx_http_ai_body_t), r->connection->log);
     if (body == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -102,23 +107,32 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 void
 ngx_http_ai_body_free(ngx_http_ai_ctx_t *ctx)
 {
-    ngx_chain_t         *cl;
-    ngx_http_request_t  *r;
+    ngx_chain_t  *cl;
 
-    r = ctx->request;
+    if (ctx->reader != NULL) {
+        ngx_free(ctx->reader);
+        ctx->reader = NULL;
+    }
 
     if (ctx->body_held == 0) {
         return;
     }
 
     for (cl = ctx->body; cl; cl = cl->next) {
-        ngx_pfree(r->pool, cl->buf->start);
+        ngx_free(cl->buf->start);
     }
 
     ctx->body = NULL;
 
     ngx_http_ai_edge->held -= ctx->body_held;
     ctx->body_held = 0;
+}
+
+
+static void
+ngx_http_ai_body_cleanup(void *data)
+{
+    ngx_http_ai_body_free(data);
 }
 
 
@@ -276,12 +290,21 @@ ngx_http_ai_body_store(ngx_http_request_t *r, ngx_http_ai_body_t *body,
             }
 
             cl = ngx_alloc_chain_link(r->pool);
-            b = ngx_create_temp_buf(r->pool, size);
+            b = ngx_calloc_buf(r->pool);
 
-            if (cl == NULL || b == NULL) {
+            if (cl != NULL && b != NULL) {
+                b->start = ngx_alloc(size, r->connection->log);
+            }
+
+            if (cl == NULL || b == NULL || b->start == NULL) {
                 ngx_http_ai_body_fail(r, "memory", NULL);
                 return NGX_DONE;
             }
+
+            b->pos = b->start;
+            b->last = b->start;
+            b->end = b->start + size;
+            b->temporary = 1;
 
             ngx_http_ai_edge->held += size;
             ctx->body_held += size;
@@ -347,7 +370,7 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         ngx_pfree(r->pool, r->request_body->buf->start);
     }
 
-    ngx_pfree(r->pool, body);
+    ngx_free(body);
     ctx->reader = NULL;
 
     ngx_http_ai_admit(r, ctx);

@@ -39,6 +39,8 @@ static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
 static void ngx_http_ai_edge_events(ai_bell_t *bell);
 static void ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis,
     void *data);
+static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open);
+static void ngx_http_ai_edge_bye(void);
 static void ngx_http_ai_edge_cleanup(void *data);
 
 
@@ -104,6 +106,7 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_leave_init();
+    ngx_http_ai_metrics_init_process();
 
     ngx_http_ai_edge_channels[0].data = (u_char *) ngx_http_ai_edge_channel;
     ngx_http_ai_edge_channels[0].len =
@@ -156,6 +159,7 @@ ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
+    ngx_http_ai_leave_done();
 
     ngx_http_ai_edge = NULL;
 }
@@ -618,7 +622,7 @@ ngx_http_ai_edge_listen(ngx_http_ai_open_t *open)
         &open->queue);
 
     ngx_http_ai_edge->nopen++;
-    ngx_http_ai_count(active);
+    ngx_http_ai_count(active[ngx_process_slot]);
 }
 
 
@@ -649,6 +653,10 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 
     ngx_http_ai_body_free(open->ctx);
 
+    if (open->bulk) {
+        ngx_http_ai_edge_unlink(open);
+    }
+
     if (!open->table) {
         return;
     }
@@ -657,7 +665,11 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     ngx_queue_remove(&open->queue);
 
     ngx_http_ai_edge->nopen--;
-    ngx_http_ai_count_n(active, -1);
+    ngx_http_ai_count_n(active[ngx_process_slot], -1);
+
+    if (ngx_exiting && ngx_http_ai_edge->nopen == 0) {
+        ngx_http_ai_edge_bye();
+    }
 
     if (!open->listening || open->ended) {
         return;
@@ -682,6 +694,39 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     }
 
     ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure);
+}
+
+
+/* A body without a job: behind its SET on the same connection. */
+
+static void
+ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open)
+{
+    char       key[AI_KEY_MAX];
+    ngx_str_t  argv[2];
+
+    ngx_str_set(&argv[0], "UNLINK");
+    ngx_http_ai_edge_key(&argv[1], key, AI_KEY_BODY, open->shard,
+                         &open->ctx->job);
+
+    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                     NGX_HTTP_AI_REDIS_BULK, NULL, argv, 2);
+}
+
+
+/* The last job of a process that exits: it is not waited for any more. */
+
+static void
+ngx_http_ai_edge_bye(void)
+{
+    ngx_http_ai_redis_cmd_t  *cmd;
+
+    cmd = &ngx_http_ai_edge_beat_cmd;
+
+    ngx_http_ai_redis_cancel(cmd);
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+
+    (void) ngx_http_ai_edge_beat(cmd, "bye");
 }
 
 

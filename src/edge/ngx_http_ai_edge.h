@@ -56,6 +56,7 @@ struct ngx_http_ai_open_s {
     unsigned                    table:1;
     unsigned                    listening:1;  /* leave when it closes */
     unsigned                    unsure:1;     /* admit may have run */
+    unsigned                    bulk:1;       /* body is there, no job yet */
     unsigned                    closed:1;
 
     /* admit */
@@ -66,6 +67,10 @@ struct ngx_http_ai_open_s {
     unsigned                    retry:1;      /* admit's reply was lost */
     unsigned                    joined:1;     /* not admitted by this one */
     ngx_uint_t                  bodies;       /* times the body had gone */
+    void                      (*stored)(ngx_http_ai_open_t *open,
+                                    ngx_int_t rc);
+    ngx_chain_t                *piece;        /* of the body, the next */
+    ngx_uint_t                  pieces;       /* stored */
 
     /* events: the order they are in, and the log */
     ngx_http_ai_redis_cmd_t     range;
@@ -98,6 +103,7 @@ struct ngx_http_ai_open_s {
     unsigned                    early:1;      /* header without a head */
     unsigned                    header:1;     /* header was sent */
     unsigned                    boundary:1;   /* between two SSE events */
+    unsigned                    behind:1;     /* inside what the client has */
     unsigned                    ended:1;      /* end or error was taken */
 
     ngx_uint_t                  status;       /* of the head */

@@ -100,7 +100,7 @@ ngx_http_ai_events_take(ngx_http_ai_open_t *open, ai_event_t *ev,
         open->ctx->admitted = ngx_http_ai_usec();
     }
 
-    rc = ngx_http_ai_stream_event(open, ev);
+    rc = ngx_http_ai_take_event(open, ev);
 
     if (rc == NGX_AGAIN) {
         open->lagging = 1;
@@ -185,7 +185,7 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
     }
 
     open->reading = 1;
-    ngx_http_ai_count(resumed);
+    ngx_http_ai_count(log_reads);
 }
 
 
@@ -195,7 +195,7 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 {
     ngx_http_ai_open_t *open = cmd->data;
 
-    size_t       i, k;
+    size_t       i, k, bytes;
     uint32_t     tip;
     ai_str_t     id, type;
     ai_event_t   ev;
@@ -208,6 +208,7 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     }
 
     open->entries = reply->elements;
+    bytes = 0;
 
     for (i = 0; i < reply->elements; i++) {
         entry = reply->element[i];
@@ -239,6 +240,7 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
             ev.id.seq = tip - (uint32_t) (fields->elements / 2 - 1 - k / 2);
             ev.type = type.data[0];
             ev.payload = ngx_http_ai_reply_str(fields, k + 1);
+            bytes += ev.payload.len;
 
             if (ngx_http_ai_events_take(open, &ev, 1) != NGX_OK) {
                 goto taken;
@@ -246,17 +248,22 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         }
 
         open->taken++;
-        ngx_http_ai_count(log_reads);
     }
 
 taken:
 
-    /* A client that takes little at a time is read little for. */
+    /* A client that takes little at a time is read little for; and no reply
+     * shall hold up others for long. */
 
     if (open->lagging) {
         open->count = open->taken + 1;
 
-    } else if (open->entries == open->count) {
+    } else if (bytes > NGX_HTTP_AI_READ_BYTES) {
+        open->count = ngx_max(open->count / 2, 1);
+
+    } else if (open->entries == open->count
+               && bytes <= NGX_HTTP_AI_READ_BYTES / 2)
+    {
         open->count = ngx_min(open->count * 2, NGX_HTTP_AI_READ_MAX);
     }
 }

@@ -46,7 +46,18 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* An internal redirect may have come from another endpoint, and from where
+     * nobody had to say who he is. */
+
+    ctx->endpoint = 0;
     ngx_http_ai_endpoint(r, ctx);
+
+    if (ctx->principal != NULL && ctx->principal->anonymous
+        && alcf->auth != NGX_HTTP_AI_AUTH_OFF)
+    {
+        ctx->principal = NULL;
+        ctx->identified = 0;
+    }
 
     if (ctx->identified) {
         return NGX_DECLINED;

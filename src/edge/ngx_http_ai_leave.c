@@ -27,6 +27,7 @@ static void ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd,
 
 
 static ngx_queue_t  ngx_http_ai_leaving;      /* to be told again */
+static ngx_queue_t  ngx_http_ai_telling;      /* under way */
 static ngx_uint_t   ngx_http_ai_nleaving;
 
 
@@ -34,6 +35,24 @@ void
 ngx_http_ai_leave_init(void)
 {
     ngx_queue_init(&ngx_http_ai_leaving);
+    ngx_queue_init(&ngx_http_ai_telling);
+}
+
+
+void
+ngx_http_ai_leave_done(void)
+{
+    ngx_uint_t    i;
+    ngx_queue_t  *q, *queues[] = { &ngx_http_ai_leaving,
+                                   &ngx_http_ai_telling };
+
+    for (i = 0; i < 2; i++) {
+        while (!ngx_queue_empty(queues[i])) {
+            q = ngx_queue_head(queues[i]);
+            ngx_queue_remove(q);
+            ngx_free(ngx_queue_data(q, ngx_http_ai_leave_t, queue));
+        }
+    }
 }
 
 
@@ -76,11 +95,12 @@ ngx_http_ai_leave_again(void)
         q = ngx_queue_head(&ngx_http_ai_leaving);
         leave = ngx_queue_data(q, ngx_http_ai_leave_t, queue);
 
+        ngx_queue_remove(q);
+
         if (ngx_http_ai_leave_tell(leave) != NGX_OK) {
+            ngx_queue_insert_head(&ngx_http_ai_leaving, q);
             return;
         }
-
-        ngx_queue_remove(q);
     }
 }
 
@@ -109,6 +129,8 @@ ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave)
         return NGX_DECLINED;
     }
 
+    ngx_queue_insert_tail(&ngx_http_ai_telling, &leave->queue);
+
     return NGX_OK;
 }
 
@@ -118,6 +140,8 @@ ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_leave_t *leave = cmd->data;
+
+    ngx_queue_remove(&leave->queue);
 
     if (status == NGX_HTTP_AI_REDIS_TIMEOUT
         || status == NGX_HTTP_AI_REDIS_CLOSED

@@ -1,5 +1,5 @@
 /*
- * A job's answer on its way to the client: header, events, heartbeats, end.
+ * A job's answer on its way to the client: header, output, heartbeats, end.
  * Buffers are few, fixed and used again: when they are full, the rest stays in
  * the log until the client has taken some.  All lies in the request's pool.
  */
@@ -7,32 +7,16 @@
 #include "ngx_http_ai_stream.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_metrics.h"
-#include "ngx_http_ai_steps.h"
-#include "ai_headers.h"
-#include "ai_record.h"
 
 
-static ngx_int_t ngx_http_ai_stream_head(ngx_http_ai_open_t *open,
-    ai_str_t payload);
-static ngx_int_t ngx_http_ai_stream_head_header(ngx_http_ai_open_t *open,
-    ai_str_t line);
-static ngx_int_t ngx_http_ai_stream_data(ngx_http_ai_open_t *open,
-    ai_event_t *ev);
-static void ngx_http_ai_stream_end(ngx_http_ai_open_t *open,
-    ai_str_t payload);
-static void ngx_http_ai_stream_error(ngx_http_ai_open_t *open,
-    ai_str_t payload);
-static void ngx_http_ai_stream_usage(ngx_http_ai_open_t *open, ai_str_t line);
-static size_t ngx_http_ai_stream_room(ngx_http_ai_open_t *open);
-static size_t ngx_http_ai_stream_copy(ngx_http_ai_open_t *open,
-    const char *data, size_t len);
-static void ngx_http_ai_stream_append(ngx_http_ai_open_t *open,
-    ngx_chain_t *cl);
 static void ngx_http_ai_stream_run(ngx_event_t *ev);
 static void ngx_http_ai_stream_output(ngx_http_ai_open_t *open);
 static ngx_int_t ngx_http_ai_stream_header(ngx_http_ai_open_t *open);
 static ngx_int_t ngx_http_ai_stream_flush(ngx_http_ai_open_t *open);
 static void ngx_http_ai_stream_finish(ngx_http_ai_open_t *open);
+static ngx_int_t ngx_http_ai_stream_error_event(ngx_http_ai_open_t *open);
+static ngx_int_t ngx_http_ai_stream_buf(ngx_http_ai_open_t *open,
+    ngx_buf_t *b);
 static void ngx_http_ai_stream_finalize(ngx_http_ai_open_t *open,
     ngx_int_t rc);
 static void ngx_http_ai_stream_writer(ngx_http_request_t *r);
@@ -45,7 +29,7 @@ static ngx_str_t  ngx_http_ai_sse_type = ngx_string("text/event-stream");
 void
 ngx_http_ai_stream_init(ngx_http_ai_open_t *open)
 {
-    open->count = NGX_HTTP_AI_READ_MAX;
+    open->count = NGX_HTTP_AI_READ_FIRST;
     open->boundary = 1;
 
     open->run.handler = ngx_http_ai_stream_run;
@@ -100,194 +84,6 @@ ngx_http_ai_stream_subscribed(ngx_http_ai_open_t *open)
 
 
 ngx_int_t
-ngx_http_ai_stream_event(ngx_http_ai_open_t *open, ai_event_t *ev)
-{
-    switch (ev->type) {
-
-    case AI_EVENT_HEAD:
-        if (ngx_http_ai_stream_head(open, ev->payload) != NGX_OK) {
-            ngx_http_ai_stream_fail(open, "internal", 0, -1);
-        }
-
-        break;
-
-    case AI_EVENT_DATA:
-    case AI_EVENT_CONTINUE:
-        if (open->ctx->first == 0) {
-            open->ctx->first = ngx_http_ai_usec();
-        }
-
-        return ngx_http_ai_stream_data(open, ev);
-
-    case AI_EVENT_END:
-        ngx_http_ai_stream_end(open, ev->payload);
-        break;
-
-    case AI_EVENT_ERROR:
-        ngx_http_ai_stream_error(open, ev->payload);
-        break;
-
-    case AI_EVENT_ATTEMPT:
-        open->skip = 0;
-        open->prefixed = 0;
-        break;
-    }
-
-    return NGX_OK;
-}
-
-
-/* The head decides how the rest is sent; what the client gets of it goes to
- * the answer's headers at once, unless they have left. */
-
-static ngx_int_t
-ngx_http_ai_stream_head(ngx_http_ai_open_t *open, ai_str_t payload)
-{
-    int                  rc;
-    u_char              *p;
-    int64_t              n;
-    ai_str_t             name, value;
-    ngx_str_t           *s;
-    ngx_uint_t           stream;
-    ngx_http_request_t  *r;
-
-    r = open->request;
-    stream = 0;
-
-    if (open->mode != NGX_HTTP_AI_NO_HEAD) {
-        return NGX_ERROR;
-    }
-
-    while ((rc = ai_record_next(&payload, &name, &value)) == 1) {
-
-        if (ai_str_eqz(name, "status")) {
-            if (ai_str_int(value, &n) != 0 || n < 200 || n > 599) {
-                return NGX_ERROR;
-            }
-
-            open->status = n;
-            continue;
-        }
-
-        if (ai_str_eqz(name, "stream")) {
-            stream = ai_str_eqz(value, "1");
-            continue;
-        }
-
-        s = ai_str_eqz(name, "provider") ? &open->ctx->provider
-            : ai_str_eqz(name, "model") ? &open->ctx->provider_model : NULL;
-
-        if (s != NULL) {
-            p = ngx_pnalloc(r->pool, value.len);
-            if (p == NULL) {
-                return NGX_ERROR;
-            }
-
-            ngx_memcpy(p, value.data, value.len);
-            s->data = p;
-            s->len = value.len;
-            continue;
-        }
-
-        if (ai_str_eqz(name, "header") && !open->header && !open->early
-            && ngx_http_ai_stream_head_header(open, value) != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    if (rc < 0 || open->status == 0) {
-        return NGX_ERROR;
-    }
-
-    if (stream) {
-        open->mode = NGX_HTTP_AI_SSE;
-
-    } else if (open->header || open->early) {
-        open->mode = NGX_HTTP_AI_WRAP;
-
-    } else {
-        open->mode = NGX_HTTP_AI_WHOLE;
-    }
-
-    if (!open->header && !open->early) {
-        r->headers_out.status = open->status;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_ai_stream_head_header(ngx_http_ai_open_t *open, ai_str_t line)
-{
-    size_t               n;
-    u_char              *p;
-    ai_str_t             name, value;
-    ngx_str_t            key, val;
-    ngx_http_request_t  *r;
-
-    r = open->request;
-
-    for (n = 0; n < line.len && line.data[n] != ':'; n++) { /* void */ }
-
-    name.data = line.data;
-    name.len = n;
-
-    for (n++; n < line.len && line.data[n] == ' '; n++) { /* void */ }
-
-    if (n > line.len) {
-        return NGX_ERROR;
-    }
-
-    value.data = line.data + n;
-    value.len = line.len - n;
-
-    if (!ai_headers_valid(name, value)) {
-        return NGX_ERROR;
-    }
-
-    p = ngx_pnalloc(r->pool, line.len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    key.data = p;
-    key.len = name.len;
-    p = ngx_cpymem(p, name.data, name.len);
-
-    val.data = p;
-    val.len = value.len;
-    ngx_memcpy(p, value.data, value.len);
-
-    if (key.len == 12
-        && ngx_strncasecmp(key.data, (u_char *) "content-type", 12) == 0)
-    {
-        r->headers_out.content_type = val;
-        r->headers_out.content_type_lowcase = NULL;
-
-        for (n = 0; n < val.len && val.data[n] != ';'; n++) { /* void */ }
-
-        r->headers_out.content_type_len = n;
-
-        return NGX_OK;
-    }
-
-    /* nginx makes these from what it sends. */
-
-    if (ai_headers_never(name)
-        || (key.len == 14
-            && ngx_strncasecmp(key.data, (u_char *) "content-length", 14)
-               == 0))
-    {
-        return NGX_OK;
-    }
-
-    return ngx_http_ai_add_header(r, &key, &val);
-}
-
-
-ngx_int_t
 ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value)
 {
@@ -307,257 +103,6 @@ ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,
     h->lowcase_key = NULL;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_ai_stream_data(ngx_http_ai_open_t *open, ai_event_t *ev)
-{
-    char       id[AI_EVENT_ID_MAX + 8];
-    size_t     n;
-    ai_str_t   data;
-    ngx_int_t  rc;
-
-    data = ev->payload;
-
-    switch (open->mode) {
-
-    case NGX_HTTP_AI_NO_HEAD:
-        ngx_http_ai_stream_fail(open, "internal", 0, -1);
-        return NGX_OK;
-
-    case NGX_HTTP_AI_WHOLE:
-        rc = ngx_http_ai_answer_take(open, data);
-
-        if (rc == NGX_DECLINED) {
-            open->mode = NGX_HTTP_AI_PIPE;
-            return NGX_AGAIN;
-        }
-
-        if (rc != NGX_OK) {
-            ngx_http_ai_stream_fail(open, "internal", 0, -1);
-        }
-
-        return NGX_OK;
-
-    case NGX_HTTP_AI_WRAP:
-        if (ngx_http_ai_answer_take(open, data) != NGX_OK) {
-            ngx_http_ai_answer_drop(open);
-            ngx_http_ai_stream_fail(open, "too_large", 0, -1);
-        }
-
-        return NGX_OK;
-
-    default:
-        break;
-    }
-
-    if (data.len == 0) {
-        return NGX_OK;
-    }
-
-    if (open->ids && ev->type == AI_EVENT_DATA && open->skip == 0
-        && !open->prefixed && open->mode == NGX_HTTP_AI_SSE)
-    {
-        n = ngx_snprintf((u_char *) id, sizeof(id), "id: %uD-%uD\n",
-                         ev->id.attempt, ev->id.seq)
-            - (u_char *) id;
-
-        if (ngx_http_ai_stream_room(open) < n) {
-            return NGX_AGAIN;
-        }
-
-        (void) ngx_http_ai_stream_copy(open, id, n);
-        open->prefixed = 1;
-        open->boundary = 0;
-    }
-
-    n = ngx_http_ai_stream_copy(open, data.data + open->skip,
-                                data.len - open->skip);
-    open->skip += n;
-
-    if (n) {
-        open->boundary = 0;
-    }
-
-    if (open->skip < data.len) {
-        return NGX_AGAIN;
-    }
-
-    open->skip = 0;
-    open->prefixed = 0;
-    open->boundary = (data.len >= 2
-                      && ngx_memcmp(data.data + data.len - 2, "\n\n", 2) == 0)
-                     || (data.len >= 4
-                         && ngx_memcmp(data.data + data.len - 4, "\r\n\r\n", 4)
-                            == 0);
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_ai_stream_end(ngx_http_ai_open_t *open, ai_str_t payload)
-{
-    ngx_http_ai_stream_usage(open, payload);
-
-    if (open->mode == NGX_HTTP_AI_NO_HEAD) {
-        ngx_http_ai_stream_fail(open, "internal", 0, -1);
-    }
-
-    open->ended = 1;
-}
-
-
-static void
-ngx_http_ai_stream_error(ngx_http_ai_open_t *open, ai_str_t payload)
-{
-    int64_t            n;
-    ai_str_t           cause, value;
-    const ai_error_t  *e;
-
-    if (ai_record_get(payload, "usage", &value) == 1) {
-        ngx_http_ai_stream_usage(open, value);
-    }
-
-    e = NULL;
-
-    if (ai_record_get(payload, "cause", &cause) == 1) {
-        e = ai_error_find(cause);
-    }
-
-    if (ai_record_get(payload, "retry_after", &value) == 1
-        && ai_str_int(value, &n) == 0 && n >= 0 && n < 86400 * 31)
-    {
-        open->retry_after = n;
-    }
-
-    if (ai_record_get(payload, "message", &value) == 1 && value.len) {
-        open->message.data = ngx_pnalloc(open->request->pool, value.len);
-
-        if (open->message.data != NULL) {
-            ngx_memcpy(open->message.data, value.data, value.len);
-            open->message.len = value.len;
-        }
-    }
-
-    ngx_http_ai_stream_fail(open, e != NULL ? e->cause : "internal", 0,
-                            open->retry_after);
-
-    open->ended = 1;
-}
-
-
-static void
-ngx_http_ai_stream_usage(ngx_http_ai_open_t *open, ai_str_t line)
-{
-    ngx_str_t  *s;
-
-    s = &open->ctx->usage_line;
-
-    open->ctx->ended = ngx_http_ai_usec();
-
-    if (line.len == 0 || line.len > AI_USAGE_LINE_MAX) {
-        return;
-    }
-
-    s->data = ngx_pnalloc(open->request->pool, line.len);
-
-    if (s->data != NULL) {
-        ngx_memcpy(s->data, line.data, line.len);
-        s->len = line.len;
-    }
-}
-
-
-static size_t
-ngx_http_ai_stream_room(ngx_http_ai_open_t *open)
-{
-    size_t        room;
-    ngx_chain_t  *cl;
-
-    room = (open->conf->buffers.num - open->nbufs) * open->conf->buffers.size;
-
-    if (open->tail != NULL) {
-        room += open->tail->buf->end - open->tail->buf->last;
-    }
-
-    for (cl = open->free; cl; cl = cl->next) {
-        room += cl->buf->end - cl->buf->start;
-    }
-
-    return room;
-}
-
-
-/* As much as the buffers take. */
-
-static size_t
-ngx_http_ai_stream_copy(ngx_http_ai_open_t *open, const char *data,
-    size_t len)
-{
-    size_t        n, done;
-    ngx_buf_t    *b;
-    ngx_chain_t  *cl;
-
-    for (done = 0; done < len; done += n) {
-
-        if (open->tail == NULL || open->tail->buf->last == open->tail->buf->end)
-        {
-            if (open->free != NULL) {
-                cl = open->free;
-                open->free = cl->next;
-
-            } else if ((ngx_int_t) open->nbufs < open->conf->buffers.num) {
-
-                cl = ngx_alloc_chain_link(open->request->pool);
-                if (cl == NULL) {
-                    break;
-                }
-
-                cl->buf = ngx_create_temp_buf(open->request->pool,
-                                              open->conf->buffers.size);
-                if (cl->buf == NULL) {
-                    break;
-                }
-
-                open->nbufs++;
-
-            } else {
-                break;
-            }
-
-            b = cl->buf;
-            b->pos = b->start;
-            b->last = b->start;
-            b->flush = 0;
-            b->tag = (ngx_buf_tag_t) &ngx_http_ai_module;
-
-            ngx_http_ai_stream_append(open, cl);
-        }
-
-        b = open->tail->buf;
-        n = ngx_min((size_t) (b->end - b->last), len - done);
-        b->last = ngx_cpymem(b->last, data + done, n);
-    }
-
-    return done;
-}
-
-
-static void
-ngx_http_ai_stream_append(ngx_http_ai_open_t *open, ngx_chain_t *cl)
-{
-    cl->next = NULL;
-
-    if (open->tail == NULL) {
-        open->out = cl;
-
-    } else {
-        open->tail->next = cl;
-    }
-
-    open->tail = cl;
 }
 
 
@@ -788,7 +333,7 @@ ngx_http_ai_stream_flush(ngx_http_ai_open_t *open)
         return ngx_handle_write_event(wev, 0);
     }
 
-    if (wev->timer_set) {
+    if (wev->timer_set && !wev->delayed) {
         ngx_del_timer(wev);
     }
 
@@ -808,15 +353,12 @@ ngx_http_ai_stream_finish(ngx_http_ai_open_t *open)
 {
     ngx_int_t            rc;
     ngx_buf_t           *b;
-    ngx_chain_t         *cl;
-    ngx_http_ai_ctx_t   *ctx;
     ngx_http_request_t  *r;
 
     r = open->request;
-    ctx = open->ctx;
 
-    if (ctx->ended == 0) {
-        ctx->ended = ngx_http_ai_usec();
+    if (open->ctx->ended == 0) {
+        open->ctx->ended = ngx_http_ai_usec();
     }
 
     if (open->cause != NULL && !open->header) {
@@ -841,71 +383,87 @@ ngx_http_ai_stream_finish(ngx_http_ai_open_t *open)
         }
     }
 
-    if (open->cause != NULL) {
-
-        if (open->mode == NGX_HTTP_AI_PIPE) {
-            /* Without an end the client knows that it is cut. */
-            (void) ngx_http_ai_stream_flush(open);
-            r->keepalive = 0;
-            ngx_http_ai_stream_finalize(open, NGX_ERROR);
-            return;
-        }
-
-        if (open->mode == NGX_HTTP_AI_WRAP) {
-            ngx_http_ai_answer_drop(open);
-        }
-
-        b = ngx_http_ai_error_event(r, open->cause, &open->message);
-        cl = ngx_alloc_chain_link(r->pool);
-
-        if (b == NULL || cl == NULL) {
-            ngx_http_ai_stream_finalize(open, NGX_ERROR);
-            return;
-        }
-
-        cl->buf = b;
-
-        if (!open->boundary) {
-            /* an event that was cut is no part of this one */
-            ngx_http_ai_stream_append(open, cl);
-            cl->buf = ngx_calloc_buf(r->pool);
-            cl = ngx_alloc_chain_link(r->pool);
-
-            if (open->tail->buf == NULL || cl == NULL) {
-                ngx_http_ai_stream_finalize(open, NGX_ERROR);
-                return;
-            }
-
-            open->tail->buf->memory = 1;
-            open->tail->buf->pos = (u_char *) "\n\n";
-            open->tail->buf->last = open->tail->buf->pos + 2;
-            cl->buf = b;
-        }
-
-        ngx_http_ai_stream_append(open, cl);
-
-    } else if (open->mode == NGX_HTTP_AI_WRAP
-               && ngx_http_ai_answer_wrap(open) != NGX_OK)
-    {
+    if (open->cause != NULL && open->mode == NGX_HTTP_AI_PIPE) {
+        /* Without an end the client knows that it is cut. */
+        (void) ngx_http_ai_stream_flush(open);
+        r->keepalive = 0;
         ngx_http_ai_stream_finalize(open, NGX_ERROR);
         return;
     }
 
-    b = ngx_calloc_buf(r->pool);
-    cl = ngx_alloc_chain_link(r->pool);
+    if (open->cause != NULL) {
+        rc = ngx_http_ai_stream_error_event(open);
 
-    if (b == NULL || cl == NULL) {
+    } else if (open->mode == NGX_HTTP_AI_WRAP) {
+        rc = ngx_http_ai_answer_wrap(open);
+
+    } else {
+        rc = NGX_OK;
+    }
+
+    b = ngx_calloc_buf(r->pool);
+
+    if (rc != NGX_OK || ngx_http_ai_stream_buf(open, b) != NGX_OK) {
         ngx_http_ai_stream_finalize(open, NGX_ERROR);
         return;
     }
 
     b->last_buf = 1;
     b->last_in_chain = 1;
-    cl->buf = b;
-
-    ngx_http_ai_stream_append(open, cl);
 
     ngx_http_ai_stream_finalize(open, ngx_http_output_filter(r, open->out));
+}
+
+
+static ngx_int_t
+ngx_http_ai_stream_error_event(ngx_http_ai_open_t *open)
+{
+    ngx_buf_t           *b;
+    ngx_http_request_t  *r;
+
+    r = open->request;
+
+    if (open->mode == NGX_HTTP_AI_WRAP) {
+        ngx_http_ai_answer_drop(open);
+    }
+
+    if (!open->boundary) {
+        /* An event that was cut is no part of this one. */
+        b = ngx_calloc_buf(r->pool);
+
+        if (ngx_http_ai_stream_buf(open, b) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        b->memory = 1;
+        b->pos = (u_char *) "\n\n";
+        b->last = b->pos + 2;
+    }
+
+    b = ngx_http_ai_error_event(r, open->cause, &open->message);
+
+    return ngx_http_ai_stream_buf(open, b);
+}
+
+
+/* b, NULL for no memory, behind what is filled. */
+
+static ngx_int_t
+ngx_http_ai_stream_buf(ngx_http_ai_open_t *open, ngx_buf_t *b)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(open->request->pool);
+
+    if (b == NULL || cl == NULL) {
+        return NGX_ERROR;
+    }
+
+    cl->buf = b;
+
+    ngx_http_ai_take_chain(open, cl);
+
+    return NGX_OK;
 }
 
 
@@ -1076,7 +634,7 @@ ngx_http_ai_stream_tick(ngx_event_t *ev)
             if (open->out == NULL && open->boundary && !open->lagging
                 && open->mode != NGX_HTTP_AI_PIPE
                 && !r->buffered && !c->buffered
-                && ngx_http_ai_stream_copy(open, ":\n\n", 3) == 3)
+                && ngx_http_ai_take_bytes(open, ":\n\n", 3) == 3)
             {
                 ngx_http_ai_count(heartbeats);
 

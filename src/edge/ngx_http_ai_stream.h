@@ -1,7 +1,8 @@
 /*
- * From a job's events to the client: their order (ngx_http_ai_events.c), the
- * output with its back-pressure (ngx_http_ai_stream.c), and answers that are
- * sent whole (ngx_http_ai_answer.c).  Events are only taken in where they
+ * From a job's events to the client: their order (ngx_http_ai_events.c), what
+ * they do (ngx_http_ai_take.c), the output with its back-pressure
+ * (ngx_http_ai_stream.c), and answers that are sent whole
+ * (ngx_http_ai_answer.c).  Events are only taken in where they
  * come from; output and the end of the request happen in a posted event, once
  * a turn of the event loop.
  */
@@ -18,6 +19,9 @@
 #define NGX_HTTP_AI_DOWN_MAX       30000
 /* Entries of the log a read, at most. */
 #define NGX_HTTP_AI_READ_MAX       32
+#define NGX_HTTP_AI_READ_FIRST     4
+/* Bytes of such a read over which the next asks for fewer. */
+#define NGX_HTTP_AI_READ_BYTES     (256 * 1024)
 /* An answer is collected up to this, to be sent with its length. */
 #define NGX_HTTP_AI_WHOLE_MAX      (256 * 1024)
 /* The same for one that becomes an SSE event. */
@@ -29,15 +33,21 @@ void ngx_http_ai_events_frames(ngx_http_ai_open_t *open, ai_str_t frames);
 /* Reads on from the log; once more, if it is being read. */
 void ngx_http_ai_events_read(ngx_http_ai_open_t *open);
 
+/* One event that is next in order: NGX_OK, or NGX_AGAIN where there was no
+ * room for all of it: then the log is read when there is. */
+ngx_int_t ngx_http_ai_take_event(ngx_http_ai_open_t *open, ai_event_t *ev);
+/* Copies as much as the buffers take; returns how much that was. */
+size_t ngx_http_ai_take_bytes(ngx_http_ai_open_t *open, const char *data,
+    size_t len);
+/* One link behind what is filled. */
+void ngx_http_ai_take_chain(ngx_http_ai_open_t *open, ngx_chain_t *cl);
+
 /* For edge_open: events and timer, nothing is armed. */
 void ngx_http_ai_stream_init(ngx_http_ai_open_t *open);
 /* The request waits from now on: for aborts, for the timer. */
 void ngx_http_ai_stream_wait(ngx_http_ai_open_t *open);
 /* The bell works again. */
 void ngx_http_ai_stream_subscribed(ngx_http_ai_open_t *open);
-/* One event that is next in order: NGX_OK, or NGX_AGAIN where there was no
- * room for all of it: then the log is read when there is. */
-ngx_int_t ngx_http_ai_stream_event(ngx_http_ai_open_t *open, ai_event_t *ev);
 /* Output, or the end, at the end of this turn. */
 void ngx_http_ai_stream_post(ngx_http_ai_open_t *open);
 /* Ends the answer with an error; status 0 and retry_after -1: the table's. */
@@ -58,6 +68,11 @@ ngx_int_t ngx_http_ai_answer_wrap(ngx_http_ai_open_t *open);
 /* The queue's deadline and lost replies, from the timer: msec to the next
  * look, 0 for none. */
 ngx_msec_t ngx_http_ai_admit_tick(ngx_http_ai_open_t *open);
+
+/* The job's spec and ledger base, valid until the next call: NGX_OK, or
+ * NGX_DECLINED where the request has more than a spec can hold. */
+ngx_int_t ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
+    ngx_str_t *base);
 
 /* Adds a header to the answer; key and value stay where they are. */
 ngx_int_t ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,

@@ -13,9 +13,9 @@ local JOB, BODY, EV = 'job:', 'body:', 'ev:'
 local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
 local OUTBOX, PV, KEY = 'outbox', 'pv:', 'key:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
-local GROUP = 'workers'
+local GROUP, LEDGER = 'workers', 'ledger'
 
-local UNFINISHED_MS = ('172800000')
+local UNFINISHED_MS, BODY_MS = ('172800000'), '600000'
 local NUM_MAX = 9007199254740992
 local DEAD_MS, STALE_MS = 3000, 2000
 

@@ -40,7 +40,9 @@ then
     return wrong('number')
 end
 
-local key, large = P .. JOB .. job, body == '@'
+local key, pieces = P .. JOB .. job, body:match('^@(%d*)$')
+local large = pieces ~= nil
+pieces = tonumber(pieces)
 
 local h = call('HMGET', key, 'at', 'decision', 'state')
 if h[1] then
@@ -68,8 +70,10 @@ if key_id ~= '' then
     end
 end
 
-if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0 then
-    return { 'NOBODY' }
+if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0
+   or pieces and call('LLEN', P .. BODY .. job) ~= pieces + 1
+then
+    return refuse('NOBODY')
 end
 
 h = call('HMGET', P .. SWEEP, 'slots', 'pressure')
@@ -105,8 +109,12 @@ else
 end
 
 call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
-     'flags', flags, 'base', base, 'at', at, 'lst', edge, 'entry', entry,
-     'state', state, large and 'large' or 'body', large and '1' or body)
+     'flags', flags, 'base', base, 'bytes', ARGV[14], 'at', at, 'lst', edge,
+     'entry', entry, 'state', state,
+     large and 'large' or 'body', large and '1' or body)
+if pieces then
+    call('HSET', key, 'pieces', pieces)
+end
 call('PEXPIRE', key, UNFINISHED_MS)
 if flags ~= '' and flags ~= 's' then
     call('HSET', key, 'resume', resume, 'result', result)
@@ -116,7 +124,7 @@ end
 local function wait()
     -- @include pump
     local zset = P .. (batch and WAITING_BATCH or WAITING)
-    call('HSET', key, 'bytes', bytes, 'decision', state)
+    call('HSET', key, 'decision', state)
     if weight == '1' then
         call('HDEL', P .. WEIGHTS, tenant)
     else

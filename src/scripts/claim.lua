@@ -20,7 +20,8 @@ end
 
 local key = P .. JOB .. job
 local h = call('HMGET', key, 'spec', 'entry', 'state', 'attempt', 'owner',
-               'lst', 'cancel', 'tip', 'body', 'at', 'started', 'flags', 'end')
+               'lst', 'cancel', 'tip', 'body', 'at', 'started', 'flags', 'end',
+               'bytes', 'pieces')
 local spec, state, at, started = h[1], h[3], h[10], h[11]
 local attempt, seq, cause = tonumber(h[4] or 0), seq_of(h[8]), h[13]
 
@@ -36,7 +37,8 @@ local function answer()
         return { 'END', int(attempt), attempt .. '-0', cause, spec, at,
                  queue_us }
     end
-    return { 'RUN', int(attempt), spec, h[9] or '', at, queue_us }
+    return { 'RUN', int(attempt), spec, h[9] or '', at, queue_us, h[14],
+             h[15] or '0' }
 end
 
 if state == 'running' then

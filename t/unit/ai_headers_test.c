@@ -52,6 +52,8 @@ static const struct {
     { "retry-afte", "", "", 0 },
     { "retry-afterx", "", "", 0 },
     { "x-foo", "", "", 0 },
+    { "x-ratelimit-a b", "", "", 1 },
+    { "x-ratelimit-a\r\nset-cookie", "", "", 1 },
 
     { "Connection", "", "", 1 },
     { "Keep-Alive", "", "", 1 },
@@ -258,6 +260,43 @@ query(void **state)
 }
 
 
+static void
+lists(void **state)
+{
+    char      mem[AI_HEADER_LIST_MAX + 1];
+    size_t    i;
+
+    static const char *const  wrong[] = {
+        " x-a", "x-a ", "x-a  x-b", "x a:b", "x-a\nx-b", "x-a set-cookie",
+        "connection"
+    };
+
+    (void) state;
+
+    assert_true(ai_headers_list_ok(EMPTY));
+    assert_true(ai_headers_list_ok(T("x-a")));
+    assert_true(ai_headers_list_ok(T("x-a x-b X-C")));
+
+    for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_false(ai_headers_list_ok(Z(wrong[i])));
+    }
+
+    for (i = 0; i < sizeof(mem); i++) {
+        mem[i] = i % 2 ? ' ' : 'a';
+    }
+
+    assert_true(ai_headers_list_ok((ai_str_t) { AI_HEADER_LIST_MAX - 1, mem }));
+    assert_false(ai_headers_list_ok((ai_str_t) { sizeof(mem), mem }));
+
+    assert_true(ai_headers_listed(T("x-a x-bb"), T("x-a")));
+    assert_true(ai_headers_listed(T("x-a x-bb"), T("X-BB")));
+    assert_false(ai_headers_listed(T("x-a x-bb"), T("x-b")));
+    assert_false(ai_headers_listed(T("x-a x-bb"), T("x-a x-bb")));
+    assert_false(ai_headers_listed(EMPTY, T("x-a")));
+    assert_false(ai_headers_listed(T("x-a"), EMPTY));
+}
+
+
 int
 main(void)
 {
@@ -265,7 +304,8 @@ main(void)
         cmocka_unit_test(tables),
         cmocka_unit_test(valid),
         cmocka_unit_test(split),
-        cmocka_unit_test(query)
+        cmocka_unit_test(query),
+        cmocka_unit_test(lists)
     };
 
     return run_group(tests);

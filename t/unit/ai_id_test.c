@@ -73,6 +73,9 @@ processes(void **state)
     assert_int_equal(ai_id_process(buf, sizeof(buf), "a_b c:\xC3\xA9", 1, 2),
                      12);
     assert_string_equal(buf, "a-b-c----1-2");
+    assert_int_equal(ai_id_process(buf, sizeof(buf), "azAZ09.@[`{/:", 1, 2),
+                     17);
+    assert_string_equal(buf, "azAZ09.-------1-2");
     assert_true(ai_keys_process_ok(Z(buf)));
 
     memset(host, 'h', sizeof(host));

@@ -21,7 +21,8 @@ static const char  full_spec[] =
     "v 1\n1\nid 36\n" JOB "\ntenant 4\nacme\nprincipal 7\nkey:k-1\n"
     "user 3\nbob\nop 8\nmessages\ndialect 9\nanthropic\n"
     "model 15\nclaude-sonnet-4\ncatalog 64\n" HEX "\nquery 9\nbeta=true\n"
-    "edge 7\nweb-1-2\ntraceparent 55\n" TRACE "\nstream 1\n1\n"
+    "edge 7\nweb-1-2\ntraceparent 55\n" TRACE
+    "\nforward 7\nx-a x-b\nstream 1\n1\n"
     "usage_asked 1\n0\nresumable 1\n1\nbackground 1\n0\n" TIMEOUT
     "header 29\nanthropic-version: 2023-06-01\nheader 6\nx-a: b\n";
 
@@ -42,6 +43,7 @@ full_job(ai_job_t *job)
     job->query = ai_str("beta=true");
     job->edge = ai_str("web-1-2");
     job->traceparent = ai_str(TRACE);
+    job->forward = ai_str("x-a x-b");
     job->timeout_msec = 600000;
     job->stream = 1;
     job->resumable = 1;
@@ -84,7 +86,13 @@ writes(void **state)
 static void
 reads(void **state)
 {
-    ai_job_t  job;
+    int        i;
+    char       spec[1024];
+    ai_job_t   job;
+
+    static const char *const  flags[] = {
+        "stream", "usage_asked", "resumable", "background"
+    };
 
     (void) state;
 
@@ -117,12 +125,14 @@ reads(void **state)
     assert_int_equal(job.nheaders, 0);
     assert_int_equal(job.stream, 0);
 
-    assert_int_equal(ai_job_parse(T(MIN_SPEC TIMEOUT "usage_asked 1\n1\n"
-                                    "background 1\n1\n"), &job), 0);
-    assert_int_equal(job.usage_asked, 1);
-    assert_int_equal(job.background, 1);
-    assert_int_equal(job.stream, 0);
-    assert_int_equal(job.resumable, 0);
+    for (i = 0; i < 4; i++) {
+        sprintf(spec, "%s%s 1\n1\n", MIN_SPEC TIMEOUT, flags[i]);
+        assert_int_equal(ai_job_parse(Z(spec), &job), 0);
+        assert_int_equal(job.stream, i == 0);
+        assert_int_equal(job.usage_asked, i == 1);
+        assert_int_equal(job.resumable, i == 2);
+        assert_int_equal(job.background, i == 3);
+    }
 }
 
 

@@ -229,6 +229,9 @@ keys(void **state)
                      1);
     assert_int_equal(ai_json_path(T("{\"a\\\\b\":1}"), "a\\\\b", &value,
                                   &type), 0);
+    assert_int_equal(ai_json_path(T("{\"b\":\"x\\\"\",\"a\":\"\\\\\"}"), "a",
+                                  &value, &type), 1);
+    is_str(value, "\"\\\\\"");
     assert_int_equal(ai_json_path(T("{\"\\ud83d\\ude00\":1}"),
                                   "\xF0\x9F\x98\x80", &value, &type), 1);
 

@@ -329,6 +329,16 @@ bound(void **state)
     is_str(raw, "e");
     ai_sse_free(&s);
 
+    /* An event whose CR waits, with one over the bound behind it. */
+
+    ai_sse_init(&s, 6);
+    assert_int_equal(ai_sse_feed(&s, "a\r\n\rbbbbbbb", 11), -2);
+    assert_int_equal(ai_sse_next(&s, &raw), 1);
+    is_str(raw, "a\r\n\r");
+    assert_int_equal(ai_sse_next(&s, &raw), 0);
+    assert_int_equal(ai_sse_rest(&s, &raw), 0);
+    ai_sse_free(&s);
+
     /* Who does not take them cannot pile them up. */
 
     ai_sse_init(&s, 4);

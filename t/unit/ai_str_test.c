@@ -274,7 +274,7 @@ utf8_exhaustive(void **state)
 {
     char           out[4];
     size_t         n, want;
-    uint32_t       i, tail;
+    uint32_t       i, c, tail;
     unsigned char  seq[4];
 
     (void) state;
@@ -314,6 +314,16 @@ utf8_exhaustive(void **state)
         n = ai_str_utf8_put(out, i);
         want = i < 0x80 ? 1 : i < 0x800 ? 2 : i < 0x10000 ? 3 : 4;
         assert_true(n == want);
+
+        /* The bits of all its bytes are the code point. */
+        c = n == 1 ? (unsigned char) out[0]
+                   : (unsigned char) out[0] & (0x7Fu >> n);
+
+        for (tail = 1; tail < n; tail++) {
+            c = c << 6 | ((unsigned char) out[tail] & 0x3F);
+        }
+
+        assert_true(c == i);
 
         want = i >= 0xD800 && i <= 0xDFFF ? 0 : want;
         assert_true(ai_str_utf8((ai_str_t) { n, out }) == want);

@@ -198,6 +198,9 @@ reads(void **state)
     assert_int_equal(ai_usage_parse(T("\n"), &u), 0);
     assert_int_equal(ai_usage_parse(T("\t"), &u), 0);
 
+    assert_int_equal(ai_usage_parse(T("-\t-\t-\tm 1~\xC3\xA9"), &u), 0);
+    is_str(u.model, "m 1~\xC3\xA9");
+
     assert_int_equal(ai_usage_parse(T("done\tx"), &u), -1);
     assert_int_equal(ai_usage_parse(T("done\t-1"), &u), -1);
     assert_int_equal(ai_usage_parse(T("done\t9223372036854775808"), &u), -1);
@@ -312,6 +315,9 @@ costs(void **state)
         { { 1000, 500, -1, -1 }, { -1, -1, -1, -1, -1 }, 0 },
         { { -1, -1, -1, -1 }, { 2500000000, 10000000000, -1, -1, -1 }, 0 },
         { { -1, 5, -1, -1 }, { 2500000000, 10000000000, -1, -1, -1 }, 50000 },
+
+        /* reading a cache is free */
+        { { 1000, 0, 600, 100 }, { 3000000000, 0, 0, 0, -1 }, 900000 },
 
         /* a price a request */
         { { 1000, 500, -1, -1 }, { 2500000000, 10000000000, -1, -1, 5000 },

@@ -1,0 +1,188 @@
+/*
+ * The job's spec and ledger base, from the request and its context.
+ * Both are made in buffers of the process, one job at a time: the transport
+ * copies them.
+ */
+
+#include "ngx_http_ai_stream.h"
+#include "ngx_http_ai_steps.h"
+#include "ai_headers.h"
+
+
+/* ms a job may run, over all its provider calls. */
+#define NGX_HTTP_AI_SPEC_TIMEOUT  3600000
+
+
+static void ngx_http_ai_spec_headers(ngx_http_ai_open_t *open,
+    ai_job_t *job, ai_buf_t *text);
+static void ngx_http_ai_spec_forward(ngx_array_t *names, ai_job_t *job,
+    ai_buf_t *text);
+
+
+static char  ngx_http_ai_spec_out[AI_JOB_SPEC_MAX + 16384];
+static char  ngx_http_ai_spec_text[AI_JOB_SPEC_MAX];
+
+
+ngx_int_t
+ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
+    ngx_str_t *base)
+{
+    ai_buf_t                  b, text;
+    ai_job_t                  job;
+    ngx_http_ai_ctx_t        *ctx;
+    ngx_http_request_t       *r;
+    ngx_http_ai_principal_t  *p;
+
+    r = open->request;
+    ctx = open->ctx;
+    p = ctx->principal;
+
+    ai_buf_init(&text, ngx_http_ai_spec_text,
+                sizeof(ngx_http_ai_spec_text));
+    ngx_memzero(&job, sizeof(ai_job_t));
+
+    if (p->anonymous) {
+        job.principal = ai_str("anonymous");
+
+    } else {
+        job.principal.data = text.pos;
+        ai_buf_add_z(&text, "key:");
+        ai_buf_add_str(&text, ngx_http_ai_str(&p->id));
+        job.principal.len = text.pos - job.principal.data;
+    }
+
+    job.query.data = text.pos;
+    ai_headers_query(&text, ctx->dialect, ngx_http_ai_str(&r->args));
+    job.query.len = text.pos - job.query.data;
+
+    job.id = ngx_http_ai_str(&ctx->job);
+    job.tenant = ngx_http_ai_str(&open->tenant);
+    job.user = ngx_http_ai_str(&p->user);
+    job.op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
+                                                : ai_str("chat");
+    job.dialect.data = ai_dialect_name(ctx->dialect);
+    job.dialect.len = ngx_strlen(job.dialect.data);
+    job.model = ngx_http_ai_str(&ctx->model);
+    job.catalog.data = (const char *) ngx_http_ai_edge->amcf->catalog_sha;
+    job.catalog.len = AI_SHA256_HEX;
+    job.traceparent = ngx_http_ai_str(&ctx->traceparent);
+    job.timeout_msec = NGX_HTTP_AI_SPEC_TIMEOUT;
+    job.stream = ctx->stream;
+    job.usage_asked = ctx->usage_asked;
+    job.resumable = ctx->resumable;
+    job.background = ctx->background;
+    job.edge = ngx_http_ai_str(&ngx_http_ai_edge->id);
+
+    ngx_http_ai_spec_headers(open, &job, &text);
+    ngx_http_ai_spec_forward(open->conf->forward_out, &job, &text);
+
+    ai_buf_init(&b, ngx_http_ai_spec_out,
+                sizeof(ngx_http_ai_spec_out));
+
+    ai_job_write(&b, &job);
+
+    spec->data = (u_char *) b.start;
+    spec->len = ai_buf_len(&b);
+
+    base->data = (u_char *) b.pos;
+    ai_job_base(&b, &job);
+    base->len = (u_char *) b.pos - base->data;
+
+    if (text.full || b.full) {
+        ngx_str_set(&open->message,
+                    "The request's headers are more than can be passed on.");
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* What the dialect's table and ai_forward_header let pass. */
+
+static void
+ngx_http_ai_spec_headers(ngx_http_ai_open_t *open, ai_job_t *job,
+    ai_buf_t *text)
+{
+    ai_str_t          name, value, *line;
+    ngx_str_t        *forward;
+    ngx_uint_t        i, k, pass;
+    ngx_list_part_t  *part;
+    ngx_table_elt_t  *h;
+
+    part = &open->request->headers_in.headers.part;
+    h = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        name.data = (const char *) h[i].lowcase_key;
+        name.len = h[i].key.len;
+        value = ngx_http_ai_str(&h[i].value);
+
+        pass = ai_headers_in(open->ctx->dialect, name);
+
+        if (!pass && open->conf->forward_in != NULL) {
+            forward = open->conf->forward_in->elts;
+
+            for (k = 0; k < open->conf->forward_in->nelts; k++) {
+                if (ai_str_eq(ngx_http_ai_str(&forward[k]), name)) {
+                    pass = 1;
+                    break;
+                }
+            }
+        }
+
+        if (!pass || ai_headers_never(name) || !ai_headers_valid(name, value))
+        {
+            continue;
+        }
+
+        if (job->nheaders == AI_JOB_HEADERS_MAX) {
+            text->full = 1;
+            return;
+        }
+
+        line = &job->headers[job->nheaders++];
+
+        line->data = text->pos;
+        ai_buf_add_str(text, name);
+        ai_buf_add_z(text, ": ");
+        ai_buf_add_str(text, value);
+        line->len = text->pos - line->data;
+    }
+}
+
+
+static void
+ngx_http_ai_spec_forward(ngx_array_t *names, ai_job_t *job, ai_buf_t *text)
+{
+    ngx_str_t   *name;
+    ngx_uint_t   i;
+
+    if (names == NULL) {
+        return;
+    }
+
+    name = names->elts;
+    job->forward.data = text->pos;
+
+    for (i = 0; i < names->nelts; i++) {
+        if (i) {
+            ai_buf_add_z(text, " ");
+        }
+
+        ai_buf_add_str(text, ngx_http_ai_str(&name[i]));
+    }
+
+    job->forward.len = text->pos - job->forward.data;
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/perl
+# Redis crashes and has lost its last second: what the workers hold of it they
+# send again.  The loss is made by putting back an older append-only file.
+use AiTest;
+use AiWork;
+
+my $t = AiTest->new;
+my $dir = $t->subdir('redis');
+$t->redis(aof => 1);
+my $w = AiWork->new($t, catalog => { providers => { slow => {
+    api => 'echo', options => { word_delay => 100 } } } });
+my $words = join ' ', 1 .. 40;
+my ($pid) = $t->worker_pids;
+
+sub stream { return $w->job(flags => 'b', body => { model => 'slow/m',
+    stream => JSON::PP::true,
+    messages => [{ role => 'user', content => $_[0] }] }) }
+sub save { system("rm -rf $dir/old && cp -a $dir/appendonlydir $dir/old") == 0
+    or die }
+sub lose {
+    $w->{beat}->stop('KILL');
+    $t->redis->kill9;
+    system("rm -rf $dir/appendonlydir && mv $dir/old $dir/appendonlydir") == 0
+        or die;
+    $t->redis->start;
+    $w->{bell} = $t->redis->subscribe("$w->{p}edge:$w->{edge}");
+    $w->{beat} = $w->beater($w->{edge});
+}
+sub said { return join '', map { /^data: (\{.*)/m
+    ? decode_json($1)->{choices}[0]{delta}{content} || '' : () }
+    split /\n\n/, $_[0]{body} }
+sub ends {
+    my ($job) = @_;
+
+    wait_for(sub { $w->state($job) =~ /^(?:done|failed|cancelled)$/ }, 30,
+        "the end of $job");
+    return $w->read($job);
+}
+sub seqs { return join ' ', map { /^1-(\d+)/ } @{ $_[0]{events} } }
+
+
+# Events of a stream.
+my $job = stream($words);
+$w->begun($job, 15);
+save();
+$w->begun($job, 22);
+lose();
+my @left = $w->log($job);
+cmp_ok(scalar @left, '<', 22, 'Redis has lost events');
+my $got = ends($job);
+is(said($got), $words, 'a stream: every word once');
+is(seqs($got), join(' ', 1 .. @{ $got->{events} }), 'no gap');
+is(scalar(my @rows = $w->outbox($job)), 1, 'one ledger record');
+
+# Those of one that says nothing more meanwhile: it does not wait for more.
+$w->catalog({ providers => { slow => { api => 'echo',
+    options => { word_delay => 4000 } } } });
+$job = stream('one two');
+$w->begun($job, 1);
+kill STOP => $pid;
+save();
+kill CONT => $pid;
+wait_for(sub { join('', map { $_->[2] } $w->log($job)) =~ /two/ }, 20, 'two');
+lose();
+wait_for(sub { join('', map { $_->[2] } $w->log($job)) =~ /two/ }, 3,
+    'two, again');
+is(said(ends($job)), 'one two', 'a silent stream');
+$w->catalog({ providers => { slow => { api => 'echo',
+    options => { word_delay => 100 } } } });
+
+# The end of one.
+$job = stream(join ' ', 1 .. 8);
+$w->begun($job, 4);
+save();
+wait_for(sub { $w->state($job) eq 'done' }, 20, 'the end');
+lose();
+is($w->state($job), 'running', 'Redis has lost its end');
+$got = ends($job);
+is($got->{end}{state}, 'done', 'it is settled again');
+is(said($got), '1 2 3 4 5 6 7 8', 'with every word');
+is(scalar(@rows = $w->outbox($job)), 1, 'and its ledger record');
+
+# The claim, too.
+kill STOP => $pid;
+$job = stream($words);
+save();
+kill CONT => $pid;
+$w->begun($job, 4);
+lose();
+$got = ends($job);
+is($got->{end}{state}, 'done', 'a lost claim');
+is(said($got), $words, 'every word once');
+is(seqs($got), join(' ', 1 .. @{ $got->{events} }), 'no gap');
+
+wait_for(sub { $t->redis->cmd('ZCARD', "$w->{p}leases") == 0 }, 20,
+    'all slots to be free');
+$w->close;
+done_testing();

@@ -1,0 +1,290 @@
+/*
+ * The end of a job: its last event, its usage, what Redis says to it.
+ */
+
+#include "body.h"
+#include "job_in.h"
+
+#include <string.h>
+
+
+static void job_usage(job_t *job, const char *state, const char *cause,
+    ai_usage_t *u);
+static void job_count(job_t *job, const char *state, const ai_usage_t *u);
+static void job_reclaim(job_t *job);
+static void job_on_reclaim(redis_t *rc, redisReply *reply, void *data);
+
+
+void
+job_fail(job_t *job, const char *cause, const char *message)
+{
+    log_job(LOG_WARN, "job", job->spec.tenant,
+            (ai_str_t) { AI_JOB_ID_LEN, job->id }, "failed: %s", cause);
+    job_end(job, "failed", cause, message);
+}
+
+
+/* Ending: the last event and settle; cause NULL: the answer is whole. */
+
+void
+job_end(job_t *job, const char *state, const char *cause, const char *message)
+{
+    char               base[2048], line[AI_USAGE_LINE_MAX];
+    char               text[AI_USAGE_LINE_MAX + 1024];
+    ai_buf_t           b, x;
+    ai_usage_t         u;
+    emit_settle_t      settle;
+    const ai_error_t  *e;
+
+    job_stop(job);
+    job_usage(job, state, cause, &u);
+    job_move(job, JOB_ENDING);
+
+    ai_buf_init(&b, line, sizeof(line));
+    ai_usage_write(&b, &u);
+    settle.usage = (ai_str_t) { ai_buf_len(&b), line };
+
+    ai_buf_init(&b, base, sizeof(base));
+    ai_job_base(&b, &job->spec);
+    settle.base = (ai_str_t) { ai_buf_len(&b), base };
+    settle.state = state;
+    settle.at_usec = job->at_usec;
+
+    ai_buf_init(&x, text, sizeof(text));
+
+    if (cause != NULL) {
+        e = ai_error_find((ai_str_t) { strlen(cause), cause });
+
+        if (message == NULL) {
+            message = e != NULL ? e->message : "";
+        }
+
+        ai_record_add(&x, "cause", (ai_str_t) { strlen(cause), cause });
+        ai_record_add(&x, "message",
+                      (ai_str_t) { strlen(message), message });
+        ai_record_add(&x, "usage", settle.usage);
+
+    } else {
+        ai_buf_add_str(&x, settle.usage);
+    }
+
+    if (b.full || x.full
+        || emit_settle(job->emit, cause != NULL ? AI_EVENT_ERROR
+                                                : AI_EVENT_END,
+                       (ai_str_t) { ai_buf_len(&x), text }, &settle)
+           != 0)
+    {
+        log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                "cannot be ended: no memory");
+        job_drop(job);
+        return;
+    }
+
+    job_count(job, state, &u);
+}
+
+
+/* Whatever still runs for it. */
+
+void
+job_stop(job_t *job)
+{
+    catalog_forget(&job->wait);
+    body_forget(job);
+
+    if (job->state == JOB_CALLING) {
+        call_abort(job);
+    }
+
+    if (job->done_usec == 0) {
+        job->done_usec = loop_now_usec(&job->w->loop);
+    }
+}
+
+
+static void
+job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
+{
+    const ai_error_t  *e;
+
+    ai_usage_init(u);
+    u->state = (ai_str_t) { strlen(state), state };
+    u->status = job->has_answer && job->answer.status != 0
+                ? job->answer.status : 200;
+    u->queue_usec = job->queue_usec;
+    u->attempts = job->ever_called;
+    u->provider = job->route.provider;
+    u->model = job->route.model;
+    u->input = 0;
+    u->output = 0;
+    u->cost = 0;
+    u->estimated = 0;
+
+    if (cause != NULL) {
+        e = ai_error_find((ai_str_t) { strlen(cause), cause });
+        u->status = e != NULL ? e->status : 500;
+        u->cause = (ai_str_t) { strlen(cause), cause };
+    }
+
+    if (!job->ever_called) {
+        return;
+    }
+
+    u->duration_usec = (int64_t) (job->done_usec - job->called_usec);
+
+    if (job->first_usec != 0) {
+        u->ttft_usec = (int64_t) (job->first_usec - job->called_usec);
+    }
+
+    u->request_id = (ai_str_t) { strlen(job->answer.request_id),
+                                 job->answer.request_id };
+    u->finish = (ai_str_t) { strlen(job->answer.usage.finish),
+                             job->answer.usage.finish };
+
+    if (job->answer.bytes != 0) {
+        answer_usage(&job->answer, job->body.len, u);
+    }
+
+    if (job->route.price.input < 0 && job->route.price.output < 0
+        && job->route.price.request < 0
+        && !ai_str_eqz(job->route.api, "echo"))
+    {
+        u->cost = -1;
+
+    } else {
+        u->cost = ai_usage_cost(u, &job->route.price);
+    }
+}
+
+
+static void
+job_count(job_t *job, const char *state, const ai_usage_t *u)
+{
+    metrics_t  *m;
+
+    m = &job->w->metrics;
+
+    if (state[0] == 'd') {
+        m->jobs_done_total++;
+
+    } else if (state[0] == 'f') {
+        m->jobs_failed_total++;
+
+    } else {
+        m->jobs_cancelled_total++;
+    }
+
+    if (u->duration_usec > 0) {
+        m->call_usec_total += u->duration_usec;
+    }
+
+    m->input_tokens_total += u->input > 0 ? u->input : 0;
+    m->output_tokens_total += u->output > 0 ? u->output : 0;
+}
+
+
+void
+job_on_ended(void *data, emit_end_e end)
+{
+    job_t  *job;
+
+    job = data;
+
+    switch (end) {
+
+    case EMIT_LOST:
+        if (job->state != JOB_ENDING) {
+            job_fail(job, "lost", NULL);
+
+        } else {
+            job_end(job, "failed", "lost", NULL);
+        }
+        return;
+
+    case EMIT_UNKNOWN:
+        job_reclaim(job);
+        return;
+
+    case EMIT_SETTLED:
+        break;
+
+    case EMIT_FENCED:
+        job->w->metrics.jobs_abandoned_total++;
+        log_job(LOG_INFO, "job", job->spec.tenant, job->spec.id,
+                "another worker has it");
+        break;
+
+    default:
+        job->w->metrics.jobs_abandoned_total++;
+        log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                "given up: Redis keeps refusing it");
+    }
+
+    job_drop(job);
+}
+
+
+/* A Redis that lost its last seconds forgot the claim: claim again, and tell
+ * it all that is kept. */
+
+static void
+job_reclaim(job_t *job)
+{
+    if (job_claim(job, job_on_reclaim) != 0) {
+        emit_again(job->emit);
+    }
+}
+
+
+static void
+job_on_reclaim(redis_t *rc, redisReply *reply, void *data)
+{
+    job_t    *job;
+    int64_t   attempt;
+
+    (void) rc;
+
+    job = data;
+    job->waiting = 0;
+
+    if (job->state != JOB_DEAD) {
+
+        if (reply == NULL) {
+            emit_again(job->emit);
+
+        } else if (redis_word(reply, "RUN")
+                   && redis_int(redis_item(reply, 1), &attempt) == 0
+                   && attempt == job->attempt)
+        {
+            emit_again(job->emit);
+
+        } else {
+            job->w->metrics.jobs_abandoned_total++;
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "Redis does not know it any more");
+            job_drop(job);
+        }
+    }
+
+    job_unref(job);
+}
+
+
+/* Cancelling. */
+
+void
+job_on_cancelled(void *data, ai_str_t reason)
+{
+    job_t  *job;
+
+    (void) reason;
+
+    job = data;
+
+    if (job->state == JOB_CLAIMING) {
+        job->cancelled = 1;
+
+    } else if (job->state < JOB_READING) {
+        job_end(job, "cancelled", "cancelled", NULL);
+    }
+}

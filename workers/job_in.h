@@ -1,0 +1,50 @@
+/*
+ * What jobs.c (the herd), job.c (a job until its answer is whole) and
+ * job_end.c (its end) share.
+ */
+
+#ifndef JOB_IN_H
+#define JOB_IN_H
+
+#include "job.h"
+
+/* Jobs whose bodies are to be asked for (body.h). */
+typedef struct {
+    job_t    *first;
+    job_t   **last;
+    unsigned  fetches;          /* replies on their way */
+} bodies_t;
+
+struct jobs_s {
+    worker_t   *w;
+    job_t      *lists[JOB_STATES];
+    unsigned    counts[JOB_STATES];
+    job_t     **table;
+    unsigned    mask;
+    uint64_t    random;
+    uv_timer_t  timer;
+    bodies_t    bodies;
+};
+
+/* jobs.c */
+void job_move(job_t *job, job_state_e state);
+/* Its end without a word to Redis; frees it after its last callback. */
+void job_drop(job_t *job);
+
+/* job.c */
+int job_claim(job_t *job, redis_reply_pt cb);
+void job_on_claim(redis_t *rc, redisReply *reply, void *data);
+/* Its body is there. */
+void job_loaded(job_t *job);
+
+/* job_end.c */
+/* The last event and settle; cause NULL: the answer is whole. */
+void job_end(job_t *job, const char *state, const char *cause,
+    const char *message);
+/* Ends whatever still runs for it. */
+void job_stop(job_t *job);
+/* What emit calls. */
+void job_on_cancelled(void *data, ai_str_t reason);
+void job_on_ended(void *data, emit_end_e end);
+
+#endif

@@ -1,0 +1,520 @@
+/*
+ * The jobs of a worker: their table and lists, and what concerns them all.
+ * Herding jobs between lists happens here.  Owns the jobs.
+ */
+
+#include "body.h"
+#include "job_in.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ai_crypto.h"
+
+
+#define JOBS_TICK_MSEC  100
+
+
+static job_t **jobs_slot(jobs_t *jobs, ai_str_t id);
+static job_t *jobs_find(jobs_t *jobs, ai_str_t id);
+static void job_on_cancel_field(redis_t *rc, redisReply *reply, void *data);
+static void jobs_on_tick(uv_timer_t *timer);
+static void job_check(job_t *job, uint64_t now);
+static void job_free(job_t *job);
+
+
+jobs_t *
+jobs_open(worker_t *w)
+{
+    jobs_t    *jobs;
+    unsigned   size;
+
+    jobs = calloc(1, sizeof(*jobs));
+    if (jobs == NULL) {
+        return NULL;
+    }
+
+    for (size = 64; size < w->opt->jobs; size *= 2) {
+        /* void */
+    }
+
+    jobs->w = w;
+    jobs->mask = size - 1;
+    jobs->table = calloc(size, sizeof(*jobs->table));
+
+    if (jobs->table == NULL
+        || ai_random(&jobs->random, sizeof(jobs->random)) != 0)
+    {
+        free(jobs->table);
+        free(jobs);
+        return NULL;
+    }
+
+    uv_timer_init(&w->loop.uv, &jobs->timer);
+    jobs->timer.data = jobs;
+    uv_timer_start(&jobs->timer, jobs_on_tick, JOBS_TICK_MSEC,
+                   JOBS_TICK_MSEC);
+
+    return jobs;
+}
+
+
+void
+jobs_close(jobs_t *jobs)
+{
+    unsigned  i;
+
+    for (i = 0; i < JOB_DEAD; i++) {
+        while (jobs->lists[i] != NULL) {
+            job_drop(jobs->lists[i]);
+        }
+    }
+
+    uv_close((uv_handle_t *) &jobs->timer, NULL);
+}
+
+
+void
+jobs_free(jobs_t *jobs)
+{
+    free(jobs->table);
+    free(jobs);
+}
+
+
+/* The table: as many chains as slots. */
+
+static job_t **
+jobs_slot(jobs_t *jobs, ai_str_t id)
+{
+    size_t    i;
+    uint64_t  hash;
+
+    hash = 14695981039346656037u;
+
+    for (i = 0; i < id.len; i++) {
+        hash = (hash ^ (unsigned char) id.data[i]) * 1099511628211u;
+    }
+
+    return &jobs->table[(hash ^ hash >> 32) & jobs->mask];
+}
+
+
+static job_t *
+jobs_find(jobs_t *jobs, ai_str_t id)
+{
+    job_t  *job;
+
+    for (job = *jobs_slot(jobs, id); job != NULL; job = job->hash_next) {
+        if (ai_str_eqz(id, job->id)) {
+            return job;
+        }
+    }
+
+    return NULL;
+}
+
+
+unsigned
+jobs_count(const jobs_t *jobs)
+{
+    unsigned  i, n;
+
+    for (i = 0, n = 0; i < JOB_DEAD; i++) {
+        n += jobs->counts[i];
+    }
+
+    return n;
+}
+
+
+void
+job_move(job_t *job, job_state_e state)
+{
+    jobs_t  *jobs;
+
+    jobs = job->jobs;
+
+    if (job->prev != NULL) {
+        *job->prev = job->next;
+
+        if (job->next != NULL) {
+            job->next->prev = job->prev;
+        }
+
+        jobs->counts[job->state]--;
+    }
+
+    job->state = state;
+    job->next = jobs->lists[state];
+    job->prev = &jobs->lists[state];
+
+    if (job->next != NULL) {
+        job->next->prev = &job->next;
+    }
+
+    jobs->lists[state] = job;
+    jobs->counts[state]++;
+    jobs->w->metrics.jobs_running = jobs_count(jobs);
+}
+
+
+void
+jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry, ai_str_t id)
+{
+    job_t  *job, **slot;
+
+    if (!ai_id_job_ok(id) || entry.len > AI_EVENT_ID_MAX) {
+        log_write(LOG_ERROR, "queue", "a dispatch entry is malformed");
+        return;
+    }
+
+    job = jobs_find(jobs, id);
+
+    if (job != NULL) {
+        return;
+    }
+
+    job = calloc(1, sizeof(*job));
+    if (job == NULL) {
+        log_write(LOG_ERROR, "queue", "no memory for a job");
+        return;
+    }
+
+    job->jobs = jobs;
+    job->w = jobs->w;
+    job->shard = shard;
+    job->batch = batch ? 1 : 0;
+    memcpy(job->id, id.data, id.len);
+    memcpy(job->entry, entry.data, entry.len);
+    job->work.data = job;
+
+    slot = jobs_slot(jobs, id);
+    job->hash_next = *slot;
+    *slot = job;
+
+    job_move(job, JOB_CLAIMING);
+    job_claim(job, job_on_claim);
+}
+
+
+void
+jobs_cancel(jobs_t *jobs, ai_str_t id, ai_str_t reason)
+{
+    job_t  *job;
+
+    job = jobs_find(jobs, id);
+
+    if (job != NULL) {
+        job_on_cancelled(job, reason);
+    }
+}
+
+
+void
+jobs_abort(jobs_t *jobs)
+{
+    job_t     *job, *next;
+    unsigned   i;
+
+    for (i = 0; i < JOB_ENDING; i++) {
+        for (job = jobs->lists[i]; job != NULL; job = next) {
+            next = job->next;
+
+            if (i == JOB_READING) {
+                continue;
+            }
+
+            if (job->emit != NULL && emit_begun(job->emit)) {
+                job_fail(job, "lost", NULL);
+
+            } else {
+                job_drop(job);
+            }
+        }
+    }
+}
+
+
+/* Redis is there again. */
+
+void
+jobs_restarted(jobs_t *jobs)
+{
+    job_t     *job;
+    unsigned   i;
+
+    for (i = 0; i < JOB_DEAD; i++) {
+        for (job = jobs->lists[i]; job != NULL; job = job->next) {
+            if (job->emit != NULL) {
+                emit_again(job->emit);
+            }
+        }
+    }
+}
+
+
+void
+jobs_ready(jobs_t *jobs)
+{
+    char       key[AI_KEY_MAX];
+    job_t     *job, *next;
+    ai_str_t   argv[3];
+    unsigned   i;
+
+    argv[0] = ai_str("HGET");
+    argv[1].data = key;
+    argv[2] = ai_str("cancel");
+
+    for (i = 0; i < JOB_DEAD; i++) {
+        for (job = jobs->lists[i]; job != NULL; job = next) {
+            next = job->next;
+
+            if (job->emit != NULL) {
+                emit_kick(job->emit);
+            }
+
+            if (i == JOB_CLAIMING && !job->waiting) {
+                job_claim(job, job_on_claim);
+
+            } else if (i == JOB_LOADING) {
+                body_load(job);
+            }
+
+            if (i == JOB_CLAIMING || i == JOB_ENDING) {
+                continue;
+            }
+
+            argv[1].len = ai_keys_make(key, sizeof(key), AI_KEY_JOB,
+                                       job->shard,
+                                       (ai_str_t) { AI_JOB_ID_LEN, job->id });
+
+            if (redis_command(jobs->w->redis, job_on_cancel_field, job, 3,
+                              argv)
+                == 0)
+            {
+                job->refs++;
+            }
+        }
+    }
+}
+
+
+static void
+job_on_cancel_field(redis_t *rc, redisReply *reply, void *data)
+{
+    job_t  *job;
+
+    (void) rc;
+
+    job = data;
+
+    if (redis_str(reply).len != 0) {
+        job_on_cancelled(job, redis_str(reply));
+    }
+
+    job_unref(job);
+}
+
+
+/* An edge that died hears no job any more; leave decides what follows. */
+
+void
+jobs_edges(jobs_t *jobs, unsigned shard, const ai_str_t *edges, unsigned n)
+{
+    job_t     *job, *next;
+    ai_str_t   argv[2];
+    unsigned   i, k;
+
+    for (i = JOB_LOADING; i < JOB_ENDING; i++) {
+        for (job = jobs->lists[i]; job != NULL; job = next) {
+            next = job->next;
+
+            if (job->shard != shard || job->left || job->spec.edge.len == 0) {
+                continue;
+            }
+
+            for (k = 0; k < n; k++) {
+                if (ai_str_eq(edges[k], job->spec.edge)) {
+                    break;
+                }
+            }
+
+            if (k < n) {
+                continue;
+            }
+
+            argv[0] = (ai_str_t) { AI_JOB_ID_LEN, job->id };
+            argv[1] = job->spec.edge;
+
+            if (redis_script(jobs->w->redis, AI_SCRIPT_LEAVE,
+                             worker_prefix(shard), NULL, NULL, 2, argv)
+                == 0)
+            {
+                job->left = 1;
+                log_job(LOG_INFO, "job", job->spec.tenant, job->spec.id,
+                        "its edge is dead");
+            }
+        }
+    }
+}
+
+
+/* Time. */
+
+static void
+jobs_on_tick(uv_timer_t *timer)
+{
+    job_t     *job, *next;
+    jobs_t    *jobs;
+    uint64_t   now;
+    unsigned   i;
+
+    jobs = timer->data;
+    now = uv_now(&jobs->w->loop.uv);
+    emits_expire(jobs->w->emits);
+    body_kick(jobs);
+
+    for (i = 0; i < JOB_DEAD; i++) {
+        for (job = jobs->lists[i]; job != NULL; job = next) {
+            next = job->next;
+            job_check(job, now);
+        }
+    }
+}
+
+
+static void
+job_check(job_t *job, uint64_t now)
+{
+    int64_t   limit;
+    uint64_t  called;
+
+    if (job->emit != NULL) {
+        emit_kick(job->emit);
+    }
+
+    if (job->state == JOB_CLAIMING || job->state >= JOB_READING) {
+
+        if (job->state == JOB_CLAIMING && !job->waiting) {
+            job_claim(job, job_on_claim);
+        }
+
+        return;
+    }
+
+    if (job->state == JOB_LOADING) {
+        body_load(job);
+    }
+
+    if (job->deadline_msec != 0 && now >= job->deadline_msec) {
+        job_fail(job, "provider_timeout", "The job took longer than allowed.");
+        return;
+    }
+
+    if (job->state != JOB_CALLING) {
+        return;
+    }
+
+    called = job->called_usec / 1000;
+
+    if (loop_now_usec(&job->w->loop) / 1000
+        >= called + (uint64_t) job->route.total_msec)
+    {
+        job_fail(job, "provider_timeout", NULL);
+        return;
+    }
+
+    limit = job->first_usec == 0 ? job->route.first_msec
+                                 : job->route.idle_msec;
+
+    if (!job->paused && job->call != NULL
+        && now >= job->heard_msec + (uint64_t) limit)
+    {
+        job_fail(job, "provider_timeout", NULL);
+    }
+}
+
+
+/* The end of a job's memory. */
+
+void
+job_drop(job_t *job)
+{
+    job_t  **p;
+
+    if (job->state == JOB_DEAD) {
+        return;
+    }
+
+    job_stop(job);
+
+    if (job->emit != NULL) {
+        emit_close(job->emit);
+        job->emit = NULL;
+    }
+
+    for (p = jobs_slot(job->jobs, (ai_str_t) { AI_JOB_ID_LEN, job->id });
+         *p != job;
+         p = &(*p)->hash_next)
+    {
+        /* void */
+    }
+
+    *p = job->hash_next;
+    job_move(job, JOB_DEAD);
+
+    if (job->refs == 0) {
+        job_free(job);
+    }
+}
+
+
+void
+job_ref(job_t *job)
+{
+    job->refs++;
+}
+
+
+void
+job_unref(job_t *job)
+{
+    if (--job->refs == 0 && job->state == JOB_DEAD) {
+        job_free(job);
+    }
+}
+
+
+static void
+job_free(job_t *job)
+{
+    *job->prev = job->next;
+
+    if (job->next != NULL) {
+        job->next->prev = job->prev;
+    }
+
+    job->jobs->counts[JOB_DEAD]--;
+
+    if (job->has_answer) {
+        answer_free(&job->answer);
+    }
+
+    if (job->catalog != NULL) {
+        catalog_release(job->catalog);
+    }
+
+    if (job->claimed != NULL) {
+        freeReplyObject(job->claimed);
+    }
+
+    body_free(job);
+
+    if (job->echo != NULL) {
+        echo_abort(job);
+    }
+
+    free(job->request);
+    free(job);
+}
