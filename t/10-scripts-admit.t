@@ -21,8 +21,8 @@ like($s->admit($a, 't'), qr/^OK queued \d{16}$/, 'a free slot');
 my $job = $s->job($a);
 is($job->{spec}, "spec of $a", 'spec is kept');
 is($job->{body}, '{"a":1}', 'body is kept');
-is(join(' ', map { $job->{$_} } qw(tenant class flags q state lst bytes)),
-    't interactive s jobs queued e1 7', 'fields of the job');
+is(join(' ', map { $job->{$_} } qw(tenant class flags state lst)),
+    't interactive s queued e1', 'fields of the job');
 cmp_ok(int($job->{at} / 1000), '>=', $before, 'at is the clock of Redis');
 is($s->cmd('XRANGE', $s->key('jobs'), '-', '+')->[0][0], $job->{entry},
     'entry is the dispatch entry');
@@ -35,7 +35,7 @@ cmp_ok($s->cmd('PTTL', $s->key("job:$a")), '>', 47 * 3600 * 1000, 'expiry');
 # Again.
 
 my $reply = $s->admit($a, 't');
-is($reply, $job->{decision}, 'a repeat gives the decision');
+is($reply, "OK queued $job->{at}", 'a repeat gives the decision');
 is_deeply($s->job($a), $job, 'and changes nothing');
 is($s->held('t'), 'leases 1 entries 1 t 1+0', 'nor takes a slot');
 is($s->admit($a, 't', max_jobs => 0, key_id => 'k', key_version => 1), $reply,
@@ -51,6 +51,8 @@ is($s->cmd('HGET', $s->key('backlog_bytes'), 't'), 100, 'bytes of the backlog');
 my $score = $s->cmd('ZSCORE', $s->key('waiting'), 't');
 is(int($score / 2 ** 36), 2 * 16, 'occupancy is the score');
 is($s->job($b)->{entry}, '', 'no entry');
+is($s->job($b)->{bytes}, 100, 'its bytes');
+is($s->job($b)->{decision}, 'waiting', 'the decision');
 like($s->admit($b, 't'), qr/^OK waiting/, 'a repeat waits');
 is($s->held('t'), 'leases 2 entries 2 t 2+1', 'once');
 is($s->cmd('HGET', $s->key('backlog_bytes'), 't'), 100, 'bytes once');

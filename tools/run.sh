@@ -302,7 +302,8 @@ start redis "$run/logs/redis.log" redis-server --port 0 \
     --unixsocket "$redis_sock" --unixsocketperm 700 --dir "$run/redis" \
     --daemonize no --save '' --appendonly yes --appendfsync everysec \
     --auto-aof-rewrite-min-size 512mb \
-    --maxmemory-policy noeviction --tcp-backlog 128
+    --maxmemory-policy noeviction --tcp-backlog 128 \
+    --stream-node-max-entries 16
 redis_up() {
     [ "$(redis-cli -s "$redis_sock" PING)" = PONG ]
 }

@@ -76,6 +76,15 @@ job_on_claim(redis_t *rc, redisReply *reply, void *data)
         job->claimed = reply;
         job_resume_end(job, reply);
 
+    } else if (reply->type == REDIS_REPLY_ERROR
+               && strncmp(reply->str, "ERR", 3) != 0)
+    {
+        /* LOADING and the like: the job is still this worker's to claim */
+
+        log_job(LOG_WARN, "job", ai_str(""),
+                (ai_str_t) { AI_JOB_ID_LEN, job->id },
+                "claim, again soon: %.*s", (int) reply->len, reply->str);
+
     } else {
         if (!redis_word(reply, "GONE")) {
             log_job(LOG_ERROR, "job", job->spec.tenant,

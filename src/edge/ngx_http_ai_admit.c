@@ -255,9 +255,9 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
 {
     char                      prefix[AI_KEY_MAX];
     u_char                    flags[4], *p;
-    u_char                    numbers[5][NGX_INT64_LEN];
+    u_char                    numbers[6][NGX_INT64_LEN];
     u_char                    large[NGX_INT64_LEN + 1];
-    ngx_str_t                 key, argv[16];
+    ngx_str_t                 key, argv[17];
     ngx_uint_t                status;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_loc_conf_t   *conf;
@@ -267,7 +267,7 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     conf = open->conf;
     cmd = &open->cmd;
 
-    if (ngx_http_ai_spec(open, &argv[7], &argv[9]) != NGX_OK) {
+    if (ngx_http_ai_spec(open, &argv[8], &argv[10]) != NGX_OK) {
         ngx_http_ai_stream_fail(open, "bad_request", 0, -1);
         return;
     }
@@ -294,44 +294,45 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
 
     argv[0] = ctx->job;
     argv[1] = open->tenant;
+    ngx_http_ai_admit_number(&argv[2], numbers[5], ctx->principal->weight);
 
     if (ctx->batch) {
-        ngx_str_set(&argv[2], "batch");
+        ngx_str_set(&argv[3], "batch");
 
     } else {
-        ngx_str_set(&argv[2], "interactive");
+        ngx_str_set(&argv[3], "interactive");
     }
 
-    argv[3].data = flags;
-    argv[3].len = p - flags;
-    ngx_http_ai_admit_number(&argv[4], numbers[0], conf->resume);
-    ngx_http_ai_admit_number(&argv[5], numbers[1], conf->result_ttl);
+    argv[4].data = flags;
+    argv[4].len = p - flags;
+    ngx_http_ai_admit_number(&argv[5], numbers[0], conf->resume);
+    ngx_http_ai_admit_number(&argv[6], numbers[1], conf->result_ttl);
 
     if (ctx->background) {
-        ngx_str_null(&argv[6]);
+        ngx_str_null(&argv[7]);
 
     } else {
-        argv[6] = ngx_http_ai_edge->id;
+        argv[7] = ngx_http_ai_edge->id;
     }
 
     if (open->pieces) {
-        argv[8].data = large;
-        argv[8].len = ngx_sprintf(large, "@%ui", open->pieces) - large;
+        argv[9].data = large;
+        argv[9].len = ngx_sprintf(large, "@%ui", open->pieces) - large;
 
     } else if (ctx->body_len > NGX_HTTP_AI_ADMIT_INLINE) {
-        ngx_str_set(&argv[8], "@");
+        ngx_str_set(&argv[9], "@");
 
     } else {
-        argv[8].data = ctx->body->buf->pos;
-        argv[8].len = ctx->body_len;
+        argv[9].data = ctx->body->buf->pos;
+        argv[9].len = ctx->body_len;
     }
 
-    ngx_http_ai_admit_number(&argv[10], numbers[2], conf->backlog_jobs);
-    ngx_http_ai_admit_number(&argv[11], numbers[3], conf->backlog_bytes);
-    ngx_http_ai_admit_number(&argv[12], numbers[4], ctx->body_len);
-    argv[13] = ctx->principal->id;
-    argv[14] = ctx->principal->version;
-    ngx_str_null(&argv[15]);
+    ngx_http_ai_admit_number(&argv[11], numbers[2], conf->backlog_jobs);
+    ngx_http_ai_admit_number(&argv[12], numbers[3], conf->backlog_bytes);
+    ngx_http_ai_admit_number(&argv[13], numbers[4], ctx->body_len);
+    argv[14] = ctx->principal->id;
+    argv[15] = ctx->principal->version;
+    ngx_str_null(&argv[16]);
 
     ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
@@ -339,7 +340,7 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     cmd->data = open;
 
     status = ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, cmd,
-                                    AI_SCRIPT_ADMIT, &key, 1, argv, 16);
+                                    AI_SCRIPT_ADMIT, &key, 1, argv, 17);
 
     if (status != NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_admit_unknown(open);

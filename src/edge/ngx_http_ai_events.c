@@ -195,7 +195,8 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 {
     ngx_http_ai_open_t *open = cmd->data;
 
-    size_t       i, bytes;
+    size_t       i, k, bytes;
+    uint32_t     tip;
     ai_str_t     id, type;
     ai_event_t   ev;
     redisReply  *entry, *fields;
@@ -220,22 +221,36 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         }
 
         fields = entry->element[1];
-        type = ngx_http_ai_reply_str(fields, 0);
 
-        if (type.len != 1) {
+        if (fields->type != REDIS_REPLY_ARRAY) {
             continue;
         }
 
-        ev.type = type.data[0];
-        ev.payload = ngx_http_ai_reply_str(fields, 1);
-        bytes += ev.payload.len;
+        /* The entry's id is that of its last event. */
 
-        if (ngx_http_ai_events_take(open, &ev, 1) != NGX_OK) {
-            break;
+        tip = ev.id.seq;
+
+        for (k = 0; k + 1 < fields->elements; k += 2) {
+            type = ngx_http_ai_reply_str(fields, k);
+
+            if (type.len != 1) {
+                continue;
+            }
+
+            ev.id.seq = tip - (uint32_t) (fields->elements / 2 - 1 - k / 2);
+            ev.type = type.data[0];
+            ev.payload = ngx_http_ai_reply_str(fields, k + 1);
+            bytes += ev.payload.len;
+
+            if (ngx_http_ai_events_take(open, &ev, 1) != NGX_OK) {
+                goto taken;
+            }
         }
 
         open->taken++;
     }
+
+taken:
 
     /* A client that takes little at a time is read little for; and no reply
      * shall hold up others for long. */
