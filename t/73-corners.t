@@ -75,4 +75,51 @@ is($s->event->{data}, 'more', 'and the rest');
 is($s->event, undef, 'to its end');
 $s->close;
 
+# Redis does not take a leave now: it is told again.
+$s = $t->stream($chat, { %ask, stream => \1 });
+$job = $fake->job->head(stream => 1)->data("data: 1\n\n");
+$s->event;
+$fake->cmd('CONFIG', 'SET', 'min-replicas-to-write', 1);
+$s->close;
+sleep 0.5;
+$fake->cmd('CONFIG', 'SET', 'min-replicas-to-write', 0);
+wait_for(sub {
+    $fake->cmd('HGET', $fake->s->key('job:' . $job->id), 'lst') eq ''
+}, 10, 'the leave');
+is($fake->cmd('HGET', $fake->s->key('job:' . $job->id), 'cancel'),
+    'disconnect', 'a leave that Redis refused is told again');
+my $usage = AiFake::Job::usage('cancelled', 499);
+$job->settle('cancelled', $usage, e => $usage);
+
+# A process that leaves says bye with its last job, and takes it back for one
+# whose request was still on its way.
+$s = $t->stream($chat, { %ask, stream => \1 });
+$job = $fake->job->head(stream => 1);
+$s->head;
+my ($me) = $fake->cmd('HGET', $fake->s->key('job:' . $job->id), 'lst');
+my $slow = AiHttp->new(port => $edge->port);
+$slow->{method} = 'POST';
+my $body = encode_json(\%ask);
+$slow->write("POST $chat HTTP/1.1\r\nHost: a\r\n"
+    . "Authorization: Bearer $t->{key}\r\nContent-Length: "
+    . length($body) . "\r\n\r\n" . substr $body, 0, 5);
+sleep 0.2;
+$edge->reload;
+$job->end;
+$s->events;
+$s->close;
+my $alive = sub { $fake->cmd('ZSCORE', $fake->s->key('alive'), "e:$me") };
+wait_for(sub { !defined $alive->() }, 10, 'its bye');
+sleep 1;
+is($alive->(), undef, 'it is not waited for');
+$slow->write(substr $body, 5);
+$job = $fake->job;
+is($fake->cmd('HGET', $fake->s->key('job:' . $job->id), 'lst'), $me,
+    'a job of the old process');
+ok(defined $alive->(), 'which is alive again');
+$job->answer('{"late":1}');
+is($slow->response->body, '{"late":1}', 'and answers');
+$slow->close;
+wait_for(sub { !defined $alive->() }, 10, 'its second bye');
+
 done_testing();

@@ -180,7 +180,10 @@ ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
         return;
     }
 
-    cmd = &open->range;
+    /* The one of an earlier try may still be under way. */
+
+    cmd = &open->set;
+    ngx_http_ai_redis_cancel(cmd);
     ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
     cmd->handler = ngx_http_ai_admit_body_done;
 
@@ -382,10 +385,14 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         return;
     }
 
-    open->unsure = 0;
-
     if (status == NGX_HTTP_AI_REDIS_ERROR) {
-        open->listening = 0;
+
+        /* It says nothing of an earlier one. */
+
+        if (!open->lost) {
+            open->listening = 0;
+            open->unsure = 0;
+        }
 
         if (cmd->error == NGX_HTTP_AI_REDIS_E_OOM) {
             ngx_http_ai_stream_fail(open, "memory", 0, -1);
@@ -398,6 +405,8 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         ngx_http_ai_stream_redis_error(open);
         return;
     }
+
+    open->unsure = 0;
 
     word = ngx_http_ai_reply_str(reply, 0);
 
@@ -436,11 +445,13 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 static void
 ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open)
 {
+    ngx_connection_t    *c;
     ngx_http_ai_ctx_t   *ctx;
     ngx_http_request_t  *r;
 
     ctx = open->ctx;
     r = open->request;
+    c = r->connection;
 
     ctx->admitted = ngx_http_ai_usec();
     open->stage = NGX_HTTP_AI_LISTENING;
@@ -451,6 +462,7 @@ ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open)
     if (ctx->background) {
         ngx_http_ai_edge_close(open);
         ngx_http_ai_job_show(r, ctx, NGX_HTTP_ACCEPTED);
+        ngx_http_run_posted_requests(c);
         return;
     }
 
@@ -468,7 +480,11 @@ ngx_http_ai_admit_unknown(ngx_http_ai_open_t *open)
 {
     ngx_http_ai_count(redis_errors);
 
-    if (!open->cmd.sent && !open->unsure) {
+    if (open->cmd.sent) {
+        open->lost = 1;
+    }
+
+    if (!open->lost && !open->unsure) {
         open->listening = 0;
         ngx_http_ai_stream_redis_error(open);
         return;

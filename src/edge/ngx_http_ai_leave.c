@@ -9,7 +9,9 @@
 
 
 /* Told and not yet heard; one more is left to the sweep. */
-#define NGX_HTTP_AI_LEAVE_MAX  65536
+#define NGX_HTTP_AI_LEAVE_MAX   65536
+/* Told again at a heartbeat. */
+#define NGX_HTTP_AI_LEAVE_TURN  1024
 
 
 typedef struct {
@@ -22,6 +24,7 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave);
+static ngx_uint_t ngx_http_ai_leave_passes(ngx_uint_t error);
 static void ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd,
     redisReply *reply, ngx_uint_t status);
 
@@ -88,10 +91,16 @@ ngx_http_ai_leave(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t unsure)
 void
 ngx_http_ai_leave_again(void)
 {
+    ngx_uint_t            n;
     ngx_queue_t          *q;
     ngx_http_ai_leave_t  *leave;
 
-    while (!ngx_queue_empty(&ngx_http_ai_leaving)) {
+    for (n = 0; n < NGX_HTTP_AI_LEAVE_TURN; n++) {
+
+        if (ngx_queue_empty(&ngx_http_ai_leaving)) {
+            return;
+        }
+
         q = ngx_queue_head(&ngx_http_ai_leaving);
         leave = ngx_queue_data(q, ngx_http_ai_leave_t, queue);
 
@@ -145,7 +154,9 @@ ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
     if (status == NGX_HTTP_AI_REDIS_TIMEOUT
         || status == NGX_HTTP_AI_REDIS_CLOSED
-        || status == NGX_HTTP_AI_REDIS_FULL)
+        || status == NGX_HTTP_AI_REDIS_FULL
+        || (status == NGX_HTTP_AI_REDIS_ERROR
+            && ngx_http_ai_leave_passes(cmd->error)))
     {
         ngx_http_ai_count(redis_errors);
         ngx_queue_insert_tail(&ngx_http_ai_leaving, &leave->queue);
@@ -162,4 +173,26 @@ ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
     ngx_http_ai_nleaving--;
     ngx_free(leave);
+}
+
+
+/* Whether an error is of the server's state, and not of the command. */
+
+static ngx_uint_t
+ngx_http_ai_leave_passes(ngx_uint_t error)
+{
+    switch (error) {
+
+    case NGX_HTTP_AI_REDIS_E_LOADING:
+    case NGX_HTTP_AI_REDIS_E_READONLY:
+    case NGX_HTTP_AI_REDIS_E_MASTERDOWN:
+    case NGX_HTTP_AI_REDIS_E_NOREPLICAS:
+    case NGX_HTTP_AI_REDIS_E_OOM:
+    case NGX_HTTP_AI_REDIS_E_MISCONF:
+    case NGX_HTTP_AI_REDIS_E_BUSY:
+        return 1;
+
+    default:
+        return 0;
+    }
 }

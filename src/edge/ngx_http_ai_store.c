@@ -73,7 +73,7 @@ ngx_http_ai_store_begun(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         return;
     }
 
-    open->bulk = 1;
+    open->bulk = !open->lost;
 
     if (ngx_http_ai_store_piece(open) != NGX_OK) {
         open->stored(open, NGX_ERROR);
