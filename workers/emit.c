@@ -23,6 +23,7 @@ static int emit_settling(const emit_t *e);
 static int emit_send(emit_t *e, int settle);
 static void emit_on_reply(redis_t *rc, redisReply *reply, void *data);
 static void emit_on_gap(emit_t *e, const redisReply *reply);
+static void emit_on_refusal(emit_t *e, const redisReply *reply);
 static void emit_ack(emit_t *e, uint32_t seq);
 static void emit_prune(emit_t *e);
 static void emit_drop(emit_t *e);
@@ -487,19 +488,33 @@ emit_on_reply(redis_t *rc, redisReply *reply, void *data)
         emit_on_gap(e, reply);
 
     } else {
-        if (e->tries++ == 0) {
-            log_job(LOG_ERROR, "emit", e->tenant, e->job, "refused: %.*s",
-                    reply->type == REDIS_REPLY_ERROR ? (int) reply->len : 0,
-                    reply->type == REDIS_REPLY_ERROR ? reply->str : "");
-        }
-
-        if (e->tries > EMIT_TRIES_MAX) {
-            emit_end(e, EMIT_GIVEN_UP);
-            return;
-        }
-
-        e->retry_at_msec = uv_now(&e->w->loop.uv) + EMIT_RETRY_MSEC;
+        emit_on_refusal(e, reply);
     }
+}
+
+
+/* An end is tried for as long as it takes; events are not, so that an answer
+ * which Redis has no memory for ends all the same. */
+
+static void
+emit_on_refusal(emit_t *e, const redisReply *reply)
+{
+    if (e->tries == 0) {
+        log_job(LOG_ERROR, "emit", e->tenant, e->job, "refused: %.*s",
+                reply->type == REDIS_REPLY_ERROR ? (int) reply->len : 0,
+                reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+    }
+
+    if (e->tries < EMIT_TRIES_MAX) {
+        e->tries++;
+
+    } else if (!emit_settling(e)) {
+        e->tries = 0;
+        emit_lose(e, e->acked_seq);
+        return;
+    }
+
+    e->retry_at_msec = uv_now(&e->w->loop.uv) + EMIT_RETRY_MSEC;
 }
 
 
@@ -568,6 +583,7 @@ emit_ack(emit_t *e, uint32_t seq)
         e->unacked = ev->next;
         e->unacked_bytes -= ev->len;
         e->kept_bytes += ev->len;
+        e->acked_seq = ev->seq;
         ev->sealed = 1;
         ev->acked_msec = now;
         e->w->metrics.events_total++;

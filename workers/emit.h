@@ -17,16 +17,17 @@
 #define EMIT_KEEP_MSEC   3000
 #define EMIT_LINGER_BYTES (8 * 1024 * 1024) /* of settled jobs, a process */
 #define EMIT_RETRY_MSEC  200            /* after an error of Redis */
-#define EMIT_TRIES_MAX   150            /* such errors, then it is given up */
+#define EMIT_TRIES_MAX   150            /* such errors, then only its end goes */
 
 typedef struct emit_s  emit_t;
 
 typedef enum {
     EMIT_SETTLED = 0,           /* the job has ended, here or before */
     EMIT_FENCED,                /* another worker has the job */
-    EMIT_LOST,                  /* the log misses what nobody has any more */
+    EMIT_LOST,                  /* the log misses what nobody has any more,
+                                 * or what Redis refused for too long */
     EMIT_UNKNOWN,               /* Redis does not know that we claimed it */
-    EMIT_GIVEN_UP               /* Redis keeps refusing */
+    EMIT_GIVEN_UP               /* Redis answers what makes no sense */
 } emit_end_e;
 
 /* Called from the loop, never from within emit's own functions. */

@@ -33,6 +33,7 @@ struct emit_s {
     ai_str_t             tenant;
     uint32_t             attempt;
     uint32_t             next_seq;
+    uint32_t             acked_seq;
     const emit_events_t *ev;
     void                *data;
 

@@ -11,6 +11,8 @@
 
 #define HTTP_STREAM_BUFFER  4096        /* libcurl's, a call */
 #define HTTP_BODY_BUFFER    16384
+#define HTTP_REFUSE_MSEC    1000        /* a stream is refused within */
+#define HTTP_IDLE_SEC       55L         /* below what balancers between allow */
 
 
 struct http_s {
@@ -29,6 +31,7 @@ struct http_call_s {
     void                *data;
     size_t               body_len;
     size_t               header_bytes;
+    uint64_t             begun_msec;    /* on a connection, 0: not yet */
     int                  status;        /* first digit of the one at hand */
     unsigned             depth;         /* callbacks on the stack */
     unsigned             head:1;        /* told */
@@ -36,6 +39,8 @@ struct http_call_s {
     unsigned             aborted:1;
     unsigned             refused:1;
     unsigned             flooded:1;
+    unsigned             tls:1;
+    unsigned             repeated:1;    /* libcurl would have sent it again */
 };
 
 /* One a socket of libcurl's; frees itself when its handle is closed. */
@@ -47,6 +52,8 @@ typedef struct {
 
 
 static int http_set(http_call_t *call, const http_request_t *req);
+static int http_on_request(void *data, char *ip, char *local_ip, int port,
+    int local_port);
 static int http_on_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *per_socket);
 static int http_on_timeout(CURLM *multi, long msec, void *data);
@@ -159,11 +166,13 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
 static int
 http_set(http_call_t *call, const http_request_t *req)
 {
-    CURL  *e;
-    int    bad;
+    int          bad;
+    CURL        *e;
+    const char  *env;
 
     e = call->easy;
     bad = 0;
+    call->tls = strncmp(req->url, "https:", 6) == 0;
 
     bad |= curl_easy_setopt(e, CURLOPT_URL, req->url);
     bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, req->headers);
@@ -185,8 +194,27 @@ http_set(http_call_t *call, const http_request_t *req)
                             (long) req->connect_msec);
     bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
                             (long) CURL_HTTP_VERSION_2TLS);
-    bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT,
-                            strncmp(req->url, "https:", 6) == 0 ? 1L : 0L);
+    bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->tls ? 1L : 0L);
+    bad |= curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, HTTP_IDLE_SEC);
+    bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, http_on_request);
+    bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, call);
+
+    /* A coding that comes unasked is undone: its header never passes. */
+    bad |= curl_easy_setopt(e, CURLOPT_ACCEPT_ENCODING, "identity");
+
+    if (!call->http->w->opt->proxy_environment) {
+        bad |= curl_easy_setopt(e, CURLOPT_PROXY, "");
+    }
+
+    /* As OpenSSL has it, and with it the connections to Redis. */
+
+    if ((env = getenv("SSL_CERT_FILE")) != NULL) {
+        bad |= curl_easy_setopt(e, CURLOPT_CAINFO, env);
+    }
+
+    if ((env = getenv("SSL_CERT_DIR")) != NULL) {
+        bad |= curl_easy_setopt(e, CURLOPT_CAPATH, env);
+    }
 
     /* Refused where a call that found no address left its buffer behind. */
     curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
@@ -194,6 +222,44 @@ http_set(http_call_t *call, const http_request_t *req)
                                  : (long) HTTP_BODY_BUFFER);
 
     return bad == 0 ? 0 : -1;
+}
+
+
+/*
+ * libcurl sends a request again when a connection that it used before ends
+ * without a byte.  The provider may have taken the call and be paid for it, so
+ * that is only let be where an HTTP/2 server that renews its connection
+ * refuses a stream: at once, which libcurl does not tell from the other.
+ */
+
+static int
+http_on_request(void *data, char *ip, char *local_ip, int port, int local_port)
+{
+    long          sent;
+    uint64_t      now;
+    http_call_t  *call;
+
+    (void) ip;
+    (void) local_ip;
+    (void) port;
+    (void) local_port;
+
+    call = data;
+    sent = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+
+    now = uv_hrtime() / 1000000;
+
+    if (call->begun_msec != 0 && sent != 0
+        && (!call->tls || now - call->begun_msec > HTTP_REFUSE_MSEC))
+    {
+        call->repeated = 1;
+        return CURL_PREREQFUNC_ABORT;
+    }
+
+    call->begun_msec = now;
+
+    return CURL_PREREQFUNC_OK;
 }
 
 
@@ -406,6 +472,7 @@ static void
 http_finish(http_call_t *call, CURLcode code)
 {
     long           connects;
+    const char    *why;
     http_status_e  status;
 
     connects = 0;
@@ -413,6 +480,8 @@ http_finish(http_call_t *call, CURLcode code)
     call->http->w->metrics.connections_opened_total += connects;
 
     status = http_verdict(call, code);
+    why = call->repeated ? "connection lost after the request was sent"
+          : status == HTTP_OK ? "" : curl_easy_strerror(code);
 
     if (status != HTTP_OK) {
         call->http->w->metrics.calls_failed_total++;
@@ -420,8 +489,7 @@ http_finish(http_call_t *call, CURLcode code)
 
     if (!call->aborted) {
         call->depth++;
-        call->ev->done(call->data, status,
-                       status == HTTP_OK ? "" : curl_easy_strerror(code));
+        call->ev->done(call->data, status, why);
     }
 
     http_free(call);
@@ -437,6 +505,10 @@ http_verdict(const http_call_t *call, CURLcode code)
 
     if (call->flooded) {
         return HTTP_BROKEN;
+    }
+
+    if (call->repeated) {
+        return HTTP_UNREACHABLE;
     }
 
     switch (code) {

@@ -66,6 +66,20 @@ job_on_claim(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
+    /* It stays: the next tick claims it again. */
+
+    if (reply->type == REDIS_REPLY_ERROR) {
+        if (!job->refused) {
+            job->refused = 1;
+            log_job(LOG_ERROR, "job", ai_str(""),
+                    (ai_str_t) { AI_JOB_ID_LEN, job->id }, "claim: %.*s",
+                    (int) reply->len, reply->str);
+        }
+
+        job_unref(job);
+        return;
+    }
+
     if (redis_word(reply, "RUN") && job_claimed(job, reply, 2) == 0) {
         redis_take(rc);
         job->claimed = reply;
@@ -76,25 +90,25 @@ job_on_claim(redis_t *rc, redisReply *reply, void *data)
         job->claimed = reply;
         job_resume_end(job, reply);
 
-    } else if (reply->type == REDIS_REPLY_ERROR
-               && strncmp(reply->str, "ERR", 3) != 0)
-    {
-        /* LOADING and the like: the job is still this worker's to claim */
-
-        log_job(LOG_WARN, "job", ai_str(""),
-                (ai_str_t) { AI_JOB_ID_LEN, job->id },
-                "claim, again soon: %.*s", (int) reply->len, reply->str);
+    } else if (redis_word(reply, "GONE")) {
+        job_drop(job);
 
     } else {
-        if (!redis_word(reply, "GONE")) {
-            log_job(LOG_ERROR, "job", job->spec.tenant,
-                    (ai_str_t) { AI_JOB_ID_LEN, job->id }, "claim: %.*s",
-                    reply->type == REDIS_REPLY_ERROR ? (int) reply->len : 9,
-                    reply->type == REDIS_REPLY_ERROR ? reply->str
-                                                     : "malformed");
+        if (!job->refused) {
+            job->refused = 1;
+            log_job(LOG_ERROR, "job", ai_str(""),
+                    (ai_str_t) { AI_JOB_ID_LEN, job->id },
+                    "claimed, but it cannot be read");
         }
 
-        job_drop(job);
+        if (job->attempt != 0) {
+            redis_take(rc);
+            job->claimed = reply;
+            job_unreadable(job);
+
+        } else {
+            job_drop(job);
+        }
     }
 
     job_unref(job);
@@ -130,6 +144,14 @@ job_claimed(job_t *job, const redisReply *reply, unsigned spec)
     }
 
     job->dialect = (ai_dialect_e) dialect;
+
+    return job_emit(job);
+}
+
+
+int
+job_emit(job_t *job)
+{
     job->emit = emit_open(job->w, job->shard,
                           (ai_str_t) { AI_JOB_ID_LEN, job->id },
                           job->spec.tenant, job->attempt, job->spec.resumable,

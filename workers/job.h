@@ -86,7 +86,11 @@ struct job_s {
     uint64_t          first_usec;
     uint64_t          done_usec;
 
+    char              newer[AI_EVENT_ID_MAX + 1];   /* entry that came since */
+    unsigned          newer_batch:1;
     unsigned          batch:1;
+    unsigned          refused:1;        /* its claim; said once */
+    unsigned          counted:1;        /* its end, in the metrics */
     unsigned          waiting:1;        /* for claim's or GET's reply */
     unsigned          has_body:1;
     unsigned          has_answer:1;     /* answer is initialised */

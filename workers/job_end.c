@@ -13,6 +13,7 @@ static void job_usage(job_t *job, const char *state, const char *cause,
 static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_reclaim(job_t *job);
 static void job_on_reclaim(redis_t *rc, redisReply *reply, void *data);
+static void job_on_tenant(redis_t *rc, redisReply *reply, void *data);
 
 
 void
@@ -164,6 +165,12 @@ job_count(job_t *job, const char *state, const ai_usage_t *u)
 
     m = &job->w->metrics;
 
+    if (job->counted) {
+        return;
+    }
+
+    job->counted = 1;
+
     if (state[0] == 'd') {
         m->jobs_done_total++;
 
@@ -180,6 +187,63 @@ job_count(job_t *job, const char *state, const ai_usage_t *u)
 
     m->input_tokens_total += u->input > 0 ? u->input : 0;
     m->output_tokens_total += u->output > 0 ? u->output : 0;
+}
+
+
+/* A settle must name the tenant, which the job's hash knows, too.  Where that
+ * fails, the next tick claims again. */
+
+void
+job_unreadable(job_t *job)
+{
+    char      key[AI_KEY_MAX];
+    ai_str_t  argv[3];
+
+    argv[0] = ai_str("HGET");
+    argv[1].data = key;
+    argv[1].len = ai_keys_make(key, sizeof(key), AI_KEY_JOB, job->shard,
+                               (ai_str_t) { AI_JOB_ID_LEN, job->id });
+    argv[2] = ai_str("tenant");
+
+    if (redis_command(job->w->redis, job_on_tenant, job, 3, argv) == 0) {
+        job->waiting = 1;
+        job->refs++;
+        return;
+    }
+
+    freeReplyObject(job->claimed);
+    job->claimed = NULL;
+}
+
+
+static void
+job_on_tenant(redis_t *rc, redisReply *reply, void *data)
+{
+    job_t  *job;
+
+    job = data;
+    job->waiting = 0;
+
+    if (job->state == JOB_CLAIMING && redis_str(reply).len != 0) {
+        redis_take(rc);
+        job->stored = reply;
+        memset(&job->spec, 0, sizeof(job->spec));
+        job->spec.id = (ai_str_t) { AI_JOB_ID_LEN, job->id };
+        job->spec.tenant = redis_str(reply);
+
+        if (job_emit(job) == 0) {
+            job_fail(job, "internal", NULL);
+
+        } else {
+            job_drop(job);
+        }
+
+    } else if (job->state == JOB_CLAIMING) {
+        freeReplyObject(job->claimed);
+        job->claimed = NULL;
+    }
+
+    job_unref(job);
 }
 
 
@@ -217,7 +281,7 @@ job_on_ended(void *data, emit_end_e end)
     default:
         job->w->metrics.jobs_abandoned_total++;
         log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
-                "given up: Redis keeps refusing it");
+                "given up: Redis answers what makes no sense");
     }
 
     job_drop(job);

@@ -24,6 +24,7 @@ struct jobs_s {
     uint64_t    random;
     uv_timer_t  timer;
     bodies_t    bodies;
+    unsigned    closed:1;
 };
 
 /* jobs.c */
@@ -36,11 +37,15 @@ int job_claim(job_t *job, redis_reply_pt cb);
 void job_on_claim(redis_t *rc, redisReply *reply, void *data);
 /* Its body is there. */
 void job_loaded(job_t *job);
+/* Its emit_t, when id, tenant and attempt are known: 0, or -1 no memory. */
+int job_emit(job_t *job);
 
 /* job_end.c */
 /* The last event and settle; cause NULL: the answer is whole. */
 void job_end(job_t *job, const char *state, const char *cause,
     const char *message);
+/* Claimed, but nobody can read what it is: ends it. */
+void job_unreadable(job_t *job);
 /* Ends whatever still runs for it. */
 void job_stop(job_t *job);
 /* What emit calls. */

@@ -64,6 +64,8 @@ jobs_close(jobs_t *jobs)
 {
     unsigned  i;
 
+    jobs->closed = 1;
+
     for (i = 0; i < JOB_DEAD; i++) {
         while (jobs->lists[i] != NULL) {
             job_drop(jobs->lists[i]);
@@ -172,6 +174,9 @@ jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry, ai_str_t id)
     job = jobs_find(jobs, id);
 
     if (job != NULL) {
+        memcpy(job->newer, entry.data, entry.len);
+        job->newer[entry.len] = '\0';
+        job->newer_batch = batch ? 1 : 0;
         return;
     }
 
@@ -436,17 +441,20 @@ job_check(job_t *job, uint64_t now)
 }
 
 
-/* The end of a job's memory. */
+/* The end of a job's memory.  What a zombie held under an older entry comes
+ * again under the newer one. */
 
 void
 job_drop(job_t *job)
 {
-    job_t  **p;
+    job_t   **p;
+    jobs_t   *jobs;
 
     if (job->state == JOB_DEAD) {
         return;
     }
 
+    jobs = job->jobs;
     job_stop(job);
 
     if (job->emit != NULL) {
@@ -463,6 +471,14 @@ job_drop(job_t *job)
 
     *p = job->hash_next;
     job_move(job, JOB_DEAD);
+
+    if (job->newer[0] != '\0' && strcmp(job->newer, job->entry) != 0
+        && !jobs->closed && !jobs->w->draining)
+    {
+        jobs_take(jobs, job->shard, job->newer_batch,
+                  (ai_str_t) { strlen(job->newer), job->newer },
+                  (ai_str_t) { AI_JOB_ID_LEN, job->id });
+    }
 
     if (job->refs == 0) {
         job_free(job);

@@ -24,6 +24,7 @@ typedef enum {
     OPTION_LEDGER_POSTGRES,
     OPTION_SECRETS_DIR,
     OPTION_ALLOW_ENV,
+    OPTION_PROXY,
     OPTION_WORKERS,
     OPTION_JOBS,
     OPTION_DRAIN,
@@ -50,6 +51,7 @@ static const struct option  options_long[] = {
     { "ledger-postgres", required_argument, NULL, OPTION_LEDGER_POSTGRES },
     { "secrets-dir", required_argument, NULL, OPTION_SECRETS_DIR },
     { "allow-env", required_argument, NULL, OPTION_ALLOW_ENV },
+    { "proxy-environment", no_argument, NULL, OPTION_PROXY },
     { "workers", required_argument, NULL, OPTION_WORKERS },
     { "jobs", required_argument, NULL, OPTION_JOBS },
     { "drain-timeout", required_argument, NULL, OPTION_DRAIN },
@@ -75,6 +77,9 @@ static const char  options_help[] =
 "  --secrets-dir DIR          where file: secrets lie\n"
 "  --allow-env NAME[,NAME]    variables that env: may read, * at either end\n"
 "                             (*_API_KEY,*_BASE_URL,OLLAMA_HOST)\n"
+"  --proxy-environment        provider calls go through the proxies that\n"
+"                             http_proxy, https_proxy, all_proxy and no_proxy\n"
+"                             name (else these are ignored)\n"
 "  --workers N                processes (processors)\n"
 "  --jobs N                   slots a process (1024)\n"
 "  --drain-timeout S          for running jobs after SIGTERM (30)\n"
@@ -140,6 +145,10 @@ options_parse(options_t *opt, int argc, char **argv)
 
         case OPTION_ALLOW_ENV:
             rc = options_env(opt, optarg);
+            break;
+
+        case OPTION_PROXY:
+            opt->proxy_environment = 1;
             break;
 
         case OPTION_WORKERS:

@@ -25,6 +25,7 @@ typedef struct {
     const char   *log;
     int           log_level;
     const char   *pid_file;         /* NULL: none */
+    unsigned      proxy_environment:1;  /* variables name proxies */
     unsigned      metrics_sec;
     uint64_t      child_start_msec; /* not 0: this is a worker process */
     int64_t       parent;           /* pid of its supervisor */

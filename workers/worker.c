@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "ai_event.h"
@@ -35,6 +36,7 @@
 
 static int worker_open(worker_t *w, const options_t *opt);
 static int worker_id(worker_t *w);
+static void worker_files(void);
 static void worker_signals(worker_t *w);
 static void worker_close(worker_t *w);
 static void worker_on_ready(redis_t *rc, int restarted, void *data);
@@ -110,6 +112,8 @@ worker_open(worker_t *w, const options_t *opt)
         _exit(1);
     }
 
+    worker_files();
+
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK
         || worker_id(w) != 0 || loop_init(&w->loop) != 0)
     {
@@ -169,6 +173,22 @@ worker_id(worker_t *w)
 
     return ai_id_process(w->id, sizeof(w->id), host, (long) getpid(), start)
            != 0 ? 0 : -1;
+}
+
+
+/* A call takes a descriptor, an idle connection another. */
+
+static void
+worker_files(void)
+{
+    struct rlimit  limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0
+        && limit.rlim_cur < limit.rlim_max)
+    {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 
