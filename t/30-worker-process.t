@@ -128,5 +128,23 @@ $late->stop;
 
 is(ask()->{end}{state}, 'done', 'jobs go on');
 
+
+# A reload or a rotation that comes with the start is no end.
+
+my $ended = 0;
+for my $n (1 .. 5) {
+    my $file = "$dir/hasty-$n.pid";
+    my $hasty = AiProc->spawn(name => 'hasty', cwd => $dir,
+        out => "$dir/hasty.out", env => { $t->san_env },
+        cmd => [$t->built('ai-workers'), '--redis', "unix:$dir/none.sock",
+            '--workers', 1, '--log', "$dir/hasty.log", '--pid-file', $file]);
+    1 until -e $file || !$hasty->alive;
+    kill $_ => $hasty->pid for qw(HUP USR1);
+    sleep 0.2;
+    $ended += !$hasty->alive;
+    $hasty->stop;
+}
+is($ended, 0, 'signals at the start');
+
 $w->close;
 done_testing();

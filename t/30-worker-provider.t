@@ -94,6 +94,8 @@ $w->catalog({
         'gpt-x' => { routes => [{ provider => 'p', model => 'real-x' }] },
         half => { routes => [{ provider => 'p', model => 'one', weight => 3 },
             { provider => 'p', model => 'two', weight => 1 }] },
+        long => { routes => [{ provider => 'p', model => '"' x 512 }] },
+        longer => { routes => [{ provider => 'p', model => '"' x 513 }] },
     },
     prices => { 'p/real-x' => { input => 2_500_000_000,
         output => 10_000_000_000, cached => 1_250_000_000 } },
@@ -171,6 +173,9 @@ my %seen;
 $seen{ $_->{end}{model} }++ for map { ask('half') } 1 .. 40;
 cmp_ok($seen{one}, '>', $seen{two} || 0, 'weights');
 ok($seen{two}, 'the lighter route, too');
+is(ask('long')->{end}{state}, 'done', 'a long name');
+is(last_request()->{json}{model}, '"' x 512, 'as a whole');
+is(ask('longer')->{error}, 'model_not_found', 'one that is too long');
 
 $got = $w->answer($w->job(dialect => 'anthropic', headers =>
     ['anthropic-beta: b1'], query => 'beta=true',

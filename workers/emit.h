@@ -17,7 +17,7 @@
 #define EMIT_KEEP_MSEC   3000
 #define EMIT_LINGER_BYTES (8 * 1024 * 1024) /* of settled jobs, a process */
 #define EMIT_RETRY_MSEC  200            /* after an error of Redis */
-#define EMIT_TRIES_MAX   150            /* such errors, then only its end goes */
+#define EMIT_TRIES_MAX   150            /* such errors, then its end alone */
 
 typedef struct emit_s  emit_t;
 

@@ -297,7 +297,8 @@ job_route(job_t *job)
 
     if (catalog_route(job->catalog, job->spec.model, job->jobs->random >> 33,
                       &job->route)
-        != 0)
+        != 0
+        || job->route.model.len > PROVIDER_MODEL_MAX)
     {
         job_fail(job, "model_not_found", NULL);
         return -1;

@@ -3,6 +3,7 @@
  */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,6 +34,11 @@ main(int argc, char **argv)
                 strerror(errno));
         return 2;
     }
+
+    /* Until the loop listens: who asks for a reload does not mean an end. */
+
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
 
     if (main_options.child_start_msec != 0) {
         return worker_run(&main_options);

@@ -23,6 +23,7 @@
 #define SUPERVISOR_STOP_MSEC  8000      /* after the drain's time: SIGKILL */
 #define SUPERVISOR_BYES_MAX   64        /* that wait for Redis */
 #define SUPERVISOR_ARGS_MAX   128
+#define SUPERVISOR_PID_TRIES  100
 #define SUPERVISOR_EXE        "/proc/self/exe"
 
 
@@ -58,6 +59,7 @@ struct supervisor_s {
 
 
 static int supervisor_pid_file(const options_t *opt);
+static int supervisor_pid_bad(const options_t *opt, int fd, const char *why);
 static void supervisor_signals(supervisor_t *sup);
 static int supervisor_args(supervisor_t *sup, int argc, char **argv);
 static void supervisor_spawn(child_t *child);
@@ -142,46 +144,69 @@ supervisor_run(const options_t *opt, int argc, char **argv)
 }
 
 
-/* Locked while the process lives, so that a second one says so. */
+/* Locked while the process lives, so that a second one says so.  The file that
+ * is locked may be one which its owner has just removed. */
 
 static int
 supervisor_pid_file(const options_t *opt)
 {
     int           fd, n;
     char          text[32];
+    struct stat   ours, there;
     struct flock  lock;
 
     if (opt->pid_file == NULL) {
         return 0;
     }
 
-    fd = open(opt->pid_file, O_RDWR|O_CREAT|O_CLOEXEC, 0644);
-    if (fd == -1) {
-        fprintf(stderr, "ai-workers: %s: %s\n", opt->pid_file,
-                strerror(errno));
-        return -1;
-    }
-
     memset(&lock, 0, sizeof(lock));
     lock.l_type = F_WRLCK;
     lock.l_whence = SEEK_SET;
 
-    if (fcntl(fd, F_SETLK, &lock) == -1) {
-        fprintf(stderr, "ai-workers: %s: another one runs\n", opt->pid_file);
+    for (n = 0; n < SUPERVISOR_PID_TRIES; n++) {
+        fd = open(opt->pid_file, O_RDWR|O_CREAT|O_CLOEXEC, 0644);
+
+        if (fd == -1) {
+            return supervisor_pid_bad(opt, fd, strerror(errno));
+        }
+
+        if (fcntl(fd, F_SETLK, &lock) == -1) {
+            return supervisor_pid_bad(opt, fd, "another one runs");
+        }
+
+        if (fstat(fd, &ours) == 0 && stat(opt->pid_file, &there) == 0
+            && ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+        {
+            break;
+        }
+
         close(fd);
-        return -1;
+    }
+
+    if (n == SUPERVISOR_PID_TRIES) {
+        return supervisor_pid_bad(opt, -1, "it keeps changing");
     }
 
     n = snprintf(text, sizeof(text), "%ld\n", (long) getpid());
 
     if (ftruncate(fd, 0) == -1 || write(fd, text, (size_t) n) != n) {
-        fprintf(stderr, "ai-workers: %s: %s\n", opt->pid_file,
-                strerror(errno));
-        close(fd);
-        return -1;
+        return supervisor_pid_bad(opt, fd, strerror(errno));
     }
 
     return 0;
+}
+
+
+static int
+supervisor_pid_bad(const options_t *opt, int fd, const char *why)
+{
+    fprintf(stderr, "ai-workers: %s: %s\n", opt->pid_file, why);
+
+    if (fd != -1) {
+        close(fd);
+    }
+
+    return -1;
 }
 
 
