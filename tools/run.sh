@@ -469,7 +469,8 @@ READY
 
 died=
 code=0
-wait -n -p died "${pids[@]}" || code=$?
+# The shell has its own words for a death by a signal.
+{ wait -n -p died "${pids[@]}" || code=$?; } 2> /dev/null
 for i in "${!pids[@]}"; do
     [ "${pids[i]}" = "$died" ] || continue
     name=${names[i]}
