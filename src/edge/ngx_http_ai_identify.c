@@ -166,7 +166,7 @@ ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
 
     case NGX_HTTP_AI_KEY_ACTIVE:
         if (p->expires && p->expires <= ngx_time()) {
-            ctx->refusal = "forbidden";
+            ctx->refusal = "unauthenticated";
             break;
         }
 
@@ -174,10 +174,10 @@ ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
         break;
 
     case NGX_HTTP_AI_KEY_UNKNOWN:
+    case NGX_HTTP_AI_KEY_REVOKED:
         ctx->refusal = "unauthenticated";
         break;
 
-    case NGX_HTTP_AI_KEY_REVOKED:
     case NGX_HTTP_AI_KEY_DISABLED:
         ctx->refusal = "forbidden";
         break;
