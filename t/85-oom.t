@@ -6,9 +6,10 @@
 use AiTest;
 use File::Find ();
 
+my ($objs) = grep { -d } map { "$_/ngx/objs" } $ENV{AI_T_BUILD} || (),
+    "$AiTest::root/build";
+AiTest::skip_all('no objects of the module in build/') unless $objs;
 my $t = AiTest->new;
-my $objs = ($ENV{AI_T_BUILD} || $t->root . '/build') . '/ngx/objs';
-AiTest::skip_all('no objects of the module in build/') unless -d $objs;
 
 my @wrapped = (
     [ngx_palloc => 'ngx_pool_t *a, size_t b', 'a, b'],

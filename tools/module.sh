@@ -26,6 +26,10 @@ die() {
 [ -x "$src/configure" ] \
     || die "no nginx sources in $src: install nginx-dev or set NGX_SRC"
 
+case $root$out$src in
+    *[[:space:]]*) die "nginx's build takes no blanks in a path: move $root" ;;
+esac
+
 flags=()
 if [ -f "$src/conf_flags" ]; then
     # shellcheck disable=SC1091

@@ -289,7 +289,7 @@ connections=$((hard / 2 < 16384 ? hard / 2 : 16384))
 say 'building'
 make -s -C "$root" -j "$(nproc)" module workers aictl \
     > "$run/logs/build.log" 2>&1 9>&- \
-    || die "the build failed: $(why "$run/logs/build.log" 'error|\*\*\*') (see $run/logs/build.log)"
+    || die "the build failed: $(why "$run/logs/build.log" '^module: |error|\*\*\*') (see $run/logs/build.log)"
 for name in ngx_http_ai_module.so ai-workers aictl; do
     [ -f "$root/build/$name" ] || die "the build left no build/$name"
 done
