@@ -55,7 +55,7 @@ worker_obj := $(call objs,$(worker_src))
 aictl_obj := $(call objs,$(aictl_src))
 unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
 
-.PHONY: build module workers aictl units run test bench install clean lint
+.PHONY: build module workers aictl units run test asan bench install clean lint
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -134,6 +134,13 @@ run:
 
 test:
 	@exec tools/test.sh
+
+# The module's tests in an nginx built with AddressSanitizer.
+asan: build
+	@tools/asan-nginx.sh build/asan
+	AI_T_NGINX='$(CURDIR)/build/asan/nginx' prove -It/lib \
+	    $(if $(TESTS),$(TESTS),$(wildcard t/0[67]-*.t t/20-*.t t/[46]*.t \
+	    t/80-*.t t/81-upgrade.t))
 
 bench:
 	@tools/packages.sh test

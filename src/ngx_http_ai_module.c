@@ -166,7 +166,7 @@ static ngx_command_t  ngx_http_ai_commands[] = {
 
     { ngx_string("ai_stream_buffers"),
       NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE2,
-      ngx_conf_set_bufs_slot,
+      ngx_http_ai_conf_buffers,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ai_loc_conf_t, buffers),
       NULL },
@@ -217,7 +217,7 @@ ngx_module_t  ngx_http_ai_module = {
     ngx_http_ai_commands,                  /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_ai_metrics_init_module,       /* init module */
     ngx_http_ai_edge_init_process,         /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */

@@ -138,6 +138,52 @@ refused('ai_pass twice', qr/is duplicate/, '', 'ai_pass;');
 refused('ai_auth maybe', qr/invalid value "maybe"/, '', 'ai_auth maybe;');
 refused('a status out of range', qr/invalid value "200"/, '',
     'ai_redis_error 200;');
+refused('a price with a strange name', qr/must be provider\/model/,
+    "ai_price openai/\xff input=1;");
+refused('a price for a quote', qr/must be provider\/model/,
+    'ai_price \'openai/a"b\' input=1;');
+refused('a fallback with a strange name', qr/must be\s+provider\/model/,
+    $openai . "ai_model m { route openai; fallback 'openai/a b'; }");
+refused('an option twice', qr/duplicate option "word_delay=2"/,
+    'ai_provider x { api echo; option word_delay=1; option word_delay=2; }');
+refused('a url without a host', qr/no host in url "https:\/\/\/"/,
+    'ai_provider x { api openai; url https:///; }');
+refused('a url with a blank', qr/must not hold blanks/,
+    'ai_provider x { api openai; url "http://a b"; }');
+refused('five urls', qr/number of arguments in "url"/,
+    'ai_provider x { api openai; url env:A env:B env:C env:D http://a; }');
+refused('a timeout over a day', qr/invalid timeout "total=25h"/,
+    'ai_provider x { api echo; timeout total=25h; }');
+refused('ai_pass in an if', qr/"ai_pass" directive is not allowed here/, '',
+    'if ($arg_x) { ai_pass; }');
+refused('ai_auth in an if', qr/"ai_auth" directive is not allowed here/, '',
+    'if ($arg_x) { ai_auth off; }');
+refused('ai_pass in limit_except', qr/"ai_pass" directive is not allowed here/,
+    '', 'limit_except GET { ai_pass; }');
+refused('a provider in a server', qr/"ai_provider" directive is not allowed/,
+    '', '', 'ai_provider x { api echo; }');
+accepted('if and limit_except beside ai_pass', '', 'if ($arg_x) { return 403; } '
+    . 'limit_except GET { deny all; }');
+accepted('a proxy in an if', '',
+    'if ($arg_x) { proxy_pass http://127.0.0.1:1; }');
+refused('1,000,001 streams', qr/must be less than 1000000|must be/, '',
+    'ai_max_streams 1000001;');
+refused('retry_after of nothing', qr/invalid value "retry_after=x"/, '',
+    'ai_redis_error 503 retry_after=x;');
+
+# The line of what is wrong, not of where it was found out.
+($code, $out) = $edge->test_conf(conf('', "\n\nproxy_pass http://127.0.0.1:1;"));
+my ($pass) = map { $_->[0] } grep { $_->[1] =~ /ai_pass/ }
+    do { my $n = 0; map { [++$n, $_] } split /\n/, slurp("$edge->{dir}/test.conf") };
+like($out, qr/in \S+test\.conf:$pass\b/, 'the line of an ai_pass in conflict');
+($code, $out) = $edge->test_conf(conf('', "\nai_stream_buffers 1 4k;\n\n"));
+like($out, qr/test\.conf:@{[$pass + 1]}\b/, 'the line of ai_stream_buffers');
+($code, $out) = $edge->test_conf("%%GLOBALS%%\nevents {}\nhttp {\n%%HTTP%%\n"
+    . "server {\nlisten 127.0.0.1:%%PORT%%;\nlocation / {\nai_pass;\n}\n}\n}\n");
+($pass) = map { $_->[0] } grep { $_->[1] =~ /ai_pass/ }
+    do { my $n = 0; map { [++$n, $_] } split /\n/, slurp("$edge->{dir}/test.conf") };
+like($out, qr/test\.conf:$pass\b/, 'the line of an ai_pass without ai_redis');
+
 refused('one buffer', qr/at least 2 buffers/, '', 'ai_stream_buffers 1 4k;');
 refused('small buffers', qr/at least 1k/, '', 'ai_stream_buffers 4 512;');
 refused('no streams', qr/must be (?:equal to or )?greater than 1|must be/, '',

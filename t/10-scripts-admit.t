@@ -21,8 +21,8 @@ like($s->admit($a, 't'), qr/^OK queued \d{16}$/, 'a free slot');
 my $job = $s->job($a);
 is($job->{spec}, "spec of $a", 'spec is kept');
 is($job->{body}, '{"a":1}', 'body is kept');
-is(join(' ', map { $job->{$_} } qw(tenant class flags q state lst bytes)),
-    't interactive s jobs queued e1 7', 'fields of the job');
+is(join(' ', map { $job->{$_} } qw(tenant class flags state lst)),
+    't interactive s queued e1', 'fields of the job');
 cmp_ok(int($job->{at} / 1000), '>=', $before, 'at is the clock of Redis');
 is($s->cmd('XRANGE', $s->key('jobs'), '-', '+')->[0][0], $job->{entry},
     'entry is the dispatch entry');
@@ -35,7 +35,7 @@ cmp_ok($s->cmd('PTTL', $s->key("job:$a")), '>', 47 * 3600 * 1000, 'expiry');
 # Again.
 
 my $reply = $s->admit($a, 't');
-is($reply, $job->{decision}, 'a repeat gives the decision');
+is($reply, "OK queued $job->{at}", 'a repeat gives the decision');
 is_deeply($s->job($a), $job, 'and changes nothing');
 is($s->held('t'), 'leases 1 entries 1 t 1+0', 'nor takes a slot');
 is($s->admit($a, 't', max_jobs => 0, key_id => 'k', key_version => 1), $reply,
@@ -51,6 +51,8 @@ is($s->cmd('HGET', $s->key('backlog_bytes'), 't'), 100, 'bytes of the backlog');
 my $score = $s->cmd('ZSCORE', $s->key('waiting'), 't');
 is(int($score / 2 ** 36), 2 * 16, 'occupancy is the score');
 is($s->job($b)->{entry}, '', 'no entry');
+is($s->job($b)->{bytes}, 100, 'its bytes');
+is($s->job($b)->{decision}, 'waiting', 'the decision');
 like($s->admit($b, 't'), qr/^OK waiting/, 'a repeat waits');
 is($s->held('t'), 'leases 2 entries 2 t 2+1', 'once');
 is($s->cmd('HGET', $s->key('backlog_bytes'), 't'), 100, 'bytes once');
@@ -102,6 +104,41 @@ is($s->cmd('EXISTS', $body->($a)), 0, 'deleted at the end');
 $s->cmd('SET', $body->($a), 'x', 'PX', 600000);
 like($s->admit($a, 't', body => '@'), qr/^OK queued/, 'repeated after its end');
 is($s->cmd('EXISTS', $body->($a)), 0, 'its body is deleted again');
+
+# A body in pieces.
+
+$a = $s->id;
+is($s->run('body', $a), 'OK', 'begun');
+is($s->cmd('LLEN', $body->($a)), 1, 'a list that holds nothing yet');
+cmp_ok($s->cmd('PTTL', $body->($a)), '>', 500 * 1000, 'that expires');
+cmp_ok($s->cmd('PTTL', $body->($a)), '<=', 600 * 1000, 'soon');
+$s->cmd('RPUSHX', $body->($a), $_) for qw(one two);
+is($s->run('body', $a), 'OK', 'begun again');
+is($s->cmd('LLEN', $body->($a)), 1, 'from its start');
+$s->cmd('RPUSHX', $body->($a), $_) for qw(one two three);
+my %three = (body => '@3', bytes => 11);
+like($s->admit($a, 't', %three), qr/^OK queued/, 'admitted');
+is($s->job($a)->{pieces}, 3, 'the job says how many');
+is($s->job($a)->{large}, 1, 'and that they are a key of their own');
+cmp_ok($s->cmd('PTTL', $body->($a)), '>', 47 * 3600 * 1000,
+    'they live as long as the job');
+is($s->run('body', $a), 'ADMITTED', 'not begun again under a job');
+is_deeply($s->cmd('LRANGE', $body->($a), 0, -1), ['', qw(one two three)],
+    'it still has them');
+like($s->admit($a, 't', %three), qr/^OK queued/, 'admit repeated');
+$s->run('cancel', $a, 't', 'client', 'now', 'cancelled', '');
+is($s->cmd('EXISTS', $body->($a)), 0, 'they go with the end');
+
+for my $n (1, 3) {
+    $a = $s->id;
+    $s->run('body', $a);
+    $s->cmd('RPUSHX', $body->($a), $_) for qw(one two);
+    is($s->admit($a, 't', body => "\@$n", bytes => 6), 'NOBODY',
+        "2 pieces are not $n");
+    is($s->cmd('EXISTS', $body->($a), $s->key("job:$a")), 0,
+        'nothing is left');
+}
+like($s->run('body', 'job_x'), qr/^ERR /, 'wrong: job');
 
 # Refusals delete the body.
 

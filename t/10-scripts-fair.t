@@ -13,13 +13,13 @@ use AiScripts;
 my $t = AiTest->new;
 my $s = AiScripts->new($t);
 
-my ($now, @runs, %tenant, %lasts, %held, %busy, @started);
+my ($now, @runs, %tenant, %lasts, %held, %busy, @started, %weight);
 
 sub world {
     my ($slots) = @_;
     $s->fresh(w1 => $slots);
     ($now, @runs) = (0);
-    (%tenant, %lasts, %held, %busy, @started) = ();
+    (%tenant, %lasts, %held, %busy, @started, %weight) = ();
 }
 
 # n jobs of a tenant that last that long.
@@ -29,7 +29,7 @@ sub ask {
         my $id = $s->id;
         $tenant{$id} = $who;
         $lasts{$id} = $last;
-        $s->admit($id, $who, %o);
+        $s->admit($id, $who, weight => $weight{$who} || 1, %o);
     }
     start();
 }
@@ -122,7 +122,7 @@ is(scalar @started, 24, 'all are served');
 # Weights.
 
 world(12);
-$s->cmd('HSET', $s->key('weights'), 'heavy', 3);
+%weight = (heavy => 3);
 ask('heavy', 60, 1);
 ask('light', 60, 1);
 go_on(20, heavy => 1, light => 1);
@@ -131,14 +131,16 @@ is("$held{heavy} $held{light}", '9 3', 'weight 3 against 1');
 go_on(60, heavy => 1, light => 1);
 $share = $busy{heavy} / ($busy{heavy} + $busy{light});
 cmp_ok(abs($share - 0.75), '<', 0.02, 'over time') or diag($share);
-$s->cmd('HSET', $s->key('weights'), 'heavy', 'nonsense', 'light', -1);
+is_deeply($s->r->hash('HGETALL', $s->key('weights')), { heavy => 3 },
+    'only the weight that is not 1 is kept');
+%weight = ();
 go_on(80, heavy => 1, light => 1);
-is("$held{heavy} $held{light}", '6 6', 'a weight that is none is 1');
+is("$held{heavy} $held{light}", '6 6', 'a weight that is taken back');
 
 # One tenant alone, however heavy, leaves a tenth.
 
 world(20);
-$s->cmd('HSET', $s->key('weights'), 'heavy', 1000);
+%weight = (heavy => 1000);
 ask('heavy', 60, 1);
 is($held{heavy}, 18, '90 %');
 ask('light', 60, 1);

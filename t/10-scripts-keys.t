@@ -57,6 +57,7 @@ main(void)
     printf("KEYS_CHANNEL %s\n", AI_KEYS_CHANNEL);
     printf("GLOBAL %s\n", AI_GLOBAL_PREFIX);
     printf("GROUP %s\n", AI_GROUP_WORKERS);
+    printf("LEDGER %s\n", AI_GROUP_LEDGER);
 C
 printf $c "    show(\"%s\", AI_KEY_%s, \"%s\");\n", $_, $_, $name{$_} || ''
     for @enum;
@@ -86,7 +87,7 @@ my %alias = (EDGE => 'EDGE_CHANNEL', WORKER => 'WORKER_CHANNEL');
 for my $lua (sort keys %spelt) {
     my $enum = $alias{$lua} || $lua;
     my $prefix = $lua eq 'KEY' || $lua eq 'KEYS_CHANNEL' ? $c{GLOBAL}
-        : $lua eq 'GROUP' ? '' : $c{P};
+        : $lua eq 'GROUP' || $lua eq 'LEDGER' ? '' : $c{P};
     my $name = $lua eq 'KEY' ? $hex : $name{$enum} || '';
     is("$prefix$spelt{$lua}$name", $c{$enum}, "$lua is spelt the same");
 }
@@ -120,7 +121,7 @@ for my $name (@order) {
         "$name: its SHA-1");
     my ($len) = $gen =~ /\{ "$name", "\w+", (\d+),/;
     is($len, length $script->{text}, "$name: its length");
-    my $flags = $name =~ /^(?:admit|emit|join|principal)$/ ? ''
+    my $flags = $name =~ /^(?:body|admit|emit|join|principal)$/ ? ''
         : ' flags=allow-oom';
     like($script->{text}, qr/^#!lua$flags\n/, "$name: flags");
     unlike($script->{text}, qr/\@include/, "$name: complete");

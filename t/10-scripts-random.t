@@ -85,7 +85,7 @@ sub do_admit {
     my $edge = $flags eq 'b' ? '' : pick(@edges);
 
     $s->cmd('SET', $s->key("body:$id"), 'x', 'PX', 600000) if $large;
-    my @args = ('admit', $id, $tenant, $class, $flags, 60000, 60000, $edge,
+    my @args = ('admit', $id, $tenant, 1, $class, $flags, 60000, 60000, $edge,
         'spec', $large ? '@' : '{}', "base of $id", 12, 300,
         int rand 30, '', '', '');
     my @got = run(@args);

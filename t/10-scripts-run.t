@@ -145,6 +145,8 @@ is($s->settle($a, 2, 1, %base, ), 'GONE', 'an attempt that is not reached');
 is(scalar($s->outbox), 1, 'is in the ledger all the same');
 $s->cmd('XTRIM', $s->key('outbox'), 'MAXLEN', 0);
 like($s->settle($a, 1, 2, %base, tenant => 'other'), qr/^ERR /, 'tenant');
+like($s->settle($a, 1, 2, %base, usage => join "\n", ('u') x 34), qr/^ERR /,
+    'more calls than a job can have made');
 is_deeply($s->job($a), $before, 'nothing of these touched the job');
 is($s->settle($a, 1, 2, %base, events => ['s', 'all', 'e', $usage]),
     'OK 1-3', 'settled');
@@ -234,6 +236,15 @@ is("$id $reply[0] $reply[1] [$reply[3]]", "$a RUN 1 []", 'a large body');
 $s->settle($a, 1, 1);
 is($s->cmd('EXISTS', $s->key("body:$a")), 0, 'goes with the end');
 
+$a = $s->id;
+$s->run('body', $a);
+$s->cmd('RPUSHX', $s->key("body:$a"), $_) for qw(one two);
+$s->admit($a, 't', body => '@2', bytes => 6);
+(undef, undef, @reply) = $s->next_job('w1');
+is("$reply[0] [$reply[3]] @reply[6, 7]", 'RUN [] 6 2', 'one in pieces');
+$s->settle($a, 1, 1);
+is($s->cmd('EXISTS', $s->key("body:$a")), 0, 'goes with the end, too');
+
 # The end of one starts the next.
 
 $s->fresh(w1 => 1);
@@ -288,5 +299,35 @@ for (['queue', $a, 'w1', '1-1', 'x'], ['entry', $a, 'w1', 'x', 'jobs'],
     my ($name, @args) = @$_;
     like($s->run('claim', @args), qr/^ERR /, "wrong claim: $name");
 }
+
+# A time to live that Lua reads as a number and Redis would not.
+
+for my $ttl ('1e3', '0x3e8', ' 1000') {
+    $s->fresh(w1 => 1);
+    my $id = $s->id;
+    $s->admit($id, 't');
+    $s->next_job('w1');
+    is($s->settle($id, 1, 1, ttl => $ttl), 'OK 1-1', "ttl '$ttl'");
+    my $left = $s->cmd('PTTL', $s->key("job:$id"));
+    ok($left > 0 && $left <= 1000, 'is a second') or diag($left);
+    is($s->held('t') . ' ' . $s->outbox,
+        'leases 0 entries 0 t 0+0 1', 'nothing is half done');
+}
+
+# Events of a call share an entry of the log while they fit.
+
+$s->fresh(w1 => 1);
+my $merged = $s->id;
+$s->admit($merged, 't');
+$s->next_job('w1');
+my @large = map { chr(64 + $_) x 40000 } 1 .. 3;
+is($s->emit($merged, 1, 1, 'h', 'head', 's', $large[0], 'c', $large[1],
+    'c', $large[2], 's', 'z'), 'OK 1-5 ', 'five events');
+is_deeply([map { "$_->[0] " . @{ $_->[1] } / 2 }
+    @{ $s->cmd('XRANGE', $s->key("ev:$merged"), '-', '+') }],
+    ['1-2 2', '1-3 1', '1-5 2'], 'entries of at most 64 KB');
+is_deeply($s->log($merged), ['1-1 h head', "1-2 s $large[0]", "1-3 c $large[1]",
+    "1-4 c $large[2]", '1-5 s z'], 'all in order');
+is($s->settle($merged, 1, 6), 'OK 1-6', 'ended');
 
 done_testing();

@@ -133,7 +133,7 @@ is(join(' ', @got[0, 2, 3]), "$a RUN 2", 'w2 takes a, attempt 2');
 is_deeply($s->log($a), ['2-0 a '], 'marked in the log');
 is_deeply([bells()], ["e1 E$a\n2-0 a 0\n"], 'and rung');
 is($s->job($a)->{tip}, '2-0', 'tip');
-is_deeply([$s->call('claim', $a, 'w2', $got[1], 'jobs')], [@got[2 .. 8 - 1]],
+is_deeply([$s->call('claim', $a, 'w2', $got[1], 'jobs')], [@got[2 .. 9]],
     'claimed again');
 is_deeply([bells()], [], 'without a bell');
 is(scalar @{ $s->log($a) }, 1, 'or a marker');
@@ -275,6 +275,42 @@ is(scalar(grep { $s->job($_)->{state} eq 'queued' } @ids), 10, 'all are back');
 is($s->len('XLEN', 'jobs'), 10, 'each once');
 is(consumers(), '', 'w1 is gone');
 
+# A pass does what it may and no more, of all kinds together.
+
+$s->fresh(w1 => 20, w2 => 20);
+@ids = map { $s->id } 1 .. 60;
+$s->admit($_, 't', max_jobs => 100) for @ids;
+$s->take('w1', 40);
+$s->silent('w:w1', 5000);
+$s->silent('e:e1', 5000);
+my ($did, $passes) = (0, 0);
+while ($passes++ < 40) {
+    my @got = split / /, $s->sweep(max => 8);
+    cmp_ok($got[2] + $got[3], '<=', 8, 'bounded as a whole')
+        if $got[2] + $got[3] > 8 || $passes == 1;
+    $did += $got[2] + $got[3];
+    last unless $got[2] + $got[3];
+}
+cmp_ok($passes, '<', 40, 'and it comes to an end');
+is(consumers(), '', 'the dead worker is gone');
+is(scalar(grep { $s->job($_)->{state} eq 'waiting' } @ids), 0,
+    'nobody waits for a dead edge');
+
+# A live worker keeps its job when its entry was handed out again.
+
+$s->fresh(w1 => 2, w2 => 2);
+my $again = $s->id;
+$s->admit($again, 't');
+(undef, $entry) = $s->next_job('w1');
+$s->cmd('XCLAIM', $s->key('jobs'), 'workers', 'w2', 0, $entry, 'JUSTID');
+dies('w2');
+$job = $s->job($again);
+is("$job->{state} $job->{owner} $job->{entry}", "running w1 $entry",
+    'a job that runs elsewhere is left alone');
+is(consumers(), 'w1', 'its entry is with its owner');
+is($s->settle($again, 1, 1), 'OK 1-1', 'who ends it');
+is($s->held('t'), 'leases 0 entries 0 t 0+0', 'without a rest');
+
 # Edges.
 
 $s->fresh(w1 => 1);
@@ -309,6 +345,13 @@ is((($s->next_job('w1'))[2]), 'RUN', 'silent for 2 s is not dead');
 
 $a = begin(base => 'b');
 $s->silent('e:e1', 4000);
+my ($young) = $s->take('w1');
+is($s->run('claim', $young->[1], 'w1', $young->[0], 'jobs') =~ /^(\w+)/ && $1,
+    'RUN', 'an edge that admitted within 3 s is not dead');
+
+$a = begin(base => 'b');
+$s->silent('e:e1', 4000);
+$s->cmd('HINCRBY', $s->key("job:$a"), 'at', -4000000);
 is((($s->next_job('w1'))[2]), 'GONE', 'claim does not run for the dead');
 is($s->job($a)->{state}, 'cancelled', 'but ends it');
 is(scalar($s->outbox), 1, 'with a ledger record');

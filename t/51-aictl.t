@@ -245,6 +245,93 @@ $pg->psql('ngxai', "insert into ngxai.ledger (job, attempt, call, at, tenant,
     'done')", 'ngxai_ledger');
 unlike((run('usage', '--tenant', 'evil'))[1], qr/\e/, 'no escape sequences');
 
+# Costs that saturate, as ai_usage_cost() does: no sum overflows.
+$pg->psql('ngxai', "insert into ngxai.ledger (job, attempt, call, at, tenant,
+    model, state, input, cost) select 'big' || i, 1, 0, now(), 'big',
+    'm' || i % 2, 'done', 9223372036854775807, 9223372036854775807
+    from generate_series(1, 4) i", 'ngxai_ledger');
+is(json('usage', '--by', 'tenant', '--tenant', 'big')->[0]{cost} . '',
+    '9223372036854775807', 'a sum past the largest number is that');
+like((run('usage', '--by', 'model', '--tenant', 'big'))[1],
+    qr/^total +4 .* 9223372036\.854775807$/m, 'and the total of such');
+$pg->psql('ngxai', "set session_replication_role = replica; delete from
+    ngxai.ledger where tenant = 'big'");
+
+# A tenant that is not there, wherever one is named.
+code(3, qr/no tenant nobody/, "@$_: no such tenant", @$_, '--tenant', 'nobody')
+    for ['user', 'list'], ['key', 'list'], ['key', 'sync'], ['key', 'create'];
+
+# Text from outside is data.
+my $evil = "x'; drop table ngxai.users; --";
+json('key', 'create', '--tenant', 'acme', '--user', $evil, '--name', $evil,
+    '--models', "a';--", '--role', 'r', '--scopes', q{"a",{b}});
+is_deeply([grep { $_->{name} eq $evil } @{ json('key', 'list', '--tenant',
+    'acme') }]->[0]{user}, $evil, 'quotes in names are text');
+code(0, qr/./, 'a tenant of quotes', 'usage', '--tenant', $evil);
+code(3, qr/no user x'/, 'a user of quotes', 'user', 'disable', "x' or '1'='1",
+    '--tenant', 'acme');
+
+# With --json what stands on stdout is one document or nothing, also when
+# something fails; with nothing the exit code is no 0.
+sub stdout {
+    my (@args) = @_;
+    open my $fh, '-|', 'sh', '-c', 'AI_REDIS=$1 AI_POSTGRES=$2 AI_MIGRATIONS=$3
+        export AI_REDIS AI_POSTGRES AI_MIGRATIONS; shift 3
+        exec "$@" 2>/dev/null', 'sh', $redis->url, $pg->conninfo('ngxai_admin'),
+        $t->root . '/migrations', $t->built('aictl'), '--json', @args;
+    local $/;
+    my $out = <$fh>;
+    close $fh;
+    return ($? >> 8, $out // '');
+}
+
+sub one_document {
+    my ($when) = @_;
+    for my $args (['migrate', '--check'], ['tenant', 'create', 'new'],
+        ['tenant', 'list'], ['tenant', 'set', 'new', '--plan', 'p'],
+        ['tenant', 'disable', 'new'], ['tenant', 'enable', 'new'],
+        ['user', 'list', '--tenant', 'acme'],
+        ['user', 'disable', 'bob', '--tenant', 'acme'],
+        ['user', 'enable', 'bob', '--tenant', 'acme'],
+        ['key', 'create', '--tenant', 'acme'], ['key', 'list'],
+        ['key', 'revoke', 'key_x'], ['key', 'sync'], ['usage'], ['jobs'],
+        ['jobs', '--tenant', 'acme'], ['queue'], ['doctor'], ['dance'],
+        ['queue', '--fast'], ['usage', '--since', 'never'])
+    {
+        my ($code, $out) = stdout(@$args);
+        ok(length $out ? eval { decode_json($out) } : $code,
+            "$when: --json @$args") or diag("exit $code: $out");
+    }
+}
+
+one_document('all well');
+$redis->stop;
+one_document('no Redis');
+$pg->stop;
+one_document('nothing there');
+$pg->start;
+one_document('no Redis again');
+$redis->start;
+
+# The man page has the commands and options of --help, and no others.
+{
+    my $man = slurp($t->root . '/docs/aictl.1');
+    $man =~ s/\\f[BIRP]//g;
+    $man =~ s/\\-/-/g;
+    $man =~ s/^\.\w+ //gm;
+    my $help = (run('--help'))[1];
+    my @commands = $help =~ /^  ([a-z]+(?: [a-z]+)?)(?= [A-Z]| {2,})/gm;
+    my %options;
+    for my $command (@commands) {
+        my $text = (run(split(/ /, $command), '--help'))[1];
+        $options{$_}++ for $text =~ /^  --([a-z-]+)/gm;
+        like($man, qr/^"?\Q$command\E\b/m, "the man page has $command");
+    }
+    cmp_ok(scalar(@commands), '>=', 17, 'all commands');
+    is(join(' ', sort keys %{ { map { $_ => 1 } $man =~ /--([a-z-]*[a-z])/g } }),
+        join(' ', sort keys %options), 'and all options, no others');
+}
+
 # Postgres is away.
 $pg->stop;
 code(4, qr/Postgres cannot be reached/, 'tenant list', 'tenant', 'list');

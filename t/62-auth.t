@@ -66,22 +66,22 @@ is(get($models, key => $key)->status, 200, 'from shared memory');
 
 # A change is heard.
 $fake->principal($key, 2, id => 'k1', state => 'revoked');
-wait_for(sub { get($models, key => $key)->status == 403 }, 10, 'revoked');
-is(get($models, key => $key)->json->{error}{code}, 'forbidden', 'revoked');
+wait_for(sub { get($models, key => $key)->status == 401 }, 10, 'revoked');
+is(get($models, key => $key)->json->{error}{code}, 'invalid_api_key',
+    'a revoked key is none');
 $fake->principal($key, 3, id => 'k1', tenant_state => 'disabled');
-wait_for(sub {
-    get($models, key => $key)->status == 403
-        && !$fake->cmd('EXISTS', 'none') }, 10, 'disabled');
-is(get($models, key => $key)->status, 403, 'a disabled tenant');
+wait_for(sub { get($models, key => $key)->status == 403 }, 10, 'disabled');
+is(get($models, key => $key)->json->{error}{code}, 'forbidden',
+    'a disabled tenant');
 $fake->principal($key, 4, id => 'k1');
 wait_for(sub { get($models, key => $key)->status == 200 }, 10, 'active again');
 my $old = $fake->key('demo', expires => int(time) - 10);
-is(get($models, key => $old)->status, 403, 'expired');
+is(get($models, key => $old)->status, 401, 'expired');
 $old = $fake->key('demo', expires => 'soon');
-is(get($models, key => $old)->status, 403, 'or nobody knows when');
+is(get($models, key => $old)->status, 401, 'or nobody knows when');
 my $soon = $fake->key('demo', expires => int(time) + 2);
 is(get($models, key => $soon)->status, 200, 'not yet expired');
-wait_for(sub { get($models, key => $soon)->status == 403 }, 10,
+wait_for(sub { get($models, key => $soon)->status == 401 }, 10,
     'and then it is');
 
 # A key that Redis does not know: one question for all that wait.
@@ -164,8 +164,8 @@ is($s->response->status, 200, 'and serves');
 $s->close;
 $fake->cmd('SET', $fake->s->key('pv:k1'), 6, 'EX', 100);
 $fake->principal($key, 6, id => 'k1', state => 'revoked');
-wait_for(sub { get($models, key => $key)->status == 403 }, 10, 'revoked');
-is(AiHttp->post($edge->port, $chat, \%ask, key => $key)->status, 403,
+wait_for(sub { get($models, key => $key)->status == 401 }, 10, 'revoked');
+is(AiHttp->post($edge->port, $chat, \%ask, key => $key)->status, 401,
     'a revoked one does not');
 $fake->cmd('SET', $fake->s->key('pv:kx'), 9, 'EX', 100);
 my $never = $fake->key('demo', id => 'kx');

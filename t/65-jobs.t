@@ -92,6 +92,14 @@ $job = $fake->job->head(stream => 1)->data("data: 1\n\n", "data: 2\n\n")->end;
     path => '/v1/jobs/' . $job->id . '/events')->events;
 is(join(',', map { "$_->{id}=$_->{data}" } @events), '1-2=1,1-3=2',
     'is there to be read');
+is_deeply([map { "$_->[0] " . @{ $_->[1] } / 2 } @{ $fake->cmd('XRANGE',
+    $fake->s->key('ev:' . $job->id), '-', '+') }],
+    ['1-1 1', '1-3 2', '1-4 1'], 'two events share an entry of the log');
+@events = AiHttp->stream(port => $edge->port, key => $t->{key},
+    path => '/v1/jobs/' . $job->id . '/events',
+    headers => { 'Last-Event-ID' => '1-2' })->events;
+is(join(',', map { "$_->{id}=$_->{data}" } @events), '1-3=2',
+    'and one of them is read alone');
 $got = $t->get('/v1/jobs/' . $job->id)->json;
 is($got->{state}, 'done', 'done');
 is($got->{result}, undef, 'its result are its events');

@@ -5,6 +5,7 @@
 #
 # NGX_SRC   sources of nginx or Debian's nginx-dev tree
 # NGX_CONF  more arguments of nginx's configure
+# NGX_CC_OPT, NGX_LD_OPT  more flags, as tools/asan-nginx.sh wants them
 # CC        gcc or clang
 set -eu
 
@@ -25,6 +26,10 @@ die() {
 [ -x "$src/configure" ] \
     || die "no nginx sources in $src: install nginx-dev or set NGX_SRC"
 
+case $root$out$src in
+    *[[:space:]]*) die "nginx's build takes no blanks in a path: move $root" ;;
+esac
+
 flags=()
 if [ -f "$src/conf_flags" ]; then
     # shellcheck disable=SC1091
@@ -37,7 +42,8 @@ fi
 # As nginx does, callbacks are let off parameters that they have no use for.
 opt='-std=gnu11 -O2 -D_GNU_SOURCE'
 opt="$opt -Wall -Wextra -Werror -Wno-unused-parameter"
-flags+=("--with-cc=$cc" "--with-cc-opt=$opt")
+opt="$opt ${NGX_CC_OPT:-}"
+flags+=("--with-cc=$cc" "--with-cc-opt=$opt" "--with-ld-opt=${NGX_LD_OPT:-}")
 # shellcheck disable=SC2206
 flags+=(${NGX_CONF:-})
 flags+=("--add-dynamic-module=$root" "--builddir=$objs")

@@ -2,10 +2,11 @@
 # Installs the Debian packages that are missing: packages.sh run|test.
 # As root, or through sudo.  Services that come with them are not started.
 set -eu
+umask 022
 
 # A package, or command:package where only the command matters.
 run='gcc make pkg-config libc6-dev setpriv:util-linux curl:curl
-     nginx nginx-dev redis-server:redis-server psql:postgresql-client
+     ca-certificates nginx nginx-dev redis-server:redis-server psql:postgresql-client
      libhiredis-dev libjansson-dev libssl-dev libuv1-dev libpq-dev
      libcurl4-openssl-dev'
 test='clang:clang libcmocka-dev cppcheck:cppcheck git:git openssl:openssl

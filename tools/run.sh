@@ -142,6 +142,32 @@ end_orphans() {
 }
 
 
+# [scheme://][host][:port][/path], as Ollama takes its own OLLAMA_HOST; its
+# OpenAI interface is below /v1.
+ollama_url() {
+    local host=${1//[[:space:]\"\']/} scheme=http port=11434 path
+    case $host in
+        http://*) port=80 ;;
+        https://*) scheme=https port=443 ;;
+    esac
+    host=${host#*://}
+    path=${host#"${host%%/*}"}
+    host=${host%%/*}
+    if [[ $host =~ ^(\[.*\]|[^:]*):([0-9]+)$ ]]; then
+        host=${BASH_REMATCH[1]}
+        port=${BASH_REMATCH[2]}
+    elif [[ $host == *:*:* && $host != \[* ]]; then
+        host=[$host]
+    fi
+    case $host in
+        ''|0.0.0.0) host=127.0.0.1 ;;
+        '[::]') host='[::1]' ;;
+    esac
+    path=${path%/}
+    echo "$scheme://$host:$port${path%/v1}/v1"
+}
+
+
 # shellcheck disable=SC2317
 stop_all() {
     local i name
@@ -187,6 +213,12 @@ fi
 run=$(cd "$run" && pwd -P)
 [ -w "$run" ] \
     || die "cannot write to $run: set RUN_DIR to a folder you can write to"
+# What is in it is ours to end and to remove.
+if [ ! -f "$run/lock" ]; then
+    others=$(find "$run" -mindepth 1 -maxdepth 1 ! -name lost+found | head -n 1)
+    [ -z "$others" ] \
+        || die "$run is not empty and not of make run: set RUN_DIR to a folder of its own"
+fi
 case $run in
     *[\"\'\\\;\{\}\$,\|\&]*|*$'\n'*)
         die "$run: RUN_DIR works without quotes, commas and other special signs only" ;;
@@ -257,7 +289,7 @@ connections=$((hard / 2 < 16384 ? hard / 2 : 16384))
 say 'building'
 make -s -C "$root" -j "$(nproc)" module workers aictl \
     > "$run/logs/build.log" 2>&1 9>&- \
-    || die "the build failed: $(why "$run/logs/build.log" 'error|\*\*\*') (see $run/logs/build.log)"
+    || die "the build failed: $(why "$run/logs/build.log" '^module: |error|\*\*\*') (see $run/logs/build.log)"
 for name in ngx_http_ai_module.so ai-workers aictl; do
     [ -f "$root/build/$name" ] || die "the build left no build/$name"
 done
@@ -269,7 +301,9 @@ cd "$run"
 start redis "$run/logs/redis.log" redis-server --port 0 \
     --unixsocket "$redis_sock" --unixsocketperm 700 --dir "$run/redis" \
     --daemonize no --save '' --appendonly yes --appendfsync everysec \
-    --maxmemory-policy noeviction --tcp-backlog 128
+    --auto-aof-rewrite-min-size 512mb \
+    --maxmemory-policy noeviction --tcp-backlog 128 \
+    --stream-node-max-entries 16
 redis_up() {
     [ "$(redis-cli -s "$redis_sock" PING)" = PONG ]
 }
@@ -353,13 +387,8 @@ make_key() {
 
 ## Workers
 
-# Ollama's own variable is an address; its OpenAI interface is below /v1.
 if [ -n "${OLLAMA_HOST:-}" ] && [ -z "${OLLAMA_BASE_URL:-}" ]; then
-    case $OLLAMA_HOST in
-        http://*|https://*) OLLAMA_BASE_URL=${OLLAMA_HOST%/}/v1 ;;
-        *:*) OLLAMA_BASE_URL=http://$OLLAMA_HOST/v1 ;;
-        *) OLLAMA_BASE_URL=http://$OLLAMA_HOST:11434/v1 ;;
-    esac
+    OLLAMA_BASE_URL=$(ollama_url "$OLLAMA_HOST")
     export OLLAMA_BASE_URL
 fi
 since=$(date +%s%3N)
@@ -440,7 +469,8 @@ READY
 
 died=
 code=0
-wait -n -p died "${pids[@]}" || code=$?
+# The shell has its own words for a death by a signal.
+{ wait -n -p died "${pids[@]}" || code=$?; } 2> /dev/null
 for i in "${!pids[@]}"; do
     [ "${pids[i]}" = "$died" ] || continue
     name=${names[i]}

@@ -9,9 +9,11 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 PATH=$PATH:/usr/sbin:/sbin
-exec < /dev/null
+umask 022
 
+# Before the terminal is given up: sudo may ask.
 tools/packages.sh test
+exec < /dev/null
 
 jobs=$(nproc)
 echo 'test: building with gcc' >&2

@@ -158,6 +158,10 @@ unsigned aictl_shards(aictl_t *a);
 int aictl_principals_write(aictl_t *a, const char *where, const char *param,
     unsigned *written);
 
+/* Whether --tenant names one: exit code; what is wrong has been said.  After
+ * aictl_pg(). */
+int aictl_tenant_known(aictl_t *a);
+
 /* The commands, one file each noun. */
 int aictl_migrate(aictl_t *a);
 /* Files of dir that Postgres has not, or has otherwise; 0, or -1 with why. */

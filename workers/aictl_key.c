@@ -109,37 +109,6 @@ aictl_key_insert(aictl_t *a, const char *id, const char *hex,
 }
 
 
-static int
-aictl_key_tenant(aictl_t *a)
-{
-    int        n;
-    ai_str_t   name;
-    PGresult  *res;
-
-    name.data = a->opt[AICTL_OPT_TENANT];
-    name.len = strlen(name.data);
-    n = 0;
-
-    if (ai_keys_tenant_ok(name)) {
-        res = aictl_query(a, 1, &name.data,
-                          "SELECT FROM ngxai.tenants WHERE id = $1");
-        if (res == NULL) {
-            return AICTL_FAILED;
-        }
-
-        n = PQntuples(res);
-        PQclear(res);
-    }
-
-    if (n == 0) {
-        aictl_error("there is no tenant %s", name.data);
-        return AICTL_NOT_FOUND;
-    }
-
-    return AICTL_OK;
-}
-
-
 int
 aictl_key_create(aictl_t *a)
 {
@@ -156,7 +125,7 @@ aictl_key_create(aictl_t *a)
     }
 
     if (rc == AICTL_OK) {
-        rc = aictl_key_tenant(a);
+        rc = aictl_tenant_known(a);
     }
 
     if (rc == AICTL_OK) {
@@ -214,7 +183,7 @@ aictl_key_list(aictl_t *a)
     rc = aictl_pg(a);
 
     if (rc == AICTL_OK && params[0]) {
-        rc = aictl_key_tenant(a);
+        rc = aictl_tenant_known(a);
     }
 
     if (rc != AICTL_OK) {
@@ -301,7 +270,7 @@ aictl_key_sync(aictl_t *a)
     rc = aictl_pg(a);
 
     if (rc == AICTL_OK && a->opt[AICTL_OPT_TENANT]) {
-        rc = aictl_key_tenant(a);
+        rc = aictl_tenant_known(a);
     }
 
     if (rc == AICTL_OK) {

@@ -31,7 +31,7 @@ aictl_print(FILE *f, const char *text)
             fputs("\n  ", f);
 
         } else if (*p < 0x20 || *p == 0x7f) {
-            fputc(*p == '\n' ? ' ' : '?', f);
+            fputc(*p == '\n' || *p == '\t' ? ' ' : '?', f);
 
         } else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0) {
             fputc('?', f);

@@ -513,7 +513,7 @@ aictl_redis_script(aictl_t *a, ai_script_e script, const char *key, int argc,
 
     s = &ai_scripts[script];
 
-    if (argc + 4 > 64) {
+    if (argc < 0 || argc + 4 > 64) {
         return NULL;
     }
 

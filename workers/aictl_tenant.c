@@ -24,6 +24,37 @@ aictl_tenant_name(const char *name)
 }
 
 
+int
+aictl_tenant_known(aictl_t *a)
+{
+    int        n;
+    ai_str_t   name;
+    PGresult  *res;
+
+    name.data = a->opt[AICTL_OPT_TENANT];
+    name.len = strlen(name.data);
+    n = 0;
+
+    if (ai_keys_tenant_ok(name)) {
+        res = aictl_query(a, 1, &name.data,
+                          "SELECT FROM ngxai.tenants WHERE id = $1");
+        if (res == NULL) {
+            return AICTL_FAILED;
+        }
+
+        n = PQntuples(res);
+        PQclear(res);
+    }
+
+    if (n == 0) {
+        aictl_error("there is no tenant %s", name.data);
+        return AICTL_NOT_FOUND;
+    }
+
+    return AICTL_OK;
+}
+
+
 static int
 aictl_tenant_weight(const aictl_t *a)
 {
@@ -248,6 +279,10 @@ aictl_user_list(aictl_t *a)
 
     if (rc == AICTL_OK) {
         rc = aictl_pg(a);
+    }
+
+    if (rc == AICTL_OK) {
+        rc = aictl_tenant_known(a);
     }
 
     if (rc != AICTL_OK) {

@@ -2,6 +2,7 @@
  * aictl usage: sums over the ledger, grouped as asked.
  */
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,10 @@
 
 
 #define AICTL_BY_MAX  7
+
+/* Saturating, as the cost of a call is. */
+#define AICTL_SUM(column)                                                     \
+    " least(coalesce(sum(" column "), 0), 9223372036854775807)::bigint"
 
 typedef struct {
     const char *name;
@@ -142,7 +147,7 @@ aictl_usage_total(const json_t *rows, const char *label)
 {
     size_t       i, k;
     json_t      *row, *total;
-    long long    sum;
+    long long    sum, n;
     const char  *key;
     static const char *const  keys[] = {
         "jobs", "calls", "failed", "input", "cached", "output", "cost"
@@ -155,7 +160,8 @@ aictl_usage_total(const json_t *rows, const char *label)
         sum = 0;
 
         json_array_foreach(rows, i, row) {
-            sum += json_integer_value(json_object_get(row, key));
+            n = json_integer_value(json_object_get(row, key));
+            sum = n > LLONG_MAX - sum ? LLONG_MAX : sum + n;
         }
 
         (void) json_object_set_new(total, key, json_integer(sum));
@@ -217,10 +223,8 @@ aictl_usage(aictl_t *a)
     (void) snprintf(sql, sizeof(sql),
         "SELECT %s count(DISTINCT job) AS jobs, count(*) AS calls,"
         " count(*) FILTER (WHERE state = 'failed') AS failed,"
-        " coalesce(sum(input), 0)::bigint AS input,"
-        " coalesce(sum(cached_read), 0)::bigint AS cached,"
-        " coalesce(sum(output), 0)::bigint AS output,"
-        " coalesce(sum(cost), 0)::bigint AS cost"
+        AICTL_SUM("input") " AS input," AICTL_SUM("cached_read") " AS cached,"
+        AICTL_SUM("output") " AS output," AICTL_SUM("cost") " AS cost"
         " FROM ngxai.ledger WHERE at >= %s AND at < %s"
         " AND ($3::text IS NULL OR tenant = $3)"
         " GROUP BY", list, from, to);

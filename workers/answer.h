@@ -15,7 +15,7 @@
 #include "provider.h"
 
 #define ANSWER_HEADERS_MAX  (16 * 1024) /* that pass, bytes */
-#define ANSWER_WHOLE_MAX    (1024 * 1024 - 16 * 1024)   /* goes with settle */
+#define ANSWER_WHOLE_MAX    (256 * 1024 - 16 * 1024)   /* goes with settle */
 #define ANSWER_USAGE_MAX    (4 * 1024 * 1024)   /* over it usage is guessed */
 #define ANSWER_EVENT_MAX    AI_SSE_EVENT_MAX
 #define ANSWER_REQUEST_MAX  128

@@ -3,7 +3,7 @@
  * A job owns its URL and headers; the key is wiped from them with the call.
  */
 
-#include "job.h"
+#include "body.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -364,11 +364,7 @@ call_on_body(void *data, ai_str_t bytes)
         free(job->request);
         job->request = NULL;
 
-        if (job->stored != NULL) {
-            freeReplyObject(job->stored);
-            job->stored = NULL;
-            job->body.data = "";
-        }
+        body_free(job);
     }
 
     return job_bytes(job, bytes);

@@ -5,14 +5,20 @@
 
 #include "db.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ai_crypto.h"
 #include "log.h"
 
 
-#define DB_TICK_MSEC  100
+#define DB_TICK_MSEC   100
+#define DB_SETUP_MSEC  5000     /* deadline of the first statement */
+
+/* What waits for a lock when its deadline passes ends with its connection. */
+static const char  db_setup[] = "SET client_connection_check_interval = '1s'";
 
 
 typedef struct db_pending_s  db_pending_t;
@@ -42,6 +48,7 @@ struct db_s {
     db_state_e     state;
     PGconn        *conn;
     uv_poll_t     *poll;
+    int            fd;          /* a duplicate of conn's, while poll is set */
     int            events;
     uv_timer_t     tick;
     uv_work_t      work;
@@ -66,6 +73,7 @@ static void db_connect(db_t *db);
 static void db_connect_work(uv_work_t *work);
 static void db_connect_done(uv_work_t *work, int status);
 static int db_start(db_t *db);
+static void db_on_setup(db_t *db, const PGresult *res, void *data);
 static void db_lost(db_t *db, const char *why);
 static void db_disconnect(db_t *db);
 static void db_fail_pending(db_t *db);
@@ -276,11 +284,18 @@ db_connect_done(uv_work_t *work, int status)
               PQparameterStatus(db->conn, "server_version"));
     db->told = 0;
 
+    (void) db_query(db, DB_SETUP_MSEC, db_on_setup, NULL, db_setup, 0, NULL);
+
     if (db->ready) {
         db->ready(db->data);
     }
 }
 
+
+/*
+ * libpq closes its descriptor when it sees an error.  What the loop watches is
+ * a duplicate: a number that was closed may be another's by then.
+ */
 
 static int
 db_start(db_t *db)
@@ -293,14 +308,19 @@ db_start(db_t *db)
         return -1;
     }
 
-    db->poll = malloc(sizeof(uv_poll_t));
-    if (db->poll == NULL) {
+    db->fd = fcntl(PQsocket(db->conn), F_DUPFD_CLOEXEC, 0);
+    if (db->fd < 0) {
         return -1;
     }
 
-    if (uv_poll_init(&db->loop->uv, db->poll, PQsocket(db->conn)) != 0) {
+    db->poll = malloc(sizeof(uv_poll_t));
+
+    if (db->poll == NULL
+        || uv_poll_init(&db->loop->uv, db->poll, db->fd) != 0)
+    {
         free(db->poll);
         db->poll = NULL;
+        (void) close(db->fd);
         return -1;
     }
 
@@ -308,6 +328,18 @@ db_start(db_t *db)
     db->events = UV_READABLE;
 
     return uv_poll_start(db->poll, db->events, db_on_poll) == 0 ? 0 : -1;
+}
+
+
+static void
+db_on_setup(db_t *db, const PGresult *res, void *data)
+{
+    (void) data;
+
+    if (res && PQresultStatus(res) != PGRES_COMMAND_OK) {
+        log_write(LOG_WARN, "db", "%s: %s", db->name,
+                  PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
+    }
 }
 
 
@@ -325,9 +357,9 @@ static void
 db_disconnect(db_t *db)
 {
     if (db->poll) {
-        /* Before the descriptor is closed, which PQfinish does. */
         uv_poll_stop(db->poll);
         uv_close((uv_handle_t *) db->poll, db_on_poll_closed);
+        (void) close(db->fd);
         db->poll = NULL;
     }
 
@@ -451,8 +483,12 @@ db_on_poll(uv_poll_t *handle, int status, int events)
 
     db = handle->data;
 
+    /* Answers may still be there; the error is always libuv's EBADF. */
     if (status < 0) {
-        db_lost(db, uv_strerror(status));
+        if (db_read(db) == 0) {
+            db_lost(db, "the connection was cut");
+        }
+
         return;
     }
 

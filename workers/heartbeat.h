@@ -12,7 +12,7 @@
 #define HEARTBEAT_SWEEP_MSEC    1000
 #define HEARTBEAT_DEAD_MSEC     3000
 #define HEARTBEAT_GRACE_MSEC    10000
-#define HEARTBEAT_SWEEP_MAX     100     /* of each kind a pass */
+#define HEARTBEAT_SWEEP_MAX     200     /* things to do a pass: 3 ms of Redis */
 #define HEARTBEAT_MEMORY_PERCENT  80
 #define HEARTBEAT_METRICS_MSEC  15000   /* until a record expires */
 

@@ -3,6 +3,7 @@
  * read.
  */
 
+#include "body.h"
 #include "job_in.h"
 
 #include <stdlib.h>
@@ -12,7 +13,6 @@
 static int job_claimed(job_t *job, const redisReply *reply, unsigned spec);
 static void job_run(job_t *job, const redisReply *reply);
 static void job_resume_end(job_t *job, const redisReply *reply);
-static void job_on_body(redis_t *rc, redisReply *reply, void *data);
 static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
 static int job_route(job_t *job);
@@ -164,6 +164,8 @@ job_emit(job_t *job)
 static void
 job_run(job_t *job, const redisReply *reply)
 {
+    int64_t  n;
+
     job->w->metrics.jobs_started_total++;
     job->w->metrics.queue_usec_total += job->queue_usec;
 
@@ -182,13 +184,21 @@ job_run(job_t *job, const redisReply *reply)
     job->body = redis_str(redis_item(reply, 3));
     job->has_body = job->body.len != 0;
 
+    if (redis_int(redis_item(reply, 6), &n) == 0 && n > 0) {
+        job->bytes = (size_t) n;
+    }
+
+    if (redis_int(redis_item(reply, 7), &n) == 0 && n > 0 && n < UINT32_MAX) {
+        job->pieces = (unsigned) n;
+    }
+
     job->wait.done = job_on_catalog;
     job->wait.data = job;
     job->wait.shard = job->shard;
     job->wait.edge = job->spec.edge;
 
     if (!job->has_body) {
-        job_load(job);
+        body_load(job);
     }
 
     job->refs++;
@@ -225,49 +235,9 @@ job_resume_end(job_t *job, const redisReply *reply)
 /* Loading. */
 
 void
-job_load(job_t *job)
+job_loaded(job_t *job)
 {
-    char      key[AI_KEY_MAX];
-    ai_str_t  argv[2];
-
-    argv[0] = ai_str("GET");
-    argv[1].data = key;
-    argv[1].len = ai_keys_make(key, sizeof(key), AI_KEY_BODY, job->shard,
-                               (ai_str_t) { AI_JOB_ID_LEN, job->id });
-
-    if (redis_command(job->w->redis, job_on_body, job, 2, argv) == 0) {
-        job->waiting = 1;
-        job->refs++;
-    }
-}
-
-
-static void
-job_on_body(redis_t *rc, redisReply *reply, void *data)
-{
-    job_t  *job;
-
-    job = data;
-    job->waiting = 0;
-
-    if (job->state == JOB_LOADING && reply != NULL
-        && reply->type != REDIS_REPLY_ERROR)
-    {
-        if (reply->type != REDIS_REPLY_STRING || reply->len == 0) {
-            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
-                    "its body is gone");
-            job_fail(job, "internal", NULL);
-
-        } else {
-            redis_take(rc);
-            job->stored = reply;
-            job->body = redis_str(reply);
-            job->has_body = 1;
-            job_prepare(job);
-        }
-    }
-
-    job_unref(job);
+    job_prepare(job);
 }
 
 
@@ -396,6 +366,11 @@ job_worked(uv_work_t *work, int status)
             job->answer.forward = job->spec.forward;
             job->answer.added = job->request_added ? 1 : 0;
             job->has_answer = 1;
+
+            if (job->request != NULL) {
+                body_free(job);
+            }
+
             call_begin(job);
         }
     }

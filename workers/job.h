@@ -50,6 +50,12 @@ struct job_s {
 
     redisReply       *claimed;  /* spec, body and times lie in it */
     redisReply       *stored;   /* a body over 8 KB */
+    char             *text;     /* or one in pieces, bytes long */
+    size_t            bytes;
+    unsigned          pieces;   /* 0: it is whole */
+    unsigned          piece;    /* those that are here */
+    job_t            *body_next;
+    job_t           **body_prev;    /* NULL: not in bodies_t */
     ai_job_t          spec;
     ai_str_t          body;
     ai_str_t          at_usec;
@@ -118,7 +124,7 @@ void jobs_abort(jobs_t *jobs);
 void jobs_edges(jobs_t *jobs, unsigned shard, const ai_str_t *edges,
     unsigned n);
 
-/* For call.c and echo.c. */
+/* For body.c, call.c and echo.c. */
 
 /* Holds a job through a stretch of code that may end it. */
 void job_ref(job_t *job);

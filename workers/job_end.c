@@ -2,6 +2,7 @@
  * The end of a job: its last event, its usage, what Redis says to it.
  */
 
+#include "body.h"
 #include "job_in.h"
 
 #include <string.h>
@@ -90,6 +91,7 @@ void
 job_stop(job_t *job)
 {
     catalog_forget(&job->wait);
+    body_forget(job);
 
     if (job->state == JOB_CALLING) {
         call_abort(job);

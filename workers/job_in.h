@@ -8,6 +8,13 @@
 
 #include "job.h"
 
+/* Jobs whose bodies are to be asked for (body.h). */
+typedef struct {
+    job_t    *first;
+    job_t   **last;
+    unsigned  fetches;          /* replies on their way */
+} bodies_t;
+
 struct jobs_s {
     worker_t   *w;
     job_t      *lists[JOB_STATES];
@@ -16,6 +23,7 @@ struct jobs_s {
     unsigned    mask;
     uint64_t    random;
     uv_timer_t  timer;
+    bodies_t    bodies;
     unsigned    closed:1;
 };
 
@@ -27,7 +35,8 @@ void job_drop(job_t *job);
 /* job.c */
 int job_claim(job_t *job, redis_reply_pt cb);
 void job_on_claim(redis_t *rc, redisReply *reply, void *data);
-void job_load(job_t *job);
+/* Its body is there. */
+void job_loaded(job_t *job);
 /* Its emit_t, when id, tenant and attempt are known: 0, or -1 no memory. */
 int job_emit(job_t *job);
 

@@ -3,6 +3,7 @@
  * Herding jobs between lists happens here.  Owns the jobs.
  */
 
+#include "body.h"
 #include "job_in.h"
 
 #include <stdlib.h>
@@ -281,8 +282,8 @@ jobs_ready(jobs_t *jobs)
             if (i == JOB_CLAIMING && !job->waiting) {
                 job_claim(job, job_on_claim);
 
-            } else if (i == JOB_LOADING && !job->has_body && !job->waiting) {
-                job_load(job);
+            } else if (i == JOB_LOADING) {
+                body_load(job);
             }
 
             if (i == JOB_CLAIMING || i == JOB_ENDING) {
@@ -377,6 +378,7 @@ jobs_on_tick(uv_timer_t *timer)
     jobs = timer->data;
     now = uv_now(&jobs->w->loop.uv);
     emits_expire(jobs->w->emits);
+    body_kick(jobs);
 
     for (i = 0; i < JOB_DEAD; i++) {
         for (job = jobs->lists[i]; job != NULL; job = next) {
@@ -406,8 +408,8 @@ job_check(job_t *job, uint64_t now)
         return;
     }
 
-    if (job->state == JOB_LOADING && !job->has_body && !job->waiting) {
-        job_load(job);
+    if (job->state == JOB_LOADING) {
+        body_load(job);
     }
 
     if (job->deadline_msec != 0 && now >= job->deadline_msec) {
@@ -523,9 +525,7 @@ job_free(job_t *job)
         freeReplyObject(job->claimed);
     }
 
-    if (job->stored != NULL) {
-        freeReplyObject(job->stored);
-    }
+    body_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);

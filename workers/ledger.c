@@ -5,12 +5,12 @@
 
 #include "ledger_batch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 
 #define LEDGER_ACK_IDS    200           /* a command; REDIS_ARGS_MAX is near */
-#define LEDGER_TIDY_MSEC  3600000       /* between looks for dead readers */
 
 
 static void ledger_on_db_ready(void *data);
@@ -21,13 +21,12 @@ static void ledger_step(ledger_shard_t *s);
 static void ledger_create(ledger_shard_t *s);
 static void ledger_on_create(redis_t *rc, redisReply *reply, void *data);
 static void ledger_read(ledger_shard_t *s);
+static int ledger_inherit(ledger_shard_t *s);
 static void ledger_on_read(redis_t *rc, redisReply *reply, void *data);
 static redisReply *ledger_entries(ledger_shard_t *s, redisReply *reply);
 static int ledger_take(ledger_shard_t *s, redisReply *reply);
 static void ledger_on_told(redis_t *rc, redisReply *reply, void *data);
 static void ledger_done(ledger_shard_t *s);
-static void ledger_tidy(ledger_shard_t *s);
-static void ledger_on_tidy(redis_t *rc, redisReply *reply, void *data);
 
 
 ledger_t *
@@ -303,20 +302,12 @@ ledger_read(ledger_shard_t *s)
     w = s->ledger->w;
     now = uv_now(&w->loop.uv);
 
-    if (now >= s->tidy_msec) {
-        s->tidy_msec = now + LEDGER_TIDY_MSEC;
-        ledger_tidy(s);
-    }
-
     s->claiming = now >= s->claim_msec && !s->ledger->draining;
     s->last = s->ledger->draining;
 
     if (s->claiming) {
-        rc = redis_commandf(w->redis, ledger_on_read, s,
-                            "XAUTOCLAIM %s %s %s %d 0 COUNT %d", s->outbox,
-                            AI_GROUP_LEDGER, w->id,
-                            (int64_t) LEDGER_IDLE_MSEC,
-                            (int64_t) LEDGER_BATCH);
+        rc = ledger_inherit(s);
+
     } else {
         rc = redis_commandf(w->redis, ledger_on_read, s,
                             "XREADGROUP GROUP %s %s COUNT %d STREAMS %s >",
@@ -328,6 +319,26 @@ ledger_read(ledger_shard_t *s)
         s->state = LEDGER_READING;
         s->ledger->refs++;
     }
+}
+
+
+/* What dead readers held, or this one was given in a reply that it lost. */
+
+static int
+ledger_inherit(ledger_shard_t *s)
+{
+    char       count[16];
+    worker_t  *w;
+    ai_str_t   argv[2];
+
+    w = s->ledger->w;
+    argv[0] = (ai_str_t) { strlen(w->id), w->id };
+    argv[1].data = count;
+    argv[1].len = (size_t) snprintf(count, sizeof(count), "%d", LEDGER_BATCH);
+
+    return redis_script(w->redis, AI_SCRIPT_INHERIT,
+                        worker_prefix((unsigned) (s - s->ledger->shards)),
+                        ledger_on_read, s, 2, argv);
 }
 
 
@@ -344,10 +355,12 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == REDIS_REPLY_ERROR || redis_word(reply, "NOGROUP")) {
         s->state = LEDGER_OFF;
 
-        if (strncmp(reply->str, "NOGROUP", 7) != 0) {
+        if (reply->type == REDIS_REPLY_ERROR
+            && strncmp(reply->str, "NOGROUP", 7) != 0)
+        {
             log_write(LOG_ERROR, "ledger", "%s: %s", s->outbox, reply->str);
         }
 
@@ -368,7 +381,7 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
         redis_take(rc);
         ledger_write(s);
 
-    } else if (s->claiming) {
+    } else if (s->claiming && s->entries == NULL) {
         ledger_step(s);
     }
 
@@ -545,62 +558,4 @@ ledger_done(ledger_shard_t *s)
     if (s->full) {
         ledger_step(s);
     }
-}
-
-
-/* Consumers of processes that are long gone. */
-
-static void
-ledger_tidy(ledger_shard_t *s)
-{
-    if (redis_commandf(s->ledger->w->redis, ledger_on_tidy, s,
-                       "XINFO CONSUMERS %s %s", s->outbox, AI_GROUP_LEDGER)
-        == 0)
-    {
-        s->ledger->refs++;
-    }
-}
-
-
-static void
-ledger_on_tidy(redis_t *rc, redisReply *reply, void *data)
-{
-    size_t             i, k;
-    int64_t            pending, idle;
-    const redisReply  *c, *name;
-    ledger_shard_t    *s;
-
-    s = data;
-
-    for (i = 0; reply && reply->type == REDIS_REPLY_ARRAY
-                && i < reply->elements; i++)
-    {
-        c = reply->element[i];
-        name = NULL;
-        pending = -1;
-        idle = -1;
-
-        for (k = 0; c->type == REDIS_REPLY_ARRAY && k + 1 < c->elements;
-             k += 2)
-        {
-            if (ai_str_eqz(redis_str(c->element[k]), "name")) {
-                name = c->element[k + 1];
-
-            } else if (ai_str_eqz(redis_str(c->element[k]), "pending")) {
-                (void) redis_int(c->element[k + 1], &pending);
-
-            } else if (ai_str_eqz(redis_str(c->element[k]), "idle")) {
-                (void) redis_int(c->element[k + 1], &idle);
-            }
-        }
-
-        /* With entries in its hand it stays until these were taken over. */
-        if (name && name->str && pending == 0 && idle > LEDGER_TIDY_MSEC) {
-            (void) redis_commandf(rc, NULL, NULL,
-                                  "XGROUP DELCONSUMER %s %s %b", s->outbox,
-                                  AI_GROUP_LEDGER, redis_str(name));
-        }
-    }
-
-    ledger_release(s->ledger);
 }

@@ -2,8 +2,8 @@
  * The outbox on its way to Postgres (docs/wire.md, 6): every worker process
  * takes batches, inserts each with one statement and acknowledges after the
  * commit.  Nothing is lost: what was read and not acknowledged is taken over
- * when its reader has been silent for a minute.  Nothing is twice: a repeat
- * meets its own primary key.
+ * when its reader is dead (no heartbeat, docs/wire.md, 5).  Nothing is twice:
+ * a repeat meets its own primary key.
  *
  * A ledger_t owns its database connection and the batches at hand (one a
  * shard, in Redis' replies); it borrows the worker.  Loop's thread only.
@@ -16,8 +16,7 @@
 
 #define LEDGER_BATCH        500         /* rows */
 #define LEDGER_EVERY_MSEC   75          /* between reads of an empty outbox */
-#define LEDGER_CLAIM_MSEC   10000       /* between looks for lost entries */
-#define LEDGER_IDLE_MSEC    60000       /* a reader so silent is dead */
+#define LEDGER_CLAIM_MSEC   1000        /* between looks for lost entries */
 #define LEDGER_QUERY_MSEC   30000       /* deadline of a statement */
 
 typedef struct ledger_s  ledger_t;

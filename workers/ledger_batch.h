@@ -15,7 +15,7 @@ typedef enum {
     LEDGER_OFF = 0,             /* the group may not be there */
     LEDGER_CREATING,
     LEDGER_IDLE,
-    LEDGER_READING,             /* XREADGROUP or XAUTOCLAIM is on its way */
+    LEDGER_READING,             /* XREADGROUP or inherit is on its way */
     LEDGER_HOLDING,             /* rows wait for Postgres */
     LEDGER_WRITING,             /* a statement is on its way */
     LEDGER_WRITTEN,             /* committed; Redis is to be told */
@@ -39,12 +39,12 @@ typedef struct {
     unsigned        tells;      /* replies that are out */
     uint64_t        retry_msec;
     unsigned        backoff_msec;
-    uint64_t        claim_msec; /* of the next XAUTOCLAIM */
-    uint64_t        tidy_msec;
+    uint64_t        claim_msec; /* of the next inherit */
     unsigned        claiming:1;
     unsigned        full:1;     /* the read brought all it asked for */
     unsigned        failed:1;   /* of tells, one at least */
     unsigned        burying:1;  /* the statement is a burial */
+    unsigned        again:1;    /* a row alone was refused once */
     unsigned        last:1;     /* the read began in the drain */
     unsigned        drained:1;  /* no more reads */
 } ledger_shard_t;

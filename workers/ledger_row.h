@@ -25,7 +25,7 @@ typedef struct {
     const char *error;                  /* constant; NULL: it can be tried */
 } ledger_row_t;
 
-/* Reads one entry of XREADGROUP or XAUTOCLAIM: 0, or -1 where it has no id.
+/* Reads one entry of XREADGROUP or inherit: 0, or -1 where it has no id.
  * A column that cannot be read leaves its name in error. */
 int ledger_row_parse(ledger_row_t *row, const redisReply *entry);
 

@@ -211,6 +211,7 @@ ledger_on_written(db_t *db, const PGresult *res, void *data)
     }
 
     s->backoff_msec = 0;
+    s->again = 0;
 
     if (s->burying) {
         row = &s->rows[s->pos];
@@ -250,6 +251,14 @@ ledger_on_refused(ledger_shard_t *s, const PGresult *res)
             return;
         }
 
+        /* A partition that was being made refuses a row of its month. */
+        if (!s->again) {
+            s->again = 1;
+            ledger_write(s);
+            return;
+        }
+
+        s->again = 0;
         s->rows[s->pos].error = "refused by Postgres";
 
         if (ledger_bury(s, PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY))

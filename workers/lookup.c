@@ -5,6 +5,7 @@
 
 #include "lookup.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,8 @@
 #define LOOKUP_BUCKETS     1024
 #define LOOKUP_TICK_MSEC   100
 #define LOOKUP_ENTRY_MAX   48           /* bytes of a stream's id */
+#define LOOKUP_TIDY_MSEC   60000        /* between looks for dead readers */
+#define LOOKUP_READERS     200          /* looked at each time */
 
 
 typedef struct lookup_waiter_s  lookup_waiter_t;
@@ -45,7 +48,9 @@ struct lookup_s {
     uv_timer_t       timer;
     unsigned         nkeys;
     unsigned         nwaiters;
-    unsigned         refs;      /* timer, and scripts that are out */
+    unsigned         refs;      /* timer, and commands that are out */
+    uint64_t         tidy_msec;
+    redisReply      *readers;   /* being looked at: XINFO CONSUMERS */
     unsigned         closing:1;
     lookup_key_t    *keys[LOOKUP_BUCKETS];
 };
@@ -64,6 +69,10 @@ static void lookup_answer(lookup_key_t *k, const char *status);
 static void lookup_ring(lookup_t *l, ai_str_t hex, ai_str_t edge,
     const char *status);
 static void lookup_acknowledge(lookup_t *l, ai_str_t entry);
+static void lookup_tidy(lookup_t *l);
+static void lookup_on_readers(redis_t *rc, redisReply *reply, void *data);
+static void lookup_on_beats(redis_t *rc, redisReply *reply, void *data);
+static ai_str_t lookup_reader(const lookup_t *l, size_t i);
 
 
 lookup_t *
@@ -157,6 +166,10 @@ lookup_release(lookup_t *l)
 
             free(k);
         }
+    }
+
+    if (l->readers) {
+        freeReplyObject(l->readers);
     }
 
     free(l);
@@ -312,6 +325,13 @@ lookup_on_timer(uv_timer_t *handle)
 
     if (l->nkeys > 0) {
         lookup_walk(l);
+    }
+
+    if (uv_now(&l->w->loop.uv) >= l->tidy_msec && l->readers == NULL
+        && l->w->shards > 0 && redis_ready(l->w->redis))
+    {
+        l->tidy_msec = uv_now(&l->w->loop.uv) + LOOKUP_TIDY_MSEC;
+        lookup_tidy(l);
     }
 }
 
@@ -492,4 +512,114 @@ lookup_acknowledge(lookup_t *l, ai_str_t entry)
                           AI_LOOKUP_KEY, entry);
     (void) redis_commandf(l->w->redis, NULL, NULL, "XACK %s %s %b",
                           AI_LOOKUP_KEY, AI_GROUP_WORKERS, entry);
+}
+
+
+/*
+ * Readers of the stream that do not beat any more are forgotten with what they
+ * held: an edge waits for an answer less long than a death takes to be told.
+ */
+
+static void
+lookup_tidy(lookup_t *l)
+{
+    if (redis_commandf(l->w->redis, lookup_on_readers, l,
+                       "XINFO CONSUMERS %s %s", AI_LOOKUP_KEY,
+                       AI_GROUP_WORKERS)
+        == 0)
+    {
+        l->refs++;
+    }
+}
+
+
+/* The name of reader i, empty behind the last. */
+
+static ai_str_t
+lookup_reader(const lookup_t *l, size_t i)
+{
+    if (i >= l->readers->elements || i >= LOOKUP_READERS) {
+        return ai_str("");
+    }
+
+    return redis_str(redis_item(l->readers->element[i], 1));
+}
+
+
+static void
+lookup_on_readers(redis_t *rc, redisReply *reply, void *data)
+{
+    char       alive[AI_KEY_MAX], (*members)[AI_PROCESS_ID_MAX + 4];
+    size_t     i;
+    lookup_t  *l;
+    ai_str_t   name, argv[2 + LOOKUP_READERS];
+
+    l = data;
+    members = NULL;
+
+    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
+        && !l->closing)
+    {
+        members = calloc(LOOKUP_READERS, sizeof(*members));
+    }
+
+    if (members) {
+        redis_take(rc);
+        l->readers = reply;
+
+        argv[0] = ai_str("ZMSCORE");
+        argv[1].data = alive;
+        argv[1].len = ai_keys_make(alive, sizeof(alive), AI_KEY_ALIVE, 0,
+                                   ai_str(""));
+
+        for (i = 0; name = lookup_reader(l, i), name.len > 0; i++) {
+            (void) snprintf(members[i], sizeof(members[i]), "w:%.*s",
+                            (int) name.len, name.data);
+            argv[2 + i] = (ai_str_t) { strlen(members[i]), members[i] };
+        }
+
+        if (i > 0
+            && redis_command(rc, lookup_on_beats, l, (unsigned) i + 2, argv)
+               == 0)
+        {
+            l->refs++;
+
+        } else {
+            freeReplyObject(l->readers);
+            l->readers = NULL;
+        }
+
+        free(members);
+    }
+
+    lookup_release(l);
+}
+
+
+static void
+lookup_on_beats(redis_t *rc, redisReply *reply, void *data)
+{
+    size_t     i;
+    lookup_t  *l;
+    ai_str_t   name;
+
+    l = data;
+
+    for (i = 0; reply && reply->type == REDIS_REPLY_ARRAY
+                && i < reply->elements; i++)
+    {
+        name = lookup_reader(l, i);
+
+        if (reply->element[i]->type == REDIS_REPLY_NIL && name.len > 0
+            && !ai_str_eqz(name, l->w->id))
+        {
+            (void) redis_commandf(rc, NULL, NULL,
+                                  "XGROUP DELCONSUMER %s %s %b",
+                                  AI_LOOKUP_KEY, AI_GROUP_WORKERS, name);
+        }
+    }
+
+    freeReplyObject(l->readers);
+    l->readers = NULL;
+    lookup_release(l);
 }

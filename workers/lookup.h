@@ -14,7 +14,7 @@
 
 #define LOOKUP_KEYS_MAX     4096        /* in flight; more are told "down" */
 #define LOOKUP_WAITERS_MAX  16384       /* entries that wait for them */
-#define LOOKUP_QUERY_MSEC   3000        /* deadline of a query */
+#define LOOKUP_QUERY_MSEC   1500        /* deadline; edges wait for 2 s */
 #define LOOKUP_WAIT_MSEC    1000        /* for a connection just lost */
 
 typedef struct lookup_s  lookup_t;

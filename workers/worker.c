@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #include "secret.h"
 
 
+#define WORKER_MMAP_BYTES   (512 * 1024)
 #define WORKER_TICK_MSEC    50      /* of a drain */
 #define WORKER_SETTLE_MSEC  3000    /* for the settles of an aborted drain */
 #define WORKER_BYE_MSEC     1000
@@ -68,6 +70,10 @@ worker_run(const options_t *opt)
 {
     int        rc;
     worker_t  *w;
+
+    /* set, it stays: large bodies go back to the system when they are freed */
+
+    mallopt(M_MMAP_THRESHOLD, WORKER_MMAP_BYTES);
 
     w = calloc(1, sizeof(*w));
     if (w == NULL) {

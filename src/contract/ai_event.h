@@ -19,7 +19,7 @@
 #define AI_EVENT_DATA_MAX     (64 * 1024)
 #define AI_EVENT_INLINE_MAX   (64 * 1024)
 #define AI_EVENT_EMIT_MAX     64            /* events a call of emit */
-#define AI_EVENT_EMIT_BYTES   (1024 * 1024)
+#define AI_EVENT_EMIT_BYTES   (256 * 1024)
 
 typedef struct {
     ai_event_id_t id;

@@ -758,9 +758,11 @@ ai_json_key_unit(ai_json_t *j, uint32_t unit)
 static void
 ai_json_key_codepoint(ai_json_t *j, uint32_t c)
 {
-    char  utf8[4];
+    char    utf8[4];
+    size_t  len;
 
-    ai_json_key_add(j, utf8, ai_str_utf8_put(utf8, c));
+    len = ai_str_utf8_put(utf8, c);
+    ai_json_key_add(j, utf8, len);
 }
 
 

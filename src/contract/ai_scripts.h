@@ -9,7 +9,8 @@
 #include <stddef.h>
 
 typedef enum {
-    AI_SCRIPT_ADMIT = 0,
+    AI_SCRIPT_BODY = 0,
+    AI_SCRIPT_ADMIT,
     AI_SCRIPT_CLAIM,
     AI_SCRIPT_EMIT,
     AI_SCRIPT_SETTLE,
@@ -19,6 +20,7 @@ typedef enum {
     AI_SCRIPT_BEAT,
     AI_SCRIPT_SWEEP,
     AI_SCRIPT_PRINCIPAL,
+    AI_SCRIPT_INHERIT,
     AI_SCRIPT_LAST
 } ai_script_e;
 

@@ -9,10 +9,12 @@
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_models.h"
 #include "ngx_http_ai_steps.h"
+#include "ngx_http_ai_store.h"
 #include "ngx_http_ai_stream.h"
 
 
-/* Bodies up to this go through the script, up to the other in front of it. */
+/* Bodies up to this go through the script, up to the other in front of it,
+ * larger ones in pieces before it. */
 #define NGX_HTTP_AI_ADMIT_INLINE    8192
 #define NGX_HTTP_AI_ADMIT_BULK      (256 * 1024)
 #define NGX_HTTP_AI_ADMIT_BODY_TTL  "600000"
@@ -28,12 +30,11 @@ static void ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
 static ngx_int_t ngx_http_ai_admit_ids(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
 static void ngx_http_ai_admit_send(ngx_http_ai_open_t *open);
-static void ngx_http_ai_admit_bulk_done(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+static void ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc);
 static void ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd,
     redisReply *reply, ngx_uint_t status);
 static ngx_uint_t ngx_http_ai_admit_body(ngx_http_ai_open_t *open,
-    ngx_uint_t which, ngx_http_ai_redis_cmd_t *cmd);
+    ngx_http_ai_redis_cmd_t *cmd);
 static void ngx_http_ai_admit_call(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_number(ngx_str_t *s, u_char *buf, uint64_t n);
 static void ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd,
@@ -155,7 +156,6 @@ ngx_http_ai_admit_ids(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 static void
 ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
 {
-    ngx_uint_t                status;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_redis_cmd_t  *cmd;
 
@@ -169,35 +169,35 @@ ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
         return;
     }
 
+    open->pieces = 0;
+
     if (ctx->body_len > NGX_HTTP_AI_ADMIT_BULK) {
-        cmd = &open->cmd;
-        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
-        cmd->handler = ngx_http_ai_admit_bulk_done;
 
-        status = ngx_http_ai_admit_body(open, NGX_HTTP_AI_REDIS_BULK, cmd);
-        open->bulk = 1;
-
-    } else {
-        cmd = &open->range;
-        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
-        cmd->handler = ngx_http_ai_admit_body_done;
-
-        status = ngx_http_ai_admit_body(open, NGX_HTTP_AI_REDIS_COMMANDS,
-                                        cmd);
-
-        if (status == NGX_HTTP_AI_REDIS_OK) {
-            ngx_http_ai_admit_call(open);
+        if (ngx_http_ai_store(open, ngx_http_ai_admit_stored) != NGX_OK) {
+            ngx_http_ai_stream_redis_error(open);
         }
+
+        return;
     }
 
-    if (status != NGX_HTTP_AI_REDIS_OK) {
+    /* The one of an earlier try may still be under way. */
+
+    cmd = &open->set;
+    ngx_http_ai_redis_cancel(cmd);
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+    cmd->handler = ngx_http_ai_admit_body_done;
+
+    if (ngx_http_ai_admit_body(open, cmd) != NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_stream_redis_error(open);
+        return;
     }
+
+    ngx_http_ai_admit_call(open);
 }
 
 
 static ngx_uint_t
-ngx_http_ai_admit_body(ngx_http_ai_open_t *open, ngx_uint_t which,
+ngx_http_ai_admit_body(ngx_http_ai_open_t *open,
     ngx_http_ai_redis_cmd_t *cmd)
 {
     char       key[AI_KEY_MAX];
@@ -211,30 +211,29 @@ ngx_http_ai_admit_body(ngx_http_ai_open_t *open, ngx_uint_t which,
 
     cmd->data = open;
 
-    return ngx_http_ai_redis_command_body(ngx_http_ai_edge->redis, which, cmd,
+    return ngx_http_ai_redis_command_body(ngx_http_ai_edge->redis,
+                                          NGX_HTTP_AI_REDIS_COMMANDS, cmd,
                                           argv, 4, open->ctx->body, 2);
 }
 
 
 static void
-ngx_http_ai_admit_bulk_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
-    ngx_uint_t status)
+ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc)
 {
-    ngx_http_ai_open_t *open = cmd->data;
+    switch (rc) {
 
-    if (status == NGX_HTTP_AI_REDIS_OK) {
+    case NGX_OK:
+    case NGX_DONE:
         ngx_http_ai_admit_call(open);
         return;
-    }
 
-    if (status == NGX_HTTP_AI_REDIS_ERROR
-        && cmd->error == NGX_HTTP_AI_REDIS_E_OOM)
-    {
+    case NGX_DECLINED:
         ngx_http_ai_stream_fail(open, "memory", 0, -1);
         return;
-    }
 
-    ngx_http_ai_stream_redis_error(open);
+    default:
+        ngx_http_ai_stream_redis_error(open);
+    }
 }
 
 
@@ -259,8 +258,9 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
 {
     char                      prefix[AI_KEY_MAX];
     u_char                    flags[4], *p;
-    u_char                    numbers[5][NGX_INT64_LEN];
-    ngx_str_t                 key, argv[16];
+    u_char                    numbers[6][NGX_INT64_LEN];
+    u_char                    large[NGX_INT64_LEN + 1];
+    ngx_str_t                 key, argv[17];
     ngx_uint_t                status;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_loc_conf_t   *conf;
@@ -270,7 +270,7 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     conf = open->conf;
     cmd = &open->cmd;
 
-    if (ngx_http_ai_spec(open, &argv[7], &argv[9]) != NGX_OK) {
+    if (ngx_http_ai_spec(open, &argv[8], &argv[10]) != NGX_OK) {
         ngx_http_ai_stream_fail(open, "bad_request", 0, -1);
         return;
     }
@@ -297,40 +297,45 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
 
     argv[0] = ctx->job;
     argv[1] = open->tenant;
+    ngx_http_ai_admit_number(&argv[2], numbers[5], ctx->principal->weight);
 
     if (ctx->batch) {
-        ngx_str_set(&argv[2], "batch");
+        ngx_str_set(&argv[3], "batch");
 
     } else {
-        ngx_str_set(&argv[2], "interactive");
+        ngx_str_set(&argv[3], "interactive");
     }
 
-    argv[3].data = flags;
-    argv[3].len = p - flags;
-    ngx_http_ai_admit_number(&argv[4], numbers[0], conf->resume);
-    ngx_http_ai_admit_number(&argv[5], numbers[1], conf->result_ttl);
+    argv[4].data = flags;
+    argv[4].len = p - flags;
+    ngx_http_ai_admit_number(&argv[5], numbers[0], conf->resume);
+    ngx_http_ai_admit_number(&argv[6], numbers[1], conf->result_ttl);
 
     if (ctx->background) {
-        ngx_str_null(&argv[6]);
+        ngx_str_null(&argv[7]);
 
     } else {
-        argv[6] = ngx_http_ai_edge->id;
+        argv[7] = ngx_http_ai_edge->id;
     }
 
-    if (ctx->body_len > NGX_HTTP_AI_ADMIT_INLINE) {
-        ngx_str_set(&argv[8], "@");
+    if (open->pieces) {
+        argv[9].data = large;
+        argv[9].len = ngx_sprintf(large, "@%ui", open->pieces) - large;
+
+    } else if (ctx->body_len > NGX_HTTP_AI_ADMIT_INLINE) {
+        ngx_str_set(&argv[9], "@");
 
     } else {
-        argv[8].data = ctx->body->buf->pos;
-        argv[8].len = ctx->body_len;
+        argv[9].data = ctx->body->buf->pos;
+        argv[9].len = ctx->body_len;
     }
 
-    ngx_http_ai_admit_number(&argv[10], numbers[2], conf->backlog_jobs);
-    ngx_http_ai_admit_number(&argv[11], numbers[3], conf->backlog_bytes);
-    ngx_http_ai_admit_number(&argv[12], numbers[4], ctx->body_len);
-    argv[13] = ctx->principal->id;
-    argv[14] = ctx->principal->version;
-    ngx_str_null(&argv[15]);
+    ngx_http_ai_admit_number(&argv[11], numbers[2], conf->backlog_jobs);
+    ngx_http_ai_admit_number(&argv[12], numbers[3], conf->backlog_bytes);
+    ngx_http_ai_admit_number(&argv[13], numbers[4], ctx->body_len);
+    argv[14] = ctx->principal->id;
+    argv[15] = ctx->principal->version;
+    ngx_str_null(&argv[16]);
 
     ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
@@ -338,7 +343,7 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     cmd->data = open;
 
     status = ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, cmd,
-                                    AI_SCRIPT_ADMIT, &key, 1, argv, 16);
+                                    AI_SCRIPT_ADMIT, &key, 1, argv, 17);
 
     if (status != NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_admit_unknown(open);
@@ -380,10 +385,14 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         return;
     }
 
-    open->unsure = 0;
-
     if (status == NGX_HTTP_AI_REDIS_ERROR) {
-        open->listening = 0;
+
+        /* It says nothing of an earlier one. */
+
+        if (!open->lost) {
+            open->listening = 0;
+            open->unsure = 0;
+        }
 
         if (cmd->error == NGX_HTTP_AI_REDIS_E_OOM) {
             ngx_http_ai_stream_fail(open, "memory", 0, -1);
@@ -396,6 +405,8 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         ngx_http_ai_stream_redis_error(open);
         return;
     }
+
+    open->unsure = 0;
 
     word = ngx_http_ai_reply_str(reply, 0);
 
@@ -434,11 +445,13 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 static void
 ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open)
 {
+    ngx_connection_t    *c;
     ngx_http_ai_ctx_t   *ctx;
     ngx_http_request_t  *r;
 
     ctx = open->ctx;
     r = open->request;
+    c = r->connection;
 
     ctx->admitted = ngx_http_ai_usec();
     open->stage = NGX_HTTP_AI_LISTENING;
@@ -449,6 +462,7 @@ ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open)
     if (ctx->background) {
         ngx_http_ai_edge_close(open);
         ngx_http_ai_job_show(r, ctx, NGX_HTTP_ACCEPTED);
+        ngx_http_run_posted_requests(c);
         return;
     }
 
@@ -466,7 +480,11 @@ ngx_http_ai_admit_unknown(ngx_http_ai_open_t *open)
 {
     ngx_http_ai_count(redis_errors);
 
-    if (!open->cmd.sent && !open->unsure) {
+    if (open->cmd.sent) {
+        open->lost = 1;
+    }
+
+    if (!open->lost && !open->unsure) {
         open->listening = 0;
         ngx_http_ai_stream_redis_error(open);
         return;

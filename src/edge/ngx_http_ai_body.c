@@ -12,7 +12,9 @@
 /* Bytes taken of one request in a turn of the event loop. */
 #define NGX_HTTP_AI_BODY_TURN   65536
 #define NGX_HTTP_AI_BODY_FIRST  8192
-#define NGX_HTTP_AI_BODY_BLOCK  65536
+/* Also a piece of a large body in Redis, which with what its list adds to it
+ * then fits into 64 KB of its allocator. */
+#define NGX_HTTP_AI_BODY_BLOCK  (65536 - 128)
 
 #define NGX_HTTP_AI_MODEL_MAX   256
 /* Of stream_options, as text. */

@@ -18,13 +18,13 @@ static void ngx_http_ai_catalog_providers(ai_buf_t *b,
 static void ngx_http_ai_catalog_options(ai_buf_t *b, ngx_array_t *options);
 static void ngx_http_ai_catalog_strings(ai_buf_t *b, ngx_array_t *list);
 static void ngx_http_ai_catalog_string(ai_buf_t *b, ngx_str_t *s);
-static ngx_int_t ngx_libc_cdecl ngx_http_ai_catalog_by_model(const void *one,
+static int ngx_libc_cdecl ngx_http_ai_catalog_by_model(const void *one,
     const void *two);
-static ngx_int_t ngx_libc_cdecl ngx_http_ai_catalog_by_provider(
+static int ngx_libc_cdecl ngx_http_ai_catalog_by_provider(
     const void *one, const void *two);
-static ngx_int_t ngx_libc_cdecl ngx_http_ai_catalog_by_price(const void *one,
+static int ngx_libc_cdecl ngx_http_ai_catalog_by_price(const void *one,
     const void *two);
-static ngx_int_t ngx_libc_cdecl ngx_http_ai_catalog_by_key(const void *one,
+static int ngx_libc_cdecl ngx_http_ai_catalog_by_key(const void *one,
     const void *two);
 static ngx_int_t ngx_http_ai_catalog_cmp(ngx_str_t *one, ngx_str_t *two);
 
@@ -42,12 +42,14 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
 
     /* Canonical: whatever the order in nginx.conf, one text. */
 
-    ngx_sort(amcf->models.elts, amcf->models.nelts,
+    ngx_qsort(amcf->models.elts, amcf->models.nelts,
              sizeof(ngx_http_ai_model_t), ngx_http_ai_catalog_by_model);
-    ngx_sort(amcf->prices.elts, amcf->prices.nelts,
+    ngx_qsort(amcf->prices.elts, amcf->prices.nelts,
              sizeof(ngx_http_ai_price_t), ngx_http_ai_catalog_by_price);
-    ngx_sort(amcf->providers.elts, amcf->providers.nelts,
+    ngx_qsort(amcf->providers.elts, amcf->providers.nelts,
              sizeof(ngx_http_ai_provider_t), ngx_http_ai_catalog_by_provider);
+
+    amcf->sorted = 1;
 
     ai_buf_init(&b, mem, NGX_HTTP_AI_CATALOG_MAX);
 
@@ -213,7 +215,7 @@ ngx_http_ai_catalog_options(ai_buf_t *b, ngx_array_t *options)
     ngx_uint_t     i;
     ngx_keyval_t  *kv;
 
-    ngx_sort(options->elts, options->nelts, sizeof(ngx_keyval_t),
+    ngx_qsort(options->elts, options->nelts, sizeof(ngx_keyval_t),
              ngx_http_ai_catalog_by_key);
 
     kv = options->elts;
@@ -269,7 +271,7 @@ ngx_http_ai_catalog_string(ai_buf_t *b, ngx_str_t *s)
 }
 
 
-static ngx_int_t ngx_libc_cdecl
+static int ngx_libc_cdecl
 ngx_http_ai_catalog_by_model(const void *one, const void *two)
 {
     return ngx_http_ai_catalog_cmp(&((ngx_http_ai_model_t *) one)->name,
@@ -277,7 +279,7 @@ ngx_http_ai_catalog_by_model(const void *one, const void *two)
 }
 
 
-static ngx_int_t ngx_libc_cdecl
+static int ngx_libc_cdecl
 ngx_http_ai_catalog_by_provider(const void *one, const void *two)
 {
     return ngx_http_ai_catalog_cmp(&((ngx_http_ai_provider_t *) one)->name,
@@ -285,7 +287,7 @@ ngx_http_ai_catalog_by_provider(const void *one, const void *two)
 }
 
 
-static ngx_int_t ngx_libc_cdecl
+static int ngx_libc_cdecl
 ngx_http_ai_catalog_by_price(const void *one, const void *two)
 {
     ngx_int_t             rc;
@@ -300,7 +302,7 @@ ngx_http_ai_catalog_by_price(const void *one, const void *two)
 }
 
 
-static ngx_int_t ngx_libc_cdecl
+static int ngx_libc_cdecl
 ngx_http_ai_catalog_by_key(const void *one, const void *two)
 {
     return ngx_http_ai_catalog_cmp(&((ngx_keyval_t *) one)->key,

@@ -4,7 +4,7 @@
  * All memory is the cycle's.
  */
 
-#include "ngx_http_ai_conf.h"
+#include "ngx_http_ai_conf_block.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
 #include "ai_headers.h"
@@ -104,22 +104,23 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_size_value(conf->backlog_bytes, prev->backlog_bytes,
                               256 * 1024 * 1024);
 
-    if (conf->buffers.num < 2 || conf->buffers.size < 1024) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"ai_stream_buffers\" must be at least 2 buffers "
-                           "of at least 1k");
-        return NGX_CONF_ERROR;
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    /* To nginx "if" and "limit_except" are locations inside the location. */
+
+    if (clcf->noname && clcf->handler == NULL) {
+        clcf->handler = prev->handler;
+        conf->handler = prev->handler;
+        conf->place = prev->place;
+        conf->pass = prev->pass;
     }
 
-    if (conf->pass) {
-        clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-
-        if (clcf->handler != ngx_http_ai_pass_handler) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"ai_pass\" conflicts with another content "
-                               "handler in location \"%V\"", &clcf->name);
-            return NGX_CONF_ERROR;
-        }
+    if (conf->pass && clcf->handler != ngx_http_ai_pass_handler) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"ai_pass\" conflicts with another content handler in "
+                      "location \"%V\" in %s:%ui", &clcf->name,
+                      conf->place.file, conf->place.line);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
@@ -159,7 +160,8 @@ ngx_http_ai_conf_done(ngx_conf_t *cf)
 
     if (amcf->redis == NULL) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                      "\"ai_pass\" needs an \"ai_redis\" in http{}");
+                      "\"ai_pass\" needs an \"ai_redis\" in http{} in %s:%ui",
+                      amcf->place.file, amcf->place.line);
         return NGX_ERROR;
     }
 
@@ -331,8 +333,16 @@ ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     clcf->handler = handler;
+    alcf->handler = handler;
+
+    ngx_http_ai_place(cf, &alcf->place);
 
     if (handler == ngx_http_ai_pass_handler) {
+
+        if (!amcf->pass) {
+            amcf->place = alcf->place;
+        }
+
         alcf->pass = 1;
         amcf->pass = 1;
     }
@@ -421,6 +431,27 @@ ngx_http_ai_conf_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     alcf->heartbeat = msec;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_ai_conf_buffers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_ai_loc_conf_t  *alcf = conf;
+
+    char  *rv;
+
+    rv = ngx_conf_set_bufs_slot(cf, cmd, conf);
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    if (alcf->buffers.num < 2 || alcf->buffers.size < 1024) {
+        return "must be at least 2 buffers of at least 1k";
+    }
 
     return NGX_CONF_OK;
 }

@@ -34,7 +34,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_str_t                   name;
+    ngx_str_t                   name;         /* first: it is searched for */
     ngx_http_ai_place_t         place;
     ngx_str_t                   api;
     ngx_array_t                 urls;         /* ngx_str_t, first set wins */
@@ -57,7 +57,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_str_t                   name;
+    ngx_str_t                   name;         /* first: it is searched for */
     ngx_http_ai_place_t         place;
     ngx_array_t                 routes;       /* ngx_http_ai_route_t */
     ngx_array_t                 fallbacks;    /* ngx_http_ai_route_t */
@@ -87,11 +87,15 @@ typedef struct {
     size_t                      principals_size;
     ngx_shm_zone_t             *metrics;      /* ngx_http_ai_metrics.c */
 
+    ngx_http_ai_place_t         place;        /* of the first ai_pass */
     unsigned                    pass:1;       /* some location has ai_pass */
+    unsigned                    sorted:1;     /* the three arrays, by name */
 } ngx_http_ai_main_conf_t;
 
 
 typedef struct {
+    ngx_http_handler_pt         handler;      /* of ai_pass and its like */
+    ngx_http_ai_place_t         place;
     ngx_flag_t                  pass;
     ngx_uint_t                  auth;         /* NGX_HTTP_AI_AUTH_* */
 
@@ -132,6 +136,8 @@ char *ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_ai_conf_redis_error(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_heartbeat(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_buffers(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_backlog(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

@@ -95,6 +95,39 @@ arguments:
 }
 
 
+void *
+ngx_http_ai_find(ngx_array_t *list, ngx_str_t *name, ngx_uint_t sorted)
+{
+    ngx_int_t    rc;
+    ngx_str_t   *entry;
+    ngx_uint_t   i, low, high;
+
+    low = 0;
+    high = list->nelts;
+
+    while (low < high) {
+        i = sorted ? low + (high - low) / 2 : low;
+
+        entry = (ngx_str_t *) ((u_char *) list->elts + i * list->size);
+
+        rc = ngx_memn2cmp(name->data, entry->data, name->len, entry->len);
+
+        if (rc == 0) {
+            return entry;
+        }
+
+        if (sorted && rc < 0) {
+            high = i;
+
+        } else {
+            low = i + 1;
+        }
+    }
+
+    return NULL;
+}
+
+
 ngx_int_t
 ngx_http_ai_name_ok(ngx_str_t *name, ngx_uint_t slash)
 {

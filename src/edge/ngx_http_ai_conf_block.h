@@ -25,6 +25,12 @@ typedef struct {
 char *ngx_http_ai_block(ngx_conf_t *cf, ngx_http_ai_block_command_t *commands,
     void *entry);
 
+/*
+ * An element by its name, which it begins with; sorted: by ngx_memn2cmp() of
+ * names, and searched in halves.  NULL where there is none.
+ */
+void *ngx_http_ai_find(ngx_array_t *list, ngx_str_t *name, ngx_uint_t sorted);
+
 /* Whether a name can stand in keys, logs and JSON without surprises; slash: it
  * may contain some.  NGX_OK or NGX_DECLINED. */
 ngx_int_t ngx_http_ai_name_ok(ngx_str_t *name, ngx_uint_t slash);

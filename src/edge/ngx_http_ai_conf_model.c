@@ -101,7 +101,10 @@ ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_http_ai_split_model(&value[1], &provider, &model) != NGX_OK) {
+    if (ngx_http_ai_split_model(&value[1], &provider, &model) != NGX_OK
+        || ngx_http_ai_name_ok(&provider, 0) != NGX_OK
+        || ngx_http_ai_name_ok(&model, 1) != NGX_OK)
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid model \"%V\", it must be provider/model",
                            &value[1]);
@@ -183,20 +186,7 @@ invalid:
 ngx_http_ai_model_t *
 ngx_http_ai_find_model(ngx_http_ai_main_conf_t *amcf, ngx_str_t *name)
 {
-    ngx_uint_t            i;
-    ngx_http_ai_model_t  *m;
-
-    m = amcf->models.elts;
-
-    for (i = 0; i < amcf->models.nelts; i++) {
-        if (m[i].name.len == name->len
-            && ngx_memcmp(m[i].name.data, name->data, name->len) == 0)
-        {
-            return &m[i];
-        }
-    }
-
-    return NULL;
+    return ngx_http_ai_find(&amcf->models, name, amcf->sorted);
 }
 
 
@@ -294,7 +284,8 @@ ngx_http_ai_model_fallback(ngx_conf_t *cf, void *entry)
         ngx_http_ai_place(cf, &route->place);
 
         if (ngx_http_ai_split_model(&value[i], &route->provider, &route->model)
-            != NGX_OK)
+            != NGX_OK
+            || ngx_http_ai_name_ok(&route->model, 1) != NGX_OK)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "invalid fallback \"%V\", it must be "

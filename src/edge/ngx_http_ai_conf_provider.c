@@ -135,20 +135,7 @@ ngx_http_ai_provider_init(ngx_conf_t *cf, ngx_http_ai_provider_t *provider,
 ngx_http_ai_provider_t *
 ngx_http_ai_find_provider(ngx_http_ai_main_conf_t *amcf, ngx_str_t *name)
 {
-    ngx_uint_t               i;
-    ngx_http_ai_provider_t  *p;
-
-    p = amcf->providers.elts;
-
-    for (i = 0; i < amcf->providers.nelts; i++) {
-        if (p[i].name.len == name->len
-            && ngx_memcmp(p[i].name.data, name->data, name->len) == 0)
-        {
-            return &p[i];
-        }
-    }
-
-    return NULL;
+    return ngx_http_ai_find(&amcf->providers, name, amcf->sorted);
 }
 
 
@@ -184,7 +171,7 @@ ngx_http_ai_provider_url(ngx_conf_t *cf, void *entry)
     ngx_http_ai_provider_t  *provider = entry;
 
     ngx_str_t   *value, *url;
-    ngx_uint_t   i;
+    ngx_uint_t   i, k;
 
     if (provider->urls.nelts) {
         return "is duplicate";
@@ -206,6 +193,15 @@ ngx_http_ai_provider_url(ngx_conf_t *cf, void *entry)
             return NGX_CONF_ERROR;
         }
 
+        for (k = 0; k < value[i].len; k++) {
+            if (value[i].data[k] <= ' ' || value[i].data[k] >= 0x7f) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "a url must not hold blanks or bytes "
+                                   "outside of ASCII");
+                return NGX_CONF_ERROR;
+            }
+        }
+
         if (ngx_strlchr(value[i].data, value[i].data + value[i].len, '@')) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "credentials in a url are not supported, use "
@@ -220,8 +216,14 @@ ngx_http_ai_provider_url(ngx_conf_t *cf, void *entry)
 
         *url = value[i];
 
-        while (url->len && url->data[url->len - 1] == '/') {
+        while (url->data[url->len - 1] == '/') {
             url->len--;
+        }
+
+        if (url->data[url->len - 1] == ':') {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "no host in url \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
         }
     }
 
@@ -366,7 +368,7 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
 
     u_char        *eq;
     ngx_str_t     *value;
-    ngx_uint_t     i, k;
+    ngx_uint_t     i, k, n;
     ngx_keyval_t  *kv;
 
     value = cf->args->elts;
@@ -400,6 +402,19 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
             && ngx_strcmp(eq + 1, "off") != 0)
         {
             goto invalid;
+        }
+
+        kv = provider->options.elts;
+
+        for (n = 0; n < provider->options.nelts; n++) {
+            if (kv[n].key.len == (size_t) (eq - value[i].data)
+                && ngx_strncmp(kv[n].key.data, value[i].data, kv[n].key.len)
+                   == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "duplicate option \"%V\"", &value[i]);
+                return NGX_CONF_ERROR;
+            }
         }
 
         kv = ngx_array_push(&provider->options);

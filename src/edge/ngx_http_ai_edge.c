@@ -40,7 +40,7 @@ static void ngx_http_ai_edge_events(ai_bell_t *bell);
 static void ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis,
     void *data);
 static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open);
-static void ngx_http_ai_edge_bye(void);
+static void ngx_http_ai_edge_say(char *word);
 static void ngx_http_ai_edge_cleanup(void *data);
 
 
@@ -54,6 +54,7 @@ static ngx_http_ai_redis_cmd_t    ngx_http_ai_edge_catalog_cmd;
 static ngx_event_t                ngx_http_ai_edge_timer;
 static ngx_connection_t           ngx_http_ai_edge_dummy;
 static ngx_msec_t                 ngx_http_ai_edge_catalog_at;
+static ngx_uint_t                 ngx_http_ai_edge_left;  /* said bye */
 static ngx_queue_t                ngx_http_ai_edge_table[
                                                     NGX_HTTP_AI_EDGE_BUCKETS];
 static ngx_str_t                  ngx_http_ai_edge_channels[2];
@@ -106,6 +107,7 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_leave_init();
+    ngx_http_ai_metrics_init_process();
 
     ngx_http_ai_edge_channels[0].data = (u_char *) ngx_http_ai_edge_channel;
     ngx_http_ai_edge_channels[0].len =
@@ -158,6 +160,7 @@ ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
+    ngx_http_ai_leave_done();
 
     ngx_http_ai_edge = NULL;
 }
@@ -381,11 +384,10 @@ ngx_http_ai_edge_tick(ngx_event_t *ev)
         return;
     }
 
-    cmd = &ngx_http_ai_edge_beat_cmd;
-
-    if (!ngx_http_ai_redis_pending(cmd)) {
-        ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
-        (void) ngx_http_ai_edge_beat(cmd, "up");
+    if (!ngx_http_ai_edge_left
+        && !ngx_http_ai_redis_pending(&ngx_http_ai_edge_beat_cmd))
+    {
+        ngx_http_ai_edge_say("up");
     }
 
     cmd = &ngx_http_ai_edge_catalog_cmd;
@@ -614,13 +616,19 @@ ngx_http_ai_edge_listen(ngx_http_ai_open_t *open)
 {
     open->table = 1;
 
+    if (ngx_http_ai_edge_left) {
+        /* A request that was still on its way when the last job ended. */
+        ngx_http_ai_edge_left = 0;
+        ngx_http_ai_edge_say("up");
+    }
+
     ngx_queue_insert_tail(
         ngx_http_ai_edge_bucket((char *) open->ctx->job.data,
                                 open->ctx->job.len),
         &open->queue);
 
     ngx_http_ai_edge->nopen++;
-    ngx_http_ai_count(active);
+    ngx_http_ai_count(active[ngx_process_slot]);
 }
 
 
@@ -637,6 +645,7 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     open->closed = 1;
 
     ngx_http_ai_redis_cancel(&open->cmd);
+    ngx_http_ai_redis_cancel(&open->set);
     ngx_http_ai_redis_cancel(&open->range);
     ngx_http_ai_redis_cancel(&open->state);
     ngx_http_ai_lookup_cancel(&open->ctx->lookup);
@@ -663,10 +672,12 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     ngx_queue_remove(&open->queue);
 
     ngx_http_ai_edge->nopen--;
-    ngx_http_ai_count_n(active, -1);
+    ngx_http_ai_count_n(active[ngx_process_slot], -1);
 
     if (ngx_exiting && ngx_http_ai_edge->nopen == 0) {
-        ngx_http_ai_edge_bye();
+        /* It is not waited for any more. */
+        ngx_http_ai_edge_left = 1;
+        ngx_http_ai_edge_say("bye");
     }
 
     if (!open->listening || open->ended) {
@@ -712,10 +723,8 @@ ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open)
 }
 
 
-/* The last job of a process that exits: it is not waited for any more. */
-
 static void
-ngx_http_ai_edge_bye(void)
+ngx_http_ai_edge_say(char *word)
 {
     ngx_http_ai_redis_cmd_t  *cmd;
 
@@ -724,7 +733,7 @@ ngx_http_ai_edge_bye(void)
     ngx_http_ai_redis_cancel(cmd);
     ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
-    (void) ngx_http_ai_edge_beat(cmd, "bye");
+    (void) ngx_http_ai_edge_beat(cmd, word);
 }
 
 

@@ -61,12 +61,18 @@ struct ngx_http_ai_open_s {
 
     /* admit */
     ngx_http_ai_redis_cmd_t     cmd;          /* admit, cancel, join, SET */
+    ngx_http_ai_redis_cmd_t     set;          /* the body's, before admit */
     ngx_msec_t                  deadline;     /* of the queue; 0: none */
     unsigned                    started:1;    /* something came, or it runs */
     unsigned                    stale:1;      /* looked up again once */
-    unsigned                    retry:1;      /* admit's reply was lost */
+    unsigned                    retry:1;      /* admit is given again */
+    unsigned                    lost:1;       /* the reply to an admit was */
     unsigned                    joined:1;     /* not admitted by this one */
     ngx_uint_t                  bodies;       /* times the body had gone */
+    void                      (*stored)(ngx_http_ai_open_t *open,
+                                    ngx_int_t rc);
+    ngx_chain_t                *piece;        /* of the body, the next */
+    ngx_uint_t                  pieces;       /* stored */
 
     /* events: the order they are in, and the log */
     ngx_http_ai_redis_cmd_t     range;
@@ -99,6 +105,7 @@ struct ngx_http_ai_open_s {
     unsigned                    early:1;      /* header without a head */
     unsigned                    header:1;     /* header was sent */
     unsigned                    boundary:1;   /* between two SSE events */
+    unsigned                    behind:1;     /* inside what the client has */
     unsigned                    ended:1;      /* end or error was taken */
 
     ngx_uint_t                  status;       /* of the head */

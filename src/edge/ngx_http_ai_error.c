@@ -146,7 +146,7 @@ ngx_http_ai_send_json(ngx_http_request_t *r, ngx_uint_t status, u_char *body,
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
-    if (ngx_http_discard_request_body(r) != NGX_OK) {
+    if (ngx_http_discard_request_body(r) != NGX_OK || r->reading_body) {
         r->keepalive = 0;
     }
 
@@ -170,7 +170,7 @@ ngx_http_ai_send_json(ngx_http_request_t *r, ngx_uint_t status, u_char *body,
     b->pos = body;
     b->last = body + len;
     b->memory = len ? 1 : 0;
-    b->last_buf = 1;
+    b->last_buf = (r == r->main) ? 1 : 0;
     b->last_in_chain = 1;
 
     out.buf = b;
@@ -190,6 +190,12 @@ ngx_http_ai_error_answer(ngx_http_request_t *r, const ai_error_t *e,
     ngx_http_ai_ctx_t  *ctx;
 
     ctx = ngx_http_ai_find_ctx(r);
+
+    /* As nginx's own 413: the rest of the body must not become a request. */
+
+    if (status == NGX_HTTP_REQUEST_ENTITY_TOO_LARGE) {
+        r->keepalive = 0;
+    }
 
     if (retry_after < 0) {
         retry_after = e->retry_after;

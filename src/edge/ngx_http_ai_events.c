@@ -185,7 +185,7 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
     }
 
     open->reading = 1;
-    ngx_http_ai_count(resumed);
+    ngx_http_ai_count(log_reads);
 }
 
 
@@ -195,7 +195,8 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 {
     ngx_http_ai_open_t *open = cmd->data;
 
-    size_t       i;
+    size_t       i, k, bytes;
+    uint32_t     tip;
     ai_str_t     id, type;
     ai_event_t   ev;
     redisReply  *entry, *fields;
@@ -207,6 +208,7 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     }
 
     open->entries = reply->elements;
+    bytes = 0;
 
     for (i = 0; i < reply->elements; i++) {
         entry = reply->element[i];
@@ -219,29 +221,49 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         }
 
         fields = entry->element[1];
-        type = ngx_http_ai_reply_str(fields, 0);
 
-        if (type.len != 1) {
+        if (fields->type != REDIS_REPLY_ARRAY) {
             continue;
         }
 
-        ev.type = type.data[0];
-        ev.payload = ngx_http_ai_reply_str(fields, 1);
+        /* The entry's id is that of its last event. */
 
-        if (ngx_http_ai_events_take(open, &ev, 1) != NGX_OK) {
-            break;
+        tip = ev.id.seq;
+
+        for (k = 0; k + 1 < fields->elements; k += 2) {
+            type = ngx_http_ai_reply_str(fields, k);
+
+            if (type.len != 1) {
+                continue;
+            }
+
+            ev.id.seq = tip - (uint32_t) (fields->elements / 2 - 1 - k / 2);
+            ev.type = type.data[0];
+            ev.payload = ngx_http_ai_reply_str(fields, k + 1);
+            bytes += ev.payload.len;
+
+            if (ngx_http_ai_events_take(open, &ev, 1) != NGX_OK) {
+                goto taken;
+            }
         }
 
         open->taken++;
-        ngx_http_ai_count(log_reads);
     }
 
-    /* A client that takes little at a time is read little for. */
+taken:
+
+    /* A client that takes little at a time is read little for; and no reply
+     * shall hold up others for long. */
 
     if (open->lagging) {
         open->count = open->taken + 1;
 
-    } else if (open->entries == open->count) {
+    } else if (bytes > NGX_HTTP_AI_READ_BYTES) {
+        open->count = ngx_max(open->count / 2, 1);
+
+    } else if (open->entries == open->count
+               && bytes <= NGX_HTTP_AI_READ_BYTES / 2)
+    {
         open->count = ngx_min(open->count * 2, NGX_HTTP_AI_READ_MAX);
     }
 }

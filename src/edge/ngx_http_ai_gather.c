@@ -125,7 +125,14 @@ ngx_http_ai_gather_end(ngx_http_ai_gather_t *g)
 
     rc = g->done(g);
 
-    if (rc != NGX_AGAIN) {
+    if (g->pending == 0) {
+
+        /* The request may live on while its answer is sent. */
+
+        if (g->timer.timer_set) {
+            ngx_del_timer(&g->timer);
+        }
+
         ngx_http_finalize_request(r, rc);
     }
 

@@ -22,11 +22,11 @@ struct ngx_http_ai_gather_s {
     void                      (*reply)(ngx_http_ai_gather_t *g, ngx_uint_t i,
                                        redisReply *reply);
 
-    /* All are there, or time is up.  What it returns finalizes the request;
-     * NGX_AGAIN after another ngx_http_ai_gather_run(). */
+    /* All are there, or time is up.  What it returns finalizes the request,
+     * unless it asked more by another ngx_http_ai_gather_run(). */
     ngx_int_t                 (*done)(ngx_http_ai_gather_t *g);
 
-    ngx_uint_t                  pending;
+    ngx_uint_t                  pending;      /* 0: nothing under way */
     ngx_event_t                 timer;
     unsigned                    started:1;
     ngx_http_ai_redis_cmd_t     cmds[NGX_HTTP_AI_GATHER_MAX];

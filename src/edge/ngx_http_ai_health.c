@@ -360,7 +360,7 @@ ngx_http_ai_health_details(ai_buf_t *b, ngx_http_ai_health_t *h)
     ai_buf_add_z(b, ",\"exiting\":");
     ai_buf_add_z(b, ngx_exiting ? "true" : "false");
     ai_buf_add_z(b, ",\"catalog\":\"");
-    ai_buf_add(b, amcf->catalog_sha, AI_SHA256_HEX);
+    ai_buf_add(b, amcf->catalog_sha, amcf->catalog.len ? AI_SHA256_HEX : 0);
     ai_buf_add_z(b, "\",\"workers\":");
     ai_buf_add_int(b, h->workers);
     ai_buf_add_z(b, ",\"slots\":");

@@ -46,7 +46,18 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    /* An internal redirect may have come from another endpoint, and from where
+     * nobody had to say who he is. */
+
+    ctx->endpoint = 0;
     ngx_http_ai_endpoint(r, ctx);
+
+    if (ctx->principal != NULL && ctx->principal->anonymous
+        && alcf->auth != NGX_HTTP_AI_AUTH_OFF)
+    {
+        ctx->principal = NULL;
+        ctx->identified = 0;
+    }
 
     if (ctx->identified) {
         return NGX_DECLINED;
@@ -155,7 +166,7 @@ ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
 
     case NGX_HTTP_AI_KEY_ACTIVE:
         if (p->expires && p->expires <= ngx_time()) {
-            ctx->refusal = "forbidden";
+            ctx->refusal = "unauthenticated";
             break;
         }
 
@@ -163,10 +174,10 @@ ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
         break;
 
     case NGX_HTTP_AI_KEY_UNKNOWN:
+    case NGX_HTTP_AI_KEY_REVOKED:
         ctx->refusal = "unauthenticated";
         break;
 
-    case NGX_HTTP_AI_KEY_REVOKED:
     case NGX_HTTP_AI_KEY_DISABLED:
         ctx->refusal = "forbidden";
         break;

@@ -326,10 +326,10 @@ ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 {
     ngx_http_ai_show_t *show = cmd->data;
 
-    size_t             i, n;
+    size_t             i, k, n;
     ai_str_t           id, type;
     ai_event_t         ev;
-    redisReply        *entry;
+    redisReply        *entry, *fields;
     ngx_connection_t  *c;
 
     c = show->request->connection;
@@ -352,18 +352,26 @@ ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
             continue;
         }
 
-        type = ngx_http_ai_reply_str(entry->element[1], 0);
-
-        ev.type = type.len ? type.data[0] : 0;
-        ev.payload = ngx_http_ai_reply_str(entry->element[1], 1);
-
         show->last = ev.id;
         n++;
 
-        if (ngx_http_ai_job_event(show, &ev) != NGX_OK) {
-            ngx_http_ai_job_fail(show, "internal");
-            ngx_http_run_posted_requests(c);
-            return;
+        fields = entry->element[1];
+
+        if (fields->type != REDIS_REPLY_ARRAY) {
+            continue;
+        }
+
+        for (k = 0; k + 1 < fields->elements; k += 2) {
+            type = ngx_http_ai_reply_str(fields, k);
+
+            ev.type = type.len ? type.data[0] : 0;
+            ev.payload = ngx_http_ai_reply_str(fields, k + 1);
+
+            if (ngx_http_ai_job_event(show, &ev) != NGX_OK) {
+                ngx_http_ai_job_fail(show, "internal");
+                ngx_http_run_posted_requests(c);
+                return;
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_job.h"
+#include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
 #include "ngx_http_ai_stream.h"
 
@@ -175,7 +176,10 @@ ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
                                               + flags.len, 's')
                      ? NGX_HTTP_AI_SSE : NGX_HTTP_AI_WRAP;
         open->status = NGX_HTTP_OK;
+        open->behind = 1;
     }
+
+    ngx_http_ai_count(resumed);
 
     open->stage = NGX_HTTP_AI_LISTENING;
     open->started = 1;

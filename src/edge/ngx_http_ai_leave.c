@@ -9,7 +9,9 @@
 
 
 /* Told and not yet heard; one more is left to the sweep. */
-#define NGX_HTTP_AI_LEAVE_MAX  65536
+#define NGX_HTTP_AI_LEAVE_MAX   65536
+/* Told again at a heartbeat. */
+#define NGX_HTTP_AI_LEAVE_TURN  1024
 
 
 typedef struct {
@@ -22,11 +24,13 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave);
+static ngx_uint_t ngx_http_ai_leave_passes(ngx_uint_t error);
 static void ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd,
     redisReply *reply, ngx_uint_t status);
 
 
 static ngx_queue_t  ngx_http_ai_leaving;      /* to be told again */
+static ngx_queue_t  ngx_http_ai_telling;      /* under way */
 static ngx_uint_t   ngx_http_ai_nleaving;
 
 
@@ -34,6 +38,24 @@ void
 ngx_http_ai_leave_init(void)
 {
     ngx_queue_init(&ngx_http_ai_leaving);
+    ngx_queue_init(&ngx_http_ai_telling);
+}
+
+
+void
+ngx_http_ai_leave_done(void)
+{
+    ngx_uint_t    i;
+    ngx_queue_t  *q, *queues[] = { &ngx_http_ai_leaving,
+                                   &ngx_http_ai_telling };
+
+    for (i = 0; i < 2; i++) {
+        while (!ngx_queue_empty(queues[i])) {
+            q = ngx_queue_head(queues[i]);
+            ngx_queue_remove(q);
+            ngx_free(ngx_queue_data(q, ngx_http_ai_leave_t, queue));
+        }
+    }
 }
 
 
@@ -69,18 +91,25 @@ ngx_http_ai_leave(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t unsure)
 void
 ngx_http_ai_leave_again(void)
 {
+    ngx_uint_t            n;
     ngx_queue_t          *q;
     ngx_http_ai_leave_t  *leave;
 
-    while (!ngx_queue_empty(&ngx_http_ai_leaving)) {
-        q = ngx_queue_head(&ngx_http_ai_leaving);
-        leave = ngx_queue_data(q, ngx_http_ai_leave_t, queue);
+    for (n = 0; n < NGX_HTTP_AI_LEAVE_TURN; n++) {
 
-        if (ngx_http_ai_leave_tell(leave) != NGX_OK) {
+        if (ngx_queue_empty(&ngx_http_ai_leaving)) {
             return;
         }
 
+        q = ngx_queue_head(&ngx_http_ai_leaving);
+        leave = ngx_queue_data(q, ngx_http_ai_leave_t, queue);
+
         ngx_queue_remove(q);
+
+        if (ngx_http_ai_leave_tell(leave) != NGX_OK) {
+            ngx_queue_insert_head(&ngx_http_ai_leaving, q);
+            return;
+        }
     }
 }
 
@@ -109,6 +138,8 @@ ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave)
         return NGX_DECLINED;
     }
 
+    ngx_queue_insert_tail(&ngx_http_ai_telling, &leave->queue);
+
     return NGX_OK;
 }
 
@@ -119,9 +150,13 @@ ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 {
     ngx_http_ai_leave_t *leave = cmd->data;
 
+    ngx_queue_remove(&leave->queue);
+
     if (status == NGX_HTTP_AI_REDIS_TIMEOUT
         || status == NGX_HTTP_AI_REDIS_CLOSED
-        || status == NGX_HTTP_AI_REDIS_FULL)
+        || status == NGX_HTTP_AI_REDIS_FULL
+        || (status == NGX_HTTP_AI_REDIS_ERROR
+            && ngx_http_ai_leave_passes(cmd->error)))
     {
         ngx_http_ai_count(redis_errors);
         ngx_queue_insert_tail(&ngx_http_ai_leaving, &leave->queue);
@@ -138,4 +173,26 @@ ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
     ngx_http_ai_nleaving--;
     ngx_free(leave);
+}
+
+
+/* Whether an error is of the server's state, and not of the command. */
+
+static ngx_uint_t
+ngx_http_ai_leave_passes(ngx_uint_t error)
+{
+    switch (error) {
+
+    case NGX_HTTP_AI_REDIS_E_LOADING:
+    case NGX_HTTP_AI_REDIS_E_READONLY:
+    case NGX_HTTP_AI_REDIS_E_MASTERDOWN:
+    case NGX_HTTP_AI_REDIS_E_NOREPLICAS:
+    case NGX_HTTP_AI_REDIS_E_OOM:
+    case NGX_HTTP_AI_REDIS_E_MISCONF:
+    case NGX_HTTP_AI_REDIS_E_BUSY:
+        return 1;
+
+    default:
+        return 0;
+    }
 }

@@ -15,6 +15,10 @@ void ngx_http_ai_leave_init(void);
  * under way, so that an unknown job is asked about once more. */
 void ngx_http_ai_leave(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t unsure);
 
+/* At the end of the process, behind the end of its connections: what nobody
+ * was told is found by the sweep, as this edge has no heartbeat any more. */
+void ngx_http_ai_leave_done(void);
+
 /* What could not be told: now, from the heartbeat. */
 void ngx_http_ai_leave_again(void);
 

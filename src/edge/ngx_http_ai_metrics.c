@@ -113,9 +113,29 @@ ngx_http_ai_metrics_init_zone(ngx_shm_zone_t *zone, void *data)
     }
 
     zone->data = data;
-    ngx_http_ai_metrics = data;
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_ai_metrics_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_ai_main_conf_t  *amcf;
+
+    amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ai_module);
+
+    ngx_http_ai_metrics = (amcf != NULL && amcf->metrics != NULL)
+                          ? amcf->metrics->data : NULL;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_ai_metrics_init_process(void)
+{
+    ngx_http_ai_metrics->active[ngx_process_slot] = 0;
 }
 
 
@@ -372,11 +392,17 @@ ngx_http_ai_metrics_records(ngx_http_ai_metrics_page_t *page)
 static void
 ngx_http_ai_metrics_edge(ai_buf_t *b)
 {
+    int64_t                 active;
     ngx_uint_t              i, k;
     const ai_error_t       *e;
     ngx_http_ai_metrics_t  *m;
 
     m = ngx_http_ai_metrics;
+    active = 0;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        active += (int64_t) m->active[i];
+    }
 
     ngx_http_ai_metrics_head(b, "ngx_ai_requests_total", "counter",
                              "Requests of API clients by dialect and class "
@@ -412,7 +438,7 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
 
     ngx_http_ai_metrics_one(b, "ngx_ai_active_jobs", "gauge",
                             "Jobs whose answer a client waits for.",
-                            m->active);
+                            active);
     ngx_http_ai_metrics_one(b, "ngx_ai_streams_total", "counter",
                             "Answers given as a stream.", m->streams);
     ngx_http_ai_metrics_one(b, "ngx_ai_disconnects_total", "counter",
@@ -478,14 +504,18 @@ ngx_http_ai_metrics_redis(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
 }
 
 
-/* All workers' samples of one counter stand together, as the format wants. */
+/*
+ * All workers' samples of one counter stand together, as the format wants, and
+ * only whole counters are shown where the page is full.
+ */
 
 static void
 ngx_http_ai_metrics_workers(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
 {
+    char                           name[AI_RECORD_NAME_MAX + 1], *mark;
     int64_t                        n;
     ngx_uint_t                     i;
-    ai_str_t                       rest, field, value;
+    ai_str_t                       record, rest, field, value, same;
     ngx_http_ai_metrics_worker_t  *w, *first;
 
     first = NULL;
@@ -500,17 +530,24 @@ ngx_http_ai_metrics_workers(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
         return;
     }
 
-    rest = (ai_str_t) { first->len, (char *) first->record };
+    record = (ai_str_t) { first->len, (char *) first->record };
+    rest = record;
 
-    while (ai_record_next(&rest, &field, &value) == 1) {
-        char  name[AI_RECORD_NAME_MAX + 1];
-
-        if (field.len > AI_RECORD_NAME_MAX) {
-            continue;
-        }
+    while (!b->full && ai_record_next(&rest, &field, &value) == 1) {
 
         ngx_memcpy(name, field.data, field.len);
         name[field.len] = '\0';
+
+        /* No name twice, nor one that another is turned into. */
+
+        if (ngx_strstr(name, "_seconds") != NULL
+            || ai_record_get(record, name, &same) != 1
+            || same.data != value.data)
+        {
+            continue;
+        }
+
+        mark = b->pos;
 
         ai_buf_add_z(b, "# HELP ");
         ngx_http_ai_metrics_name(b, field);
@@ -545,6 +582,10 @@ ngx_http_ai_metrics_workers(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
             }
 
             ai_buf_add_z(b, "\n");
+        }
+
+        if (b->full) {
+            b->pos = mark;
         }
     }
 }

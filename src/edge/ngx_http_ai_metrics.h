@@ -23,10 +23,12 @@ typedef struct {
     ngx_atomic_t                requests[AI_DIALECT_LAST][6]; /* by class */
     ngx_atomic_t                errors[NGX_HTTP_AI_ERRORS];  /* by row */
     ngx_atomic_t                streams;      /* streams answered */
-    ngx_atomic_t                active;       /* jobs open now */
+    /* Jobs open now, by ngx_process_slot: one that was killed counts again
+     * from nothing when its slot is taken. */
+    ngx_atomic_t                active[NGX_MAX_PROCESSES];
     ngx_atomic_t                disconnects;  /* clients that left early */
-    ngx_atomic_t                resumed;      /* streams read on */
-    ngx_atomic_t                log_reads;    /* events read from the log */
+    ngx_atomic_t                resumed;      /* streams come back for */
+    ngx_atomic_t                log_reads;    /* reads of the event log */
     ngx_atomic_t                lagging;      /* times a client was too slow */
     ngx_atomic_t                heartbeats;
     ngx_atomic_t                bytes_in;
@@ -39,7 +41,10 @@ typedef struct {
     ngx_http_ai_histogram_t     queue;
 } ngx_http_ai_metrics_t;
 
-/* Valid in every worker process that has an ai_pass; never NULL there. */
+/*
+ * Set when a configuration has taken effect: the zone, NULL where there is
+ * neither ai_pass nor ai_redis.  Never NULL in a process that has an ai_pass.
+ */
 extern ngx_http_ai_metrics_t  *ngx_http_ai_metrics;
 
 #define ngx_http_ai_count(field)                                             \
@@ -49,6 +54,10 @@ extern ngx_http_ai_metrics_t  *ngx_http_ai_metrics;
                                 (ngx_atomic_int_t) (n))
 
 void ngx_http_ai_observe(ngx_http_ai_histogram_t *h, uint64_t usec);
+/* init_module of the module. */
+ngx_int_t ngx_http_ai_metrics_init_module(ngx_cycle_t *cycle);
+/* In a worker process that has an ai_pass, before it takes requests. */
+void ngx_http_ai_metrics_init_process(void);
 ngx_int_t ngx_http_ai_metrics_zone(ngx_conf_t *cf,
     ngx_http_ai_main_conf_t *amcf);
 ngx_int_t ngx_http_ai_metrics_handler(ngx_http_request_t *r);

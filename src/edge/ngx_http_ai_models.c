@@ -26,7 +26,9 @@ static ngx_int_t ngx_http_ai_models_push(ngx_http_request_t *r,
 static void ngx_http_ai_models_row(ai_buf_t *b, ai_dialect_e dialect,
     ngx_http_ai_model_row_t *row, time_t created);
 static ngx_int_t ngx_http_ai_models_page(ngx_http_request_t *r,
-    ngx_array_t *list, ngx_uint_t *first, ngx_uint_t *last);
+    ngx_array_t *list, ngx_uint_t *first, ngx_uint_t *last, ngx_uint_t *more);
+static ngx_int_t ngx_http_ai_models_arg(ngx_http_request_t *r, char *name,
+    ngx_array_t *list, ngx_uint_t *index);
 static ngx_uint_t ngx_http_ai_models_index(ngx_array_t *list, ngx_str_t *id);
 
 
@@ -38,7 +40,7 @@ ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     u_char                   *p;
     ai_buf_t                  b;
     ngx_str_t                 provider, model;
-    ngx_uint_t                i, first, last;
+    ngx_uint_t                i, first, last, more;
     ngx_array_t              *list;
     ai_dialect_e              dialect;
     ngx_http_ai_model_row_t  *row, one;
@@ -85,9 +87,10 @@ ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     row = list->elts;
     first = 0;
     last = list->nelts;
+    more = 0;
 
     if (dialect == AI_DIALECT_ANTHROPIC
-        && ngx_http_ai_models_page(r, list, &first, &last) != NGX_OK)
+        && ngx_http_ai_models_page(r, list, &first, &last, &more) != NGX_OK)
     {
         return ngx_http_ai_error_send(r, "bad_request", NULL, 0, -1);
     }
@@ -120,7 +123,7 @@ ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     if (dialect == AI_DIALECT_ANTHROPIC) {
         ai_buf_add_z(&b, ",\"has_more\":");
-        ai_buf_add_z(&b, last < list->nelts ? "true" : "false");
+        ai_buf_add_z(&b, more ? "true" : "false");
 
         if (last > first) {
             ai_buf_add_z(&b, ",\"first_id\":\"");
@@ -206,6 +209,8 @@ ngx_http_ai_models_list(ngx_http_request_t *r,
     ngx_http_ai_price_t      *price;
     ngx_http_ai_main_conf_t  *amcf;
 
+    static ngx_str_t  echo = ngx_string("echo/echo");
+
     amcf = ngx_http_get_module_main_conf(r, ngx_http_ai_module);
 
     list = ngx_array_create(r->pool, 16, sizeof(ngx_http_ai_model_row_t));
@@ -224,11 +229,16 @@ ngx_http_ai_models_list(ngx_http_request_t *r,
         }
     }
 
-    ngx_str_set(&id, "echo/echo");
-    ngx_str_set(&owner, "echo");
+    /* No id twice: a name of ai_model stands for what is called the same. */
 
-    if (ngx_http_ai_models_push(r, list, principal, &id, &owner) != NGX_OK) {
-        return NULL;
+    if (ngx_http_ai_find_model(amcf, &echo) == NULL) {
+        ngx_str_set(&owner, "echo");
+
+        if (ngx_http_ai_models_push(r, list, principal, &echo, &owner)
+            != NGX_OK)
+        {
+            return NULL;
+        }
     }
 
     price = amcf->prices.elts;
@@ -243,6 +253,13 @@ ngx_http_ai_models_list(ngx_http_request_t *r,
 
         id.data = price[i].provider.data;
         id.len = price[i].provider.len + 1 + price[i].model.len;
+
+        if (ngx_http_ai_find_model(amcf, &id) != NULL
+            || (id.len == echo.len
+                && ngx_memcmp(id.data, echo.data, echo.len) == 0))
+        {
+            continue;
+        }
 
         if (ngx_http_ai_models_push(r, list, principal, &id,
                                     &price[i].provider) != NGX_OK)
@@ -262,8 +279,7 @@ ngx_http_ai_models_push(ngx_http_request_t *r, ngx_array_t *list,
     ngx_http_ai_model_row_t  *row;
 
     if (list->nelts >= NGX_HTTP_AI_MODELS_MAX
-        || ngx_http_ai_model_allowed(principal, id) != NGX_OK
-        || ngx_http_ai_models_index(list, id) < list->nelts)
+        || ngx_http_ai_model_allowed(principal, id) != NGX_OK)
     {
         return NGX_OK;
     }
@@ -313,15 +329,18 @@ ngx_http_ai_models_row(ai_buf_t *b, ai_dialect_e dialect,
 }
 
 
-/* Anthropic's limit, after_id and before_id. */
+/*
+ * Anthropic's limit, after_id and before_id; more: whether a list goes on in
+ * the direction that was asked for.
+ */
 
 static ngx_int_t
 ngx_http_ai_models_page(ngx_http_request_t *r, ngx_array_t *list,
-    ngx_uint_t *first, ngx_uint_t *last)
+    ngx_uint_t *first, ngx_uint_t *last, ngx_uint_t *more)
 {
-    ngx_int_t    limit;
-    ngx_str_t    value;
-    ngx_uint_t   i;
+    ngx_int_t   rc, limit;
+    ngx_str_t   value;
+    ngx_uint_t  i;
 
     limit = 20;
 
@@ -333,23 +352,68 @@ ngx_http_ai_models_page(ngx_http_request_t *r, ngx_array_t *list,
         }
     }
 
-    if (ngx_http_arg(r, (u_char *) "after_id", 8, &value) == NGX_OK) {
-        i = ngx_http_ai_models_index(list, &value);
-        *first = ngx_min(i + 1, list->nelts);
+    rc = ngx_http_ai_models_arg(r, "after_id", list, &i);
+
+    if (rc == NGX_OK) {
+        *first = i + 1;
+
+    } else if (rc != NGX_DECLINED) {
+        return NGX_ERROR;
     }
 
-    if (ngx_http_arg(r, (u_char *) "before_id", 9, &value) == NGX_OK) {
-        *last = ngx_http_ai_models_index(list, &value);
+    rc = ngx_http_ai_models_arg(r, "before_id", list, &i);
 
-        if (*last > (ngx_uint_t) limit) {
-            i = *last - limit;
-            *first = ngx_max(*first, i);
+    if (rc == NGX_OK) {
+        *last = ngx_max(i, *first);
+
+        if (*last - *first > (ngx_uint_t) limit) {
+            *first = *last - limit;
+            *more = 1;
         }
+
+        return NGX_OK;
     }
 
-    *last = ngx_min(*last, *first + limit);
+    if (rc != NGX_DECLINED) {
+        return NGX_ERROR;
+    }
+
+    if (*last - *first > (ngx_uint_t) limit) {
+        *last = *first + limit;
+        *more = 1;
+    }
 
     return NGX_OK;
+}
+
+
+/* Where the model of an argument stands: NGX_DECLINED without the argument,
+ * NGX_ERROR where it names none of the list. */
+
+static ngx_int_t
+ngx_http_ai_models_arg(ngx_http_request_t *r, char *name, ngx_array_t *list,
+    ngx_uint_t *index)
+{
+    u_char     *dst, *src;
+    ngx_str_t   value, id;
+
+    if (ngx_http_arg(r, (u_char *) name, ngx_strlen(name), &value) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    id.data = ngx_pnalloc(r->pool, value.len + 1);
+    if (id.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    dst = id.data;
+    src = value.data;
+    ngx_unescape_uri(&dst, &src, value.len, 0);
+    id.len = dst - id.data;
+
+    *index = ngx_http_ai_models_index(list, &id);
+
+    return *index < list->nelts ? NGX_OK : NGX_ERROR;
 }
 
 

@@ -9,8 +9,8 @@
 #include "ngx_http_ai_ctx.h"
 
 /*
- * Answers with the list, or with the one model of this id (of the path, still
- * percent-decoded by nginx).  Anthropic's shape for a request that carries
+ * Answers with the list, or with the one model of this id (of the path, as
+ * nginx decoded it).  Anthropic's shape for a request that carries
  * anthropic-version.  Called by the content handler once the principal is
  * known.
  */

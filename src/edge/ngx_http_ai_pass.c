@@ -217,16 +217,42 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
 static void
 ngx_http_ai_pass_wishes(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
+    ngx_uint_t        i;
+    ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
-    static ngx_str_t  prefer = ngx_string("prefer");
     static ngx_str_t  resumable = ngx_string("x-ai-resumable");
 
-    h = ngx_http_ai_header(r, &prefer);
+    part = &r->headers_in.headers.part;
+    h = part->elts;
 
-    if (h != NULL) {
-        ctx->background = ngx_http_ai_pass_prefers(&h->value, "respond-async");
-        ctx->batch = ngx_http_ai_pass_prefers(&h->value, "priority=batch");
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                break;
+            }
+
+            part = part->next;
+            h = part->elts;
+            i = 0;
+        }
+
+        if (h[i].key.len != sizeof("prefer") - 1
+            || ngx_strncasecmp(h[i].key.data, (u_char *) "prefer",
+                               sizeof("prefer") - 1)
+               != 0)
+        {
+            continue;
+        }
+
+        if (ngx_http_ai_pass_prefers(&h[i].value, "respond-async")) {
+            ctx->background = 1;
+        }
+
+        if (ngx_http_ai_pass_prefers(&h[i].value, "priority=batch")) {
+            ctx->batch = 1;
+        }
     }
 
     h = ngx_http_ai_header(r, &resumable);

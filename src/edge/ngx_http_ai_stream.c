@@ -29,7 +29,7 @@ static ngx_str_t  ngx_http_ai_sse_type = ngx_string("text/event-stream");
 void
 ngx_http_ai_stream_init(ngx_http_ai_open_t *open)
 {
-    open->count = NGX_HTTP_AI_READ_MAX;
+    open->count = NGX_HTTP_AI_READ_FIRST;
     open->boundary = 1;
 
     open->run.handler = ngx_http_ai_stream_run;

@@ -19,6 +19,9 @@
 #define NGX_HTTP_AI_DOWN_MAX       30000
 /* Entries of the log a read, at most. */
 #define NGX_HTTP_AI_READ_MAX       32
+#define NGX_HTTP_AI_READ_FIRST     4
+/* Bytes of such a read over which the next asks for fewer. */
+#define NGX_HTTP_AI_READ_BYTES     (256 * 1024)
 /* An answer is collected up to this, to be sent with its length. */
 #define NGX_HTTP_AI_WHOLE_MAX      (256 * 1024)
 /* The same for one that becomes an SSE event. */

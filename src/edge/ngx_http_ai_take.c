@@ -252,6 +252,14 @@ ngx_http_ai_take_data(ngx_http_ai_open_t *open, ai_event_t *ev)
         break;
     }
 
+    /* It came back for what follows an event, whose rest this is. */
+
+    if (open->behind && ev->type == AI_EVENT_CONTINUE) {
+        return NGX_OK;
+    }
+
+    open->behind = 0;
+
     if (data.len == 0) {
         return NGX_OK;
     }

@@ -72,6 +72,8 @@
 /* One reply: its bytes, and its elements, nested ones included. */
 #define NGX_HTTP_AI_REDIS_MAX_REPLY      (32 * 1024 * 1024)
 #define NGX_HTTP_AI_REDIS_MAX_ELEMENTS   131072
+/* Arrays in arrays, as hiredis 0.14 has it: replies are freed by recursion. */
+#define NGX_HTTP_AI_REDIS_MAX_DEPTH      7
 /* Channels of the subscription. */
 #define NGX_HTTP_AI_REDIS_MAX_CHANNELS   16
 /* Addresses of one host, and Sentinels. */

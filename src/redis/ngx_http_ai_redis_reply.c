@@ -104,7 +104,19 @@ static void *
 ngx_http_ai_redis_create_array(const redisReadTask *task,
     NGX_HTTP_AI_REDIS_COUNT elements)
 {
+    ngx_uint_t                   depth;
+    const redisReadTask         *parent;
     ngx_http_ai_redis_limits_t  *limits = task->privdata;
+
+    depth = 1;
+
+    for (parent = task->parent; parent; parent = parent->parent) {
+        depth++;
+    }
+
+    if (depth > NGX_HTTP_AI_REDIS_MAX_DEPTH) {
+        return NULL;
+    }
 
     if ((size_t) elements > NGX_HTTP_AI_REDIS_MAX_ELEMENTS - limits->elements)
     {

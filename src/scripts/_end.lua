@@ -6,7 +6,12 @@ local PUMP_MAX = 16
 -- stands for the call where there was one.
 local function ledger(job, attempt, at, tenant, base, lines)
     local first = lines:find('\n', 1, true)
-    local n, pos = 0, first and first + 1 or 1
+    if not first then
+        call('XADD', P .. OUTBOX, '*', 'j', job, 'a', attempt, 'c', '0',
+             't', at, 'n', tenant, 'b', base, 'u', lines)
+        return
+    end
+    local n, pos = 0, first + 1
     while pos do
         local stop = lines:find('\n', pos, true)
         call('XADD', P .. OUTBOX, '*', 'j', job, 'a', attempt, 'c', n,
@@ -19,6 +24,9 @@ end
 
 -- The longest of what applies, where the caller has no wish.
 local function keep_ms(flags, resume, result)
+    if flags == '' or flags == 's' then
+        return '30000'
+    end
     local ms = 30000
     if flags:find('r', 1, true) then
         ms = math.max(ms, tonumber(resume))
@@ -29,10 +37,10 @@ local function keep_ms(flags, resume, result)
     return ms
 end
 
-local function close(job, state, attempt, tip, usage, us, ttl, grace, large)
+local function close(job, state, attempt, tip, usage, fin, ttl, grace, large)
     local key = P .. JOB .. job
     call('HSET', key, 'state', state, 'attempt', attempt, 'tip', tip,
-         'usage', usage, 'fin', int(us), 'body', '')
+         'usage', usage, 'fin', fin, 'body', '')
     if large then
         call('UNLINK', P .. BODY .. job)
     end

@@ -35,20 +35,31 @@ local function events_wrong(first, ends)
     end
 end
 
-local function append(job, id, type, payload)
+local function expire_log(job)
+    call('PEXPIRE', P .. EV .. job, UNFINISHED_MS)
+end
+
+-- One entry: its events, type and payload in turn.  `begins`: there is no log
+-- yet, and the caller sees to its expiry.
+local function append(job, id, begins, ...)
     local ev = P .. EV .. job
-    if not call('XADD', ev, 'NOMKSTREAM', id, type, payload) then
-        call('XADD', ev, id, type, payload)
-        call('PEXPIRE', ev, UNFINISHED_MS)
+    if begins then
+        call('XADD', ev, id, ...)
+    elseif not call('XADD', ev, 'NOMKSTREAM', id, ...) then
+        call('XADD', ev, id, ...)
+        expire_log(job)
     end
+end
+
+local function frame(id, type, payload)
     return id .. ' ' .. type .. ' ' .. #payload .. '\n' .. payload
 end
 
-local function ring(job, lst, frames, skip)
-    if not lst or lst == '' then
+-- text: 'E', the job and its frames, made at once where it is long.
+local function ring(lst, text, skip)
+    if lst == '' then
         return
     end
-    local text = 'E' .. job .. '\n' .. frames
     if not lst:find(' ', 1, true) then
         if lst ~= skip then
             call('PUBLISH', P .. EDGE .. lst, text)
@@ -63,24 +74,37 @@ local function ring(job, lst, frames, skip)
 end
 
 -- Appends and rings what lies behind the tip of the events in ARGV from
--- `first` on, the first of which is attempt-seq.
-local function append_args(job, attempt, seq, tip_seq, first, limit, lst)
+-- `first` on, the first of which is attempt-seq.  What fits shares an entry,
+-- whose id is that of its last event.
+local function append_args(job, attempt, seq, tip, tip_seq, first, limit, lst)
     local from, last = first + 2 * (tip_seq + 1 - seq), #ARGV
+    local prefix, begins = attempt .. '-', not tip
     if from + 1 == last then
-        local payload = ARGV[last]
-        local id = attempt .. '-' .. tip_seq + 1
-        local frame = append(job, id, ARGV[from], payload)
-        ring(job, lst, #payload > limit and id .. ' ! 0\n' or frame)
+        local id, type, payload = prefix .. tip_seq + 1, ARGV[from], ARGV[last]
+        local len = #payload
+        append(job, id, begins, type, payload)
+        ring(lst, len > limit and 'E' .. job .. '\n' .. id .. ' ! 0\n'
+                  or 'E' .. job .. '\n' .. id .. ' ' .. type .. ' ' .. len
+                     .. '\n' .. payload)
         return id
     end
-    local frames, n, size, id = {}, 0, 0, nil
+    local text, n, k, size = { 'E', job, '\n' }, 0, 3, 0
+    local entry, start, id = 0, from, nil
     for i = from, last, 2 do
         local payload = ARGV[i + 1]
-        n = n + 1
-        id = attempt .. '-' .. tip_seq + n
-        size = size + #payload
-        frames[n] = append(job, id, ARGV[i], payload)
+        local len = #payload
+        if entry + len > DATA_MAX and i > start then
+            append(job, id, begins, unpack(ARGV, start, i - 1))
+            entry, start, begins = 0, i, false
+        end
+        n, size, entry = n + 1, size + len, entry + len
+        id = prefix .. tip_seq + n
+        text[k + 1], text[k + 2], text[k + 3] = id, ' ', ARGV[i]
+        text[k + 4], text[k + 5], text[k + 6] = ' ', len, '\n'
+        text[k + 7], k = payload, k + 7
     end
-    ring(job, lst, size > limit and id .. ' ! 0\n' or table.concat(frames))
+    append(job, id, begins, unpack(ARGV, start, last))
+    ring(lst, size > limit and 'E' .. job .. '\n' .. id .. ' ! 0\n'
+              or table.concat(text))
     return id
 end

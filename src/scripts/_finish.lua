@@ -8,37 +8,37 @@ end
 local function finish(job, us, cause, skip)
     local h = call('HMGET', P .. JOB .. job, 'tenant', 'class', 'state',
                    'attempt', 'tip', 'lst', 'flags', 'resume', 'result', 'at',
-                   'base', 'bytes', 'q', 'entry', 'started', 'large')
+                   'base', 'bytes', 'entry', 'started', 'large')
     local tenant, batch, tries = h[1], h[2] == 'batch', tonumber(h[4] or 0)
     local status, message = 499, 'The job was cancelled.'
     if cause == 'queue_timeout' then
         status, message = 503, 'The job waited too long for a free worker.'
     end
     local tokens = tries > 0 and '-\t-\t-\t-\t-' or '0\t0\t0\t0\t0'
-    local queue_us = int((tonumber(h[15]) or us) - tonumber(h[10]))
+    local queue_us = int((tonumber(h[14]) or us) - tonumber(h[10]))
     local usage = 'cancelled\t' .. status .. '\t-\t-\t-\t-\t' .. tokens
                   .. '\t0\t0\t-\t-\t' .. queue_us .. '\t' .. tries .. '\t'
                   .. cause
     local attempt, frames = tries + 1, ''
     if tries > 0 then
-        frames = append(job, attempt .. '-0', 'a', '')
+        append(job, attempt .. '-0', not h[5], 'a', '')
+        frames = frame(attempt .. '-0', 'a', '')
     end
-    local tip = attempt .. '-1'
-    frames = frames .. append(job, tip, 'x', field('cause', cause)
-                              .. field('message', message)
-                              .. field('usage', usage))
-    ring(job, h[6], frames, skip)
+    local tip, text = attempt .. '-1', field('cause', cause)
+                      .. field('message', message) .. field('usage', usage)
+    append(job, tip, tries == 0, 'x', text)
+    ring(h[6], 'E' .. job .. '\n' .. frames .. frame(tip, 'x', text), skip)
     if h[3] == 'waiting' then
         call('LREM', P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant,
              1, job)
         unwait(tenant, batch, tonumber(h[12]))
     else
-        acknowledge(h[13], h[14])
+        acknowledge(batch and JOBS_BATCH or JOBS, h[13])
         release(job, tenant)
     end
     ledger(job, attempt, h[10], tenant, h[11], usage)
-    close(job, 'cancelled', attempt, tip, usage, us,
-          keep_ms(h[7], h[8], h[9]), true, h[16])
+    close(job, 'cancelled', attempt, tip, usage, int(us),
+          keep_ms(h[7], h[8], h[9]), true, h[15])
     pump(us, PUMP_MAX, tenant)
 end
 

@@ -13,9 +13,9 @@ local JOB, BODY, EV = 'job:', 'body:', 'ev:'
 local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
 local OUTBOX, PV, KEY = 'outbox', 'pv:', 'key:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
-local GROUP = 'workers'
+local GROUP, LEDGER = 'workers', 'ledger'
 
-local UNFINISHED_MS = 48 * 3600 * 1000
+local UNFINISHED_MS, BODY_MS = ('172800000'), '600000'
 local NUM_MAX = 9007199254740992
 local DEAD_MS, STALE_MS = 3000, 2000
 
@@ -29,9 +29,11 @@ local function wrong(what)
     return redis.error_reply('ERR ' .. what)
 end
 
+-- Microseconds, as a number and as text: of a number Redis makes text slowly.
 local function clock()
     local t = call('TIME')
-    return t[1] * 1000000 + t[2]
+    local text = t[1] .. ('00000' .. t[2]):sub(-6)
+    return tonumber(text), text
 end
 
 local function int(n)

@@ -87,7 +87,7 @@ local function pump(us, max, freed, mine)
             bytes = tonumber(h[2] or 0)
             if h[1] == 'waiting' then
                 local queue = batch and JOBS_BATCH or JOBS
-                local entry = dispatch(job, tenant, queue, us)
+                local entry = dispatch(job, tenant, queue, int(us))
                 call('HSET', key, 'state', 'queued', 'entry', entry)
                 held = held + 1
                 started = started or job == mine

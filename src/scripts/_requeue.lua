@@ -9,19 +9,27 @@ local function requeue(job, us, queue, entry, state)
     end
 end
 
--- At most `max` entries of a dead worker in each queue; the number of jobs,
--- and whether there is nothing left of it.
+-- At most `max` entries of a dead worker; the number of jobs, of entries, and
+-- whether there is nothing left of it.  A job that runs elsewhere under an
+-- entry that this worker was handed again goes to its owner's list.
 local function requeue_worker(worker, us, max)
-    local n, clean = 0, true
+    local n, seen, clean = 0, 0, true
     for _, queue in ipairs({ JOBS, JOBS_BATCH }) do
-        local list = redis.pcall('XPENDING', P .. queue, GROUP, '-', '+', max,
+        if seen >= max then
+            return n, seen, false
+        end
+        local most = max - seen
+        local list = redis.pcall('XPENDING', P .. queue, GROUP, '-', '+', most,
                                  worker)
+        seen = seen + #list
         for _, pending in ipairs(list) do
             local entry = pending[1]
             local e = call('XRANGE', P .. queue, entry, entry)[1]
             local job = e and e[2][2] or ''
-            local h = call('HMGET', P .. JOB .. job, 'state', 'entry')
-            if h[2] == entry
+            local h = call('HMGET', P .. JOB .. job, 'state', 'entry', 'owner')
+            if h[2] == entry and h[1] == 'running' and h[3] ~= worker then
+                call('XCLAIM', P .. queue, GROUP, h[3], 0, entry, 'JUSTID')
+            elseif h[2] == entry
                and (h[1] == 'queued' or h[1] == 'running')
             then
                 requeue(job, us, queue, entry, h[1])
@@ -30,11 +38,11 @@ local function requeue_worker(worker, us, max)
                 acknowledge(queue, entry)
             end
         end
-        if #list == max then
+        if #list == most then
             clean = false
         elseif not list.err then
             call('XGROUP', 'DELCONSUMER', P .. queue, GROUP, worker)
         end
     end
-    return n, clean
+    return n, seen, clean
 end

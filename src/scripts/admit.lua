@@ -3,15 +3,16 @@
 
 -- @include slots
 
-local job, tenant, class, flags = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local edge, spec, body, base = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
-local resume, result = num(ARGV[5]), num(ARGV[6])
-local max_jobs, max_bytes = num(ARGV[11]), num(ARGV[12])
-local bytes = num(ARGV[13])
-local key_id, key_version = ARGV[14], ARGV[15]
+local job, tenant, weight = ARGV[1], ARGV[2], ARGV[3]
+local class, flags, edge = ARGV[4], ARGV[5], ARGV[8]
+local spec, body, base = ARGV[9], ARGV[10], ARGV[11]
+local resume, result = num(ARGV[6]), num(ARGV[7])
+local max_jobs, max_bytes = num(ARGV[12]), num(ARGV[13])
+local bytes = num(ARGV[14])
+local key_id, key_version = ARGV[15], ARGV[16]
 local batch = class == 'batch'
 
-if #ARGV ~= 16 then
+if #ARGV ~= 17 then
     return wrong('number of arguments')
 end
 if #job ~= 36 or not job:find('^job_[0-9a-f]+$') then
@@ -33,31 +34,33 @@ if spec == '' or body == '' then
     return wrong('spec or body')
 end
 if not (resume and result and max_jobs and max_bytes and bytes)
+   or (weight ~= '1' and not (num(weight) and num(weight) > 0))
    or (key_id ~= '' and not num(key_version))
 then
     return wrong('number')
 end
 
-local key, large = P .. JOB .. job, body == '@'
+local key, pieces = P .. JOB .. job, body:match('^@(%d*)$')
+local large = pieces ~= nil
+pieces = tonumber(pieces)
 
-local h = call('HMGET', key, 'decision', 'state')
+local h = call('HMGET', key, 'at', 'decision', 'state')
 if h[1] then
     if large then
-        if h[2] == 'waiting' or h[2] == 'queued' or h[2] == 'running' then
+        if h[3] == 'waiting' or h[3] == 'queued' or h[3] == 'running' then
             call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS)
         else
             call('UNLINK', P .. BODY .. job)
         end
     end
-    local state, at = h[1]:match('^OK (%l+) (%d+)$')
-    return { 'OK', state, at }
+    return { 'OK', h[2] or 'queued', h[1] }
 end
 
-local function refuse(...)
+local function refuse(word, retry_after)
     if large then
         call('UNLINK', P .. BODY .. job)
     end
-    return { ... }
+    return { word, retry_after }
 end
 
 if key_id ~= '' then
@@ -67,8 +70,10 @@ if key_id ~= '' then
     end
 end
 
-if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0 then
-    return { 'NOBODY' }
+if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0
+   or pieces and call('LLEN', P .. BODY .. job) ~= pieces + 1
+then
+    return refuse('NOBODY')
 end
 
 h = call('HMGET', P .. SWEEP, 'slots', 'pressure')
@@ -76,10 +81,9 @@ if h[2] == '1' then
     return refuse('PRESSURE', '5')
 end
 
-local us = clock()
+local us, at = clock()
 local slots = tonumber(h[1] or 0)
 local held, most = 0, share(slots)
-local at, queue = int(us), batch and JOBS_BATCH or JOBS
 local state, entry = 'waiting', ''
 local field = (batch and 'batch:' or '') .. tenant
 
@@ -94,7 +98,7 @@ if slots > 0 then
 end
 
 if state == 'queued' then
-    entry = dispatch(job, tenant, queue, us)
+    entry = dispatch(job, tenant, batch and JOBS_BATCH or JOBS, at)
 else
     local sum = call('HGET', P .. BACKLOG_BYTES, field) or 0
     if call('LLEN', P .. BACKLOG .. field) >= max_jobs
@@ -105,16 +109,27 @@ else
 end
 
 call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
-     'flags', flags, 'resume', ARGV[5], 'result', ARGV[6], 'base', base,
-     'bytes', ARGV[13], 'at', at, 'q', queue, 'lst', edge, 'entry', entry,
-     'state', state, 'decision', 'OK ' .. state .. ' ' .. at,
+     'flags', flags, 'base', base, 'bytes', ARGV[14], 'at', at, 'lst', edge,
+     'entry', entry, 'state', state,
      large and 'large' or 'body', large and '1' or body)
+if pieces then
+    call('HSET', key, 'pieces', pieces)
+end
 call('PEXPIRE', key, UNFINISHED_MS)
+if flags ~= '' and flags ~= 's' then
+    call('HSET', key, 'resume', resume, 'result', result)
+end
 
 -- Made only where it is called: with free slots nobody waits.
 local function wait()
     -- @include pump
     local zset = P .. (batch and WAITING_BATCH or WAITING)
+    call('HSET', key, 'decision', state)
+    if weight == '1' then
+        call('HDEL', P .. WEIGHTS, tenant)
+    else
+        call('HSET', P .. WEIGHTS, tenant, weight)
+    end
     call('RPUSH', P .. BACKLOG .. field, job)
     call('HINCRBY', P .. BACKLOG_BYTES, field, bytes)
     if not call('ZSCORE', zset, tenant) then
@@ -123,7 +138,7 @@ local function wait()
     end
     if held < slots and pump(us, 4, nil, job) then
         state = 'queued'
-        call('HSET', key, 'decision', 'OK queued ' .. at)
+        call('HSET', key, 'decision', state)
     end
 end
 

@@ -6,7 +6,7 @@
 -- @include alive
 -- @include requeue
 
-local BYE_MAX, START_MAX, CAPACITY_MAX = 512, 64, 100000
+local BYE_MAX, START_MAX, CAPACITY_MAX = 128, 64, 100000
 
 local kind, id, capacity, word = ARGV[1], ARGV[2], num(ARGV[3]), ARGV[4]
 

@@ -20,7 +20,8 @@ end
 
 local key = P .. JOB .. job
 local h = call('HMGET', key, 'spec', 'entry', 'state', 'attempt', 'owner',
-               'lst', 'cancel', 'tip', 'body', 'at', 'started', 'flags', 'end')
+               'lst', 'cancel', 'tip', 'body', 'at', 'started', 'flags', 'end',
+               'bytes', 'pieces')
 local spec, state, at, started = h[1], h[3], h[10], h[11]
 local attempt, seq, cause = tonumber(h[4] or 0), seq_of(h[8]), h[13]
 
@@ -36,7 +37,8 @@ local function answer()
         return { 'END', int(attempt), attempt .. '-0', cause, spec, at,
                  queue_us }
     end
-    return { 'RUN', int(attempt), spec, h[9] or '', at, queue_us }
+    return { 'RUN', int(attempt), spec, h[9] or '', at, queue_us, h[14],
+             h[15] or '0' }
 end
 
 if state == 'running' then
@@ -56,12 +58,13 @@ local function abandon(us)
     finish(job, us, 'cancelled')
 end
 
-local us = clock()
+local us, now = clock()
 local ms = math.floor(us / 1000)
 
--- What an older attempt emitted is for its next worker to settle.
-if seq == 0 and not cause and not h[12]:find('[rbc]')
-   and silent(h[6], ms - DEAD_MS)
+-- What an older attempt emitted is for its next worker to settle.  The edge of
+-- a young job lived when it was admitted.
+if us - at > DEAD_MS * 1000 and seq == 0 and not cause
+   and not h[12]:find('[rbc]') and silent(h[6], ms - DEAD_MS)
 then
     local s = call('HMGET', P .. SWEEP, 'last', 'grace_until')
     if not in_grace(s[1], s[2], ms) then
@@ -82,7 +85,7 @@ end
 
 attempt = attempt + 1
 if not cause or not started then
-    started = int(us)
+    started = now
 end
 call('HSET', key, 'state', 'running', 'owner', worker, 'attempt', attempt,
      'started', started)
@@ -92,6 +95,10 @@ end
 if attempt > 1 then
     local tip = attempt .. '-0'
     call('HSET', key, 'tip', tip, 'lost', '0')
-    ring(job, h[6], append(job, tip, 'a', ''))
+    append(job, tip, not h[8], 'a', '')
+    if not h[8] then
+        expire_log(job)
+    end
+    ring(h[6], 'E' .. job .. '\n' .. frame(tip, 'a', ''))
 end
 return answer()

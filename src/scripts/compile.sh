@@ -20,10 +20,12 @@ trap 'rm -f "$tmp" "$tmp.lua"' EXIT
     echo 'const ai_script_t ai_scripts[] = {'
 } > "$tmp"
 
-for name in admit claim emit settle cancel leave join beat sweep principal; do
+for name in body admit claim emit settle cancel leave join beat sweep \
+    principal inherit
+do
     # What ends a job must not fail for want of memory; what begins one must.
     case $name in
-        admit|emit|join|principal) flags= ;;
+        body|admit|emit|join|principal) flags= ;;
         *) flags=' flags=allow-oom' ;;
     esac
     {

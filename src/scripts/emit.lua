@@ -31,7 +31,10 @@ if seq + (#ARGV - 4) / 2 - 1 > tip_seq then
     if h[1] ~= 'running' and h[1] ~= 'queued' then
         return { 'FENCED', h[2] }
     end
-    tip = append_args(job, h[2], seq, tip_seq, 5, limit, h[4])
+    tip = append_args(job, h[2], seq, h[3], tip_seq, 5, limit, h[4])
     call('HSET', key, 'tip', tip)
+    if not h[3] then
+        expire_log(job)
+    end
 end
 return { 'OK', tip, h[5] or '' }

@@ -3,11 +3,13 @@
 -- @include events
 -- @include end
 
+local CALLS_MAX = 32
+
 local job, attempt, worker, seq = ARGV[1], num(ARGV[2]), ARGV[3], num(ARGV[4])
-local limit, state, ttl = num(ARGV[5]), ARGV[6], ARGV[7]
+local limit, state, ttl = num(ARGV[5]), ARGV[6], num(ARGV[7])
 local tenant, base, at, lines = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 
-if not (attempt and seq and limit) or seq == 0 or (ttl ~= '' and not num(ttl))
+if not (attempt and seq and limit) or seq == 0 or (ARGV[7] ~= '' and not ttl)
    or not at or #at > 16 or not at:find('^%d+$')
 then
     return wrong('number')
@@ -15,7 +17,11 @@ end
 if state ~= 'done' and state ~= 'failed' and state ~= 'cancelled' then
     return wrong('state')
 end
-if not lines or lines == '' or #lines > 65536 then
+local calls = 0
+if lines and lines:find('\n', 1, true) then
+    calls = select(2, lines:gsub('\n', ''))
+end
+if not lines or lines == '' or #lines > 65536 or calls > CALLS_MAX then
     return wrong('usage')
 end
 local bad = events_wrong(12, true)
@@ -34,7 +40,7 @@ local function start_next(us)
 end
 
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
-               'q', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
+               'class', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
 local reached = tonumber(h[2] or 0)
 if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
@@ -58,12 +64,12 @@ if seq > tip_seq + 1 or seq + (#ARGV - 11) / 2 - 1 <= tip_seq then
     return { 'GAP', tip }
 end
 
-local us = clock()
-tip = append_args(job, h[2], seq, tip_seq, 12, limit, h[4])
-close(job, state, h[2], tip, lines:match('^[^\n]*'), us,
-      ttl ~= '' and ttl or keep_ms(h[7], h[8], h[9]),
+local us, fin = clock()
+tip = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4])
+close(job, state, h[2], tip, calls > 0 and lines:match('^[^\n]*') or lines, fin,
+      ttl or keep_ms(h[7], h[8], h[9]),
       h[7]:find('r', 1, true), h[11])
-acknowledge(h[5], h[6])
+acknowledge(h[5] == 'batch' and JOBS_BATCH or JOBS, h[6])
 release(job, tenant)
 ledger(job, h[2], at, tenant, base, lines)
 start_next(us)

@@ -66,11 +66,13 @@ sub job {
             = $self->{s}->next_job($self->{name}, $o{queue});
 
         if (defined $id && $word eq 'RUN') {
-            my ($attempt, $spec, $body, $at) = @reply;
+            my ($attempt, $spec, $body, $at, undef, undef, $pieces) = @reply;
+            my $key = $self->{s}->key("body:$id");
             return AiFake::Job->new(fake => $self, id => $id,
                 entry => $entry, attempt => $attempt, at => $at,
                 record => AiFake::record($spec), body => length $body ? $body
-                    : $self->cmd('GET', $self->{s}->key("body:$id")));
+                    : !$pieces ? $self->cmd('GET', $key)
+                    : join '', @{ $self->cmd('LRANGE', $key, 0, -1) });
         }
         if (defined $id) {
             return AiFake::Job->new(fake => $self, id => $id, word => $word,

@@ -167,6 +167,45 @@ sub query {
 }
 
 
+# A connection that stays: ->do(statements) returns when they are done.
+sub session {
+    my ($self, $role) = @_;
+    my $out = "$self->{dir}/session-" . ++$self->{sessions} . '.out';
+
+    open my $fh, '|-', 'sh', '-c', 'exec "$@" > "$0" 2>&1', $out, 'psql',
+        '-XAtq', '-d', $self->conninfo($role) or die "psql: $!\n";
+    $fh->autoflush(1);
+
+    return bless { fh => $fh, out => $out, n => 0 }, 'AiPg::Session';
+}
+
+
 sub value { my @rows = query(@_); return @rows ? $rows[0][0] : undef }
+
+
+package AiPg::Session;
+
+use AiProc qw(wait_for slurp);
+
+
+sub send { my ($self, @sql) = @_; print { $self->{fh} } "$_;\n" for @sql }
+
+
+# Ends with what holds it; what it had open is rolled back.
+sub DESTROY { close $_[0]{fh} if $_[0]{fh} }
+
+
+# What psql has printed by then.
+sub do {
+    my ($self, @sql) = @_;
+    my $mark = 'done-' . ++$self->{n};
+
+    $self->send(@sql);
+    print { $self->{fh} } "\\echo $mark\n";
+    wait_for(sub { slurp($self->{out}) =~ /^$mark$/m }, 30, "@sql");
+    my ($text) = slurp($self->{out}) =~ /(?:.*^done-\d+\n)?(.*?)^$mark$/ms;
+
+    return $text;
+}
 
 1;

@@ -108,7 +108,7 @@ sub silent {
 
 sub admit {
     my ($self, $job, $tenant, %o) = @_;
-    my @args = ($job, $tenant, $o{class} || 'interactive',
+    my @args = ($job, $tenant, $o{weight} || 1, $o{class} || 'interactive',
         defined $o{flags} ? $o{flags} : 's', $o{resume} || 0,
         $o{result} || 0, exists $o{edge} ? $o{edge} : 'e1',
         $o{spec} || "spec of $job", $o{body} || '{"a":1}',
@@ -174,7 +174,11 @@ sub job { return $_[0]->r->hash('HGETALL', $_[0]->key("job:$_[1]")) }
 # The log as "id type payload" lines.
 sub log {
     my ($self, $job) = @_;
-    return [map { "$_->[0] $_->[1][0] $_->[1][1]" }
+    return [map { my ($id, $events) = @$_; my ($attempt, $seq) = split /-/, $id;
+            my $first = $seq + 1 - @$events / 2;
+            map { "$attempt-" . ($first + $_)
+                . " $events->[2 * $_] $events->[2 * $_ + 1]" }
+                0 .. @$events / 2 - 1 }
         @{ $self->cmd('XRANGE', $self->key("ev:$job"), '-', '+') }];
 }
 

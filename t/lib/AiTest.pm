@@ -90,9 +90,14 @@ sub dir { $_[0]{dir} }
 sub root { $root }
 
 
-# What was built, a sanitizer's build where AI_T_BUILD says so.
+# What was built, a sanitizer's build where AI_T_BUILD says so; the module that
+# goes with AI_T_NGINX stands beside it.
 sub built {
     my ($self, $name) = @_;
+
+    if ($ENV{AI_T_NGINX} && $name eq 'ngx_http_ai_module.so') {
+        return File::Basename::dirname($ENV{AI_T_NGINX}) . "/$name";
+    }
     my $dir = $ENV{AI_T_BUILD} || "$root/build";
     my $path = -e "$dir/$name" ? "$dir/$name" : "$root/build/$name";
 
@@ -178,6 +183,8 @@ sub san_env {
     return (
         ASAN_OPTIONS => 'detect_odr_violation=0:abort_on_error=1:log_path='
             . "$self->{dir}/sanitizer",
+        LSAN_OPTIONS => "suppressions=$root/t/lib/lsan.supp:"
+            . 'print_suppressions=0',
         UBSAN_OPTIONS => "print_stacktrace=1:log_path=$self->{dir}/sanitizer",
     );
 }
@@ -224,7 +231,7 @@ sub edge {
         module => exists $o{module} ? $o{module}
             : $self->built('ngx_http_ai_module.so'),
         conf => $o{conf} || $plain, workers => $o{workers} || 1,
-        env => { %{ $o{env} || {} } },
+        env => { $self->san_env, %{ $o{env} || {} } },
         vars => { AI => $o{ai} || '', LOCATION => $o{location} || '',
             REDIS => $o{redis} || ($self->{redis} ? $self->redis->url : ''),
             %{ $o{vars} || {} } });

@@ -199,7 +199,7 @@ sub job {
         $self->{r}->cmd('SET', "$self->{p}body:$id", $body, 'PX', 600000);
         $sent = '@';
     }
-    my $got = $self->script('admit', $id, $tenant,
+    my $got = $self->script('admit', $id, $tenant, 1,
         $o{class} || 'interactive', $flags, $o{resume} || 300000, 86400000,
         $edge, $spec, $sent, join("\t", 'key:k1', '-',
             $dialect eq 'anthropic' ? 'messages' : 'chat', $dialect, $model),
@@ -232,7 +232,11 @@ sub hear {
 sub log {
     my ($self, $job) = @_;
 
-    return map { [$_->[0], @{ $_->[1] }] }
+    return map { my ($id, $events) = @$_;
+            my ($attempt, $seq) = split /-/, $id;
+            my $first = $seq + 1 - @$events / 2;
+            map { ["$attempt-" . ($first + $_), @$events[2 * $_, 2 * $_ + 1]] }
+                0 .. @$events / 2 - 1 }
         @{ $self->{r}->cmd('XRANGE', "$self->{p}ev:$job", '-', '+') };
 }
 

@@ -17,8 +17,9 @@ else
     flags+=(--with-compat --with-threads --with-http_ssl_module
             --with-http_v2_module --with-http_realip_module)
 fi
-flags+=("--with-cc=${CC:-gcc}"
-        "--with-cc-opt=-std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror")
+opt="-std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror ${NGX_CC_OPT:-}"
+flags+=("--with-cc=${CC:-gcc}" "--with-cc-opt=$opt"
+        "--with-ld-opt=${NGX_LD_OPT:-}")
 # shellcheck disable=SC2206
 flags+=(${NGX_CONF:-})
 flags+=("--add-dynamic-module=$here" "--builddir=$out/objs")

@@ -769,8 +769,17 @@ ngx_http_ai_redis_test_init(ngx_cycle_t *cycle)
 static void
 ngx_http_ai_redis_test_exit(ngx_cycle_t *cycle)
 {
+    ngx_uint_t  i;
+
     (void) cycle;
 
     ngx_http_ai_redis_stop(ngx_http_ai_redis_test_redis);
     ngx_http_ai_redis_test_redis = NULL;
+
+    for (i = 0; i < NGX_HTTP_AI_REDIS_TEST_EVENTS; i++) {
+        if (ngx_http_ai_redis_test_events[i].data) {
+            ngx_free(ngx_http_ai_redis_test_events[i].data);
+            ngx_http_ai_redis_test_events[i].data = NULL;
+        }
+    }
 }
