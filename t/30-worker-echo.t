@@ -72,6 +72,31 @@ is(join(' ', $got->{body} =~ /^event: (\S+)/mg),
     . 'message_delta message_stop', 'anthropic: events');
 
 
+# No more than the client wants.
+
+for my $o (['openai', 'max_tokens', 'length'],
+    ['openai', 'max_completion_tokens', 'length'],
+    ['anthropic', 'max_tokens', 'max_tokens'])
+{
+    my ($dialect, $name, $finish) = @$o;
+    for my $stream (0, 1) {
+        my $how = "$dialect, $name, " . ($stream ? 'stream' : 'whole');
+        $got = $w->answer($w->job(dialect => $dialect, body => ask('a b  c d',
+            $name => 2, $stream ? (stream => JSON::PP::true) : ())));
+        is("$got->{end}{input}/$got->{end}{output}", '4/2', "$how: words");
+        is($got->{end}{finish}, $finish, "$how: says why");
+        my @said = map { $dialect eq 'openai'
+            ? ($_->{choices} ? ($_->{choices}[0]{delta}{content}
+                || $_->{choices}[0]{message}{content} || '') : ())
+            : ($_->{content} ? $_->{content}[0]{text} : ($_->{delta} || {})->{text} || '')
+            } $stream ? chunks($got->{body} =~ s/^event: .*\n//gmr) : $got->{json};
+        is(join('', @said), 'a b', "$how: text");
+    }
+}
+$got = $w->answer($w->job(body => ask('a b', max_tokens => 2)));
+is($got->{end}{finish}, 'stop', 'as many as there are');
+
+
 # Paces, ends, odd requests.
 
 my $began = time;

@@ -3,7 +3,7 @@
  * the client's dialect.  Owns one timer a job; bytes go the way of a real
  * provider's.
  *
- * Tokens are counted as words.
+ * Tokens are counted as words, and no more are said than the client wants.
  */
 
 #include "job.h"
@@ -24,6 +24,8 @@ struct echo_s {
     char       *text;
     size_t      len;
     size_t      at;
+    size_t      input;          /* words before the cut */
+    unsigned    cut:1;          /* the client wanted fewer */
     unsigned    started:1;
     unsigned    open:1;         /* timer is initialised */
 };
@@ -31,6 +33,7 @@ struct echo_s {
 
 static int echo_text(const json_t *content, char **text, size_t *len);
 static int echo_append(char **text, size_t *len, const json_t *string);
+static void echo_cut(echo_t *echo, const json_t *most);
 static void echo_on_timer(uv_timer_t *timer);
 static void echo_on_closed(uv_handle_t *handle);
 static void echo_step(echo_t *echo);
@@ -78,6 +81,9 @@ echo_prepare(job_t *job)
         }
     }
 
+    echo->input = echo_words(echo->text, echo->len);
+    echo_cut(echo, json_object_get(root, "max_tokens"));
+    echo_cut(echo, json_object_get(root, "max_completion_tokens"));
     json_decref(root);
 
     if (rc != 0) {
@@ -143,6 +149,35 @@ echo_append(char **text, size_t *len, const json_t *string)
     *len += n;
 
     return 0;
+}
+
+
+static void
+echo_cut(echo_t *echo, const json_t *most)
+{
+    size_t   i;
+    int64_t  left;
+
+    if (!json_is_integer(most)) {
+        return;
+    }
+
+    left = json_integer_value(most);
+
+    for (i = 0; i < echo->len; i++) {
+        if (!isspace((unsigned char) echo->text[i])
+            && (i == 0 || isspace((unsigned char) echo->text[i - 1]))
+            && left-- <= 0)
+        {
+            while (i > 0 && isspace((unsigned char) echo->text[i - 1])) {
+                i--;
+            }
+
+            echo->len = i;
+            echo->cut = 1;
+            return;
+        }
+    }
 }
 
 
@@ -329,13 +364,11 @@ static int
 echo_start(echo_t *echo)
 {
     char               buf[8192];
-    size_t             words;
     ai_buf_t           b;
     provider_usage_t  *u;
 
-    words = echo_words(echo->text, echo->len);
     u = &echo->job->answer.usage;
-    u->input = (int64_t) words;
+    u->input = (int64_t) echo->input;
     u->output = 0;
 
     ai_buf_init(&b, buf, sizeof(buf));
@@ -350,7 +383,7 @@ echo_start(echo_t *echo)
         ai_buf_add_z(&b, "\",\"content\":[],\"stop_reason\":null,"
                          "\"stop_sequence\":null,\"usage\":"
                          "{\"input_tokens\":");
-        ai_buf_add_int(&b, (int64_t) words);
+        ai_buf_add_int(&b, u->input);
         ai_buf_add_z(&b, ",\"output_tokens\":0}}}\n\n"
                          "event: content_block_start\ndata: {\"type\":"
                          "\"content_block_start\",\"index\":0,"
@@ -462,8 +495,9 @@ echo_finish(echo_t *echo)
         ai_buf_add_z(&b, "event: content_block_stop\ndata: {\"type\":"
                          "\"content_block_stop\",\"index\":0}\n\n"
                          "event: message_delta\ndata: {\"type\":"
-                         "\"message_delta\",\"delta\":{\"stop_reason\":"
-                         "\"end_turn\",\"stop_sequence\":null},\"usage\":"
+                         "\"message_delta\",\"delta\":{\"stop_reason\":\"");
+        ai_buf_add_z(&b, echo->cut ? "max_tokens" : "end_turn");
+        ai_buf_add_z(&b, "\",\"stop_sequence\":null},\"usage\":"
                          "{\"output_tokens\":");
         ai_buf_add_int(&b, u->output);
         ai_buf_add_z(&b, "}}\n\nevent: message_stop\ndata: {\"type\":"
@@ -474,7 +508,8 @@ echo_finish(echo_t *echo)
     ai_buf_add_z(&b, "data: {");
     echo_head(echo, &b);
     ai_buf_add_z(&b, ",\"choices\":[{\"index\":0,\"delta\":{},"
-                     "\"finish_reason\":\"stop\"}]}\n\n");
+                     "\"finish_reason\":\"");
+    ai_buf_add_z(&b, echo->cut ? "length\"}]}\n\n" : "stop\"}]}\n\n");
 
     if (echo->job->spec.usage_asked) {
         ai_buf_add_z(&b, "data: {");
@@ -500,11 +535,12 @@ echo_whole(echo_t *echo)
     int       rc;
     char     *buf;
     size_t    size;
-    int64_t   words;
+    int64_t   input, output;
     ai_buf_t  b;
     ai_str_t  text;
 
-    words = (int64_t) echo_words(echo->text, echo->len);
+    input = (int64_t) echo->input;
+    output = (int64_t) echo_words(echo->text, echo->len);
     text.data = echo->text != NULL ? echo->text : "";
     text.len = echo->len;
     size = text.len * 6 + echo->job->route.model.len * 6 + 1024;
@@ -526,12 +562,13 @@ echo_whole(echo_t *echo)
         ai_buf_add_json(&b, echo->job->route.model);
         ai_buf_add_z(&b, "\",\"content\":[{\"type\":\"text\",\"text\":\"");
         ai_buf_add_json(&b, text);
-        ai_buf_add_z(&b, "\"}],\"stop_reason\":\"end_turn\","
-                         "\"stop_sequence\":null,\"usage\":"
+        ai_buf_add_z(&b, "\"}],\"stop_reason\":\"");
+        ai_buf_add_z(&b, echo->cut ? "max_tokens" : "end_turn");
+        ai_buf_add_z(&b, "\",\"stop_sequence\":null,\"usage\":"
                          "{\"input_tokens\":");
-        ai_buf_add_int(&b, words);
+        ai_buf_add_int(&b, input);
         ai_buf_add_z(&b, ",\"output_tokens\":");
-        ai_buf_add_int(&b, words);
+        ai_buf_add_int(&b, output);
         ai_buf_add_z(&b, "}}");
 
     } else {
@@ -539,13 +576,14 @@ echo_whole(echo_t *echo)
         ai_buf_add_z(&b, ",\"choices\":[{\"index\":0,\"message\":{\"role\":"
                          "\"assistant\",\"content\":\"");
         ai_buf_add_json(&b, text);
-        ai_buf_add_z(&b, "\"},\"finish_reason\":\"stop\"}],\"usage\":"
-                         "{\"prompt_tokens\":");
-        ai_buf_add_int(&b, words);
+        ai_buf_add_z(&b, "\"},\"finish_reason\":\"");
+        ai_buf_add_z(&b, echo->cut ? "length" : "stop");
+        ai_buf_add_z(&b, "\"}],\"usage\":{\"prompt_tokens\":");
+        ai_buf_add_int(&b, input);
         ai_buf_add_z(&b, ",\"completion_tokens\":");
-        ai_buf_add_int(&b, words);
+        ai_buf_add_int(&b, output);
         ai_buf_add_z(&b, ",\"total_tokens\":");
-        ai_buf_add_int(&b, words * 2);
+        ai_buf_add_int(&b, input + output);
         ai_buf_add_z(&b, "}}");
     }
 
