@@ -493,7 +493,8 @@ doctor_keys(aictl_t *a, doctor_t *d)
     PQclear(res);
 
     if (stale) {
-        doctor_add(d, DOCTOR_BAD, "keys", "aictl key sync",
+        doctor_add(d, DOCTOR_BAD, "keys", "ai-workers --postgres heal it "
+                   "in some seconds; aictl key sync does at once",
                    "Redis has an old state of %d key%s: a revoked one may "
                    "still be accepted", stale, stale == 1 ? "" : "s");
     }

@@ -119,9 +119,9 @@ aictl_principal_pv(aictl_t *a, const PGresult *row)
         return AICTL_FAILED;
     }
 
-    id.data = PQgetvalue(row, 0, 2);
+    id.data = PQgetvalue(row, 0, PRINCIPAL_ID);
     id.len = strlen(id.data);
-    tenant.data = PQgetvalue(row, 0, 4);
+    tenant.data = PQgetvalue(row, 0, PRINCIPAL_TENANT);
     tenant.len = strlen(tenant.data);
 
     if (ai_keys_make(key, sizeof(key), AI_KEY_PV,

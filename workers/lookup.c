@@ -11,7 +11,9 @@
 
 #include "ai_crypto.h"
 #include "db.h"
+#include "heal.h"
 #include "principal.h"
+#include "principal_write.h"
 #include "upkeep.h"
 
 
@@ -45,6 +47,7 @@ struct lookup_s {
     worker_t        *w;
     db_t            *db;        /* NULL: no Postgres */
     upkeep_t        *upkeep;
+    heal_t          *heal;      /* NULL: no Postgres */
     uv_timer_t       timer;
     unsigned         nkeys;
     unsigned         nwaiters;
@@ -98,6 +101,18 @@ lookup_open(worker_t *w)
 
         /* Without it partitions are made by another process. */
         l->upkeep = upkeep_open(&w->loop, l->db);
+
+        l->heal = heal_open(w, l->db);
+
+        if (l->heal == NULL) {
+            if (l->upkeep) {
+                upkeep_close(l->upkeep);
+            }
+
+            db_close(l->db);
+            free(l);
+            return NULL;
+        }
     }
 
     uv_timer_init(&w->loop.uv, &l->timer);
@@ -116,6 +131,9 @@ lookup_ready(lookup_t *l)
     if (l->db == NULL) {
         log_write(LOG_WARN, "lookup", "no --postgres: keys that Redis does "
                   "not know cannot be looked up");
+
+    } else {
+        heal_ready(l->heal);
     }
 }
 
@@ -130,6 +148,7 @@ lookup_close(lookup_t *l)
     }
 
     if (l->db) {
+        heal_close(l->heal);
         db_close(l->db);
     }
 
@@ -312,6 +331,7 @@ lookup_on_db_ready(void *data)
         upkeep_ready(l->upkeep);
     }
 
+    heal_ready(l->heal);
     lookup_walk(l);
 }
 
@@ -369,36 +389,15 @@ lookup_on_result(db_t *db, const PGresult *res, void *data)
 static void
 lookup_write(lookup_key_t *k, const PGresult *res)
 {
-    int          i;
-    unsigned     argc;
-    ai_str_t     argv[3 + 2 * PRINCIPAL_COLUMNS];
-    const char  *text;
+    ai_str_t  hex;
 
-    argc = 0;
-    argv[argc++] = (ai_str_t) { AI_SHA256_HEX, k->hex };
+    hex = (ai_str_t) { AI_SHA256_HEX, k->hex };
 
     if (PQntuples(res) == 0) {
         k->lookup->w->metrics.lookups_unknown_total++;
-        argv[argc++] = ai_str("0");
-        argv[argc++] = ai_str(PRINCIPAL_UNKNOWN_MS);
-        argv[argc++] = ai_str("state");
-        argv[argc++] = ai_str("unknown");
-
-    } else {
-        text = PQgetvalue(res, 0, 0);
-        argv[argc++] = (ai_str_t) { strlen(text), text };
-        argv[argc++] = ai_str(PRINCIPAL_TTL_MS);
-
-        for (i = 1; i < PRINCIPAL_COLUMNS && i < PQnfields(res); i++) {
-            text = PQfname(res, i);
-            argv[argc++] = (ai_str_t) { strlen(text), text };
-            argv[argc++] = (ai_str_t) { (size_t) PQgetlength(res, 0, i),
-                                        PQgetvalue(res, 0, i) };
-        }
     }
 
-    if (redis_script(k->lookup->w->redis, AI_SCRIPT_PRINCIPAL,
-                     ai_str(AI_GLOBAL_PREFIX), lookup_on_write, k, argc, argv)
+    if (principal_write(k->lookup->w->redis, hex, res, lookup_on_write, k)
         != 0)
     {
         lookup_answer(k, "down");

@@ -1,7 +1,7 @@
 /*
  * The principal of a key, as Postgres says it and as Redis gets it (docs/
  * wire.md, 7): one query whose columns are named as the hash's fields, shared
- * by the workers' look-up and by aictl.  Constants only.
+ * by the workers and by aictl.  Constants only.
  */
 
 #ifndef PRINCIPAL_H
@@ -14,6 +14,8 @@
     " FROM ngxai.key_lookup(decode($1, 'hex'))"
 
 #define PRINCIPAL_COLUMNS     13
+#define PRINCIPAL_ID          2
+#define PRINCIPAL_TENANT      4
 #define PRINCIPAL_TTL_MS      "86400000"
 #define PRINCIPAL_UNKNOWN_MS  "10000"
 #define PRINCIPAL_PV_S        "90000"
