@@ -7,7 +7,7 @@
 #   AI_T_STREAMS  clients (150); the time of the run grows with them
 #   AI_T_CALM     1: the clients alone, nothing is killed
 use AiTest;
-use List::Util qw(max min sum0);
+use List::Util qw(max);
 
 my $seed = $ENV{AI_T_SEED} || 1 + int rand 1_000_000;
 my $clients = $ENV{AI_T_STREAMS} || 150;
@@ -124,7 +124,8 @@ sub rest {
 # for a model of its own, so that the provider and the ledger know it apart.
 sub client {
     my ($c) = @_;
-    my %saw = (n => $c->{n}, kind => $c->{kind}, posts => [], log => []);
+    my %saw = (n => $c->{n}, kind => $c->{kind}, posts => [], log => [],
+        usage => $c->{usage} ? 1 : 0);
     my $until = time + 90;
     my $note = sub { push @{ $saw{log} }, sprintf '%.2f %s', time, "@_" };
     my $open = sub {
@@ -208,6 +209,10 @@ sub client {
                 next if $job->{state} =~ /^(?:waiting|queued|running)$/;
                 $saw{body} = $res->body;
                 $saw{end} = $job->{state} eq 'done' ? 'whole' : 'error';
+                last if !$c->{stream} || $saw{end} eq 'error';
+                my @events = eval { $open->(
+                    path => "/v1/jobs/$post->{job}/events")->events } or next;
+                $saw{events} = [map { [$_->{id}, $_->{raw}] } @events];
                 last;
             }
             last;
@@ -314,7 +319,7 @@ for (my $at = 0.5; $at < $length + 2 && !$ENV{AI_T_CALM}; $at += rand 1.1) {
 }
 @plan = sort { $a->[0] <=> $b->[0] } @plan;
 
-my (%hurt, %stopped, %did, @events, @snap);
+my (%hurt, %stopped, %did, @events);
 my $dead = qr/^(?:lost|attempts)$/;
 
 # Jobs that a worker process has taken, which is dead or stopped now.
@@ -324,7 +329,6 @@ sub note_hurt {
     for my $member (@{ $redis->cmd('ZRANGE', "${pre}leases", 0, -1) }) {
         my ($job) = split / /, $member;
         my $owner = $redis->cmd('HGET', "${pre}job:$job", 'owner') or next;
-        push @snap, sprintf '%.2f %s %s %s', time, $pid, $job, $owner;
         $hurt{$job}++ if $owner =~ /-$pid-\d+$/;
     }
 }
@@ -362,6 +366,16 @@ sub note_jobs {
         my ($job) = $key =~ /(job_\w+)$/;
         $jobs{$job} = 1;
     }
+}
+
+# Descriptors of a process, but for connections to the provider that are kept.
+sub fds {
+    my ($pid) = @_;
+    my $port = sprintf ':%04X', $p->port;
+    my %kept = map { my @f = split; ("socket:[$f[9]]" => 1) }
+        grep { (split)[2] =~ /$port$/ } split /\n/, slurp('/proc/net/tcp');
+
+    return scalar grep { !$kept{ readlink($_) || '' } } glob "/proc/$pid/fd/*";
 }
 
 my $out = $t->subdir('clients');
@@ -403,8 +417,8 @@ $t->allow_log(qr/exited on signal 9/, qr/on signal 9/);
 diag(sprintf '%.0f s: %s', time - $begin,
     join ', ', map { "$did{$_} $_" } sort keys %did);
 
-# Ten seconds after the end everything is as before.  Who came last may still
-# have to learn what is dead.
+# Soon after the end everything is as before.  Who was killed last has to be
+# found dead first.
 my @not;
 my $settled = eval {
     wait_for(sub {
@@ -434,6 +448,15 @@ my $settled = eval {
             my $pending = eval { $redis->cmd('XPENDING', $pre . $name,
                 $group) } or next;
             $is->("pending of $name", $pending->[0], 0);
+        }
+        for my $pid ($edge->workers) {
+            push @not, "nginx $pid holds " . fds($pid) . " descriptors, "
+                . "$t->{base_edge} before" if fds($pid) > $t->{base_edge} + 4;
+        }
+        for my $pid ($t->worker_pids) {
+            push @not, "worker $pid holds " . fds($pid) . " descriptors, "
+                . "$t->{base_worker} before"
+                if fds($pid) > $t->{base_worker} + 4;
         }
         my @channels = @{ $redis->cmd('PUBSUB', 'CHANNELS', 'ai*') };
         $is->('channels', scalar @channels, $t->{base_channels});
@@ -526,8 +549,7 @@ for my $n (1 .. $clients) {
         my @got = @{ $saw->{events} };
         my @bytes = map { my $raw = $_->[1]; $raw =~ s/^id: .*\n//; $raw } @got;
         my ($call) = @bytes ? $bytes[0] =~ /"chatcmpl-(\d+)"/ : ();
-        # Half of the clients asked for the usage event.
-        my @may = map { join '', sse($model, $call || 0, $_) } 0, 1;
+        my $may = join '', sse($model, $call || 0, $saw->{usage});
         my $error = @bytes && $bytes[-1] =~ /^data: (\{"error":.*\})\n\n\z/
             ? eval { $json->decode($1) } : undef;
         pop @bytes if $error;
@@ -538,16 +560,14 @@ for my $n (1 .. $clients) {
                 unless $error->{error}{code}
                 =~ /^(?:stream_lost|attempts_exhausted)$/
                 && $row && $row->{cause} =~ $dead;
-            $say->('a wrong beginning')
-                unless grep { index($_, $text) == 0 } @may;
+            $say->("a wrong beginning: $text") if index($may, $text) != 0;
         } elsif ($saw->{end} eq 'whole') {
-            $say->("not the original: $text") unless grep { $_ eq $text } @may;
+            $say->("not the original: $text") if $text ne $may;
             $say->("whole, its row is $state") unless $state eq 'done';
         } else {
-            $say->("a wrong beginning: $text")
-                unless grep { index($_, $text) == 0 } @may;
+            $say->("a wrong beginning: $text") if index($may, $text) != 0;
         }
-        if ($saw->{kind} eq 'resumable') {
+        if ($saw->{kind} ne 'stream') {
             my ($attempt, $seq) = (0, 0);
             # An error is told again to who asks again: it has no id.
             for my $ev (@got[0 .. $#got - !!$error]) {
@@ -573,7 +593,6 @@ for my $n (1 .. $clients) {
     }
 }
 
-if (@wrong) { open my $fh, '>', "$t->{dir}/snap"; print $fh map { "$_\n" } @snap; }
 is(scalar(@wrong), 0, 'every client has what it is due')
     or diag(join "\n", splice(@wrong, 0, 8), @events);
 diag(join ', ', map { "$end{$_} $_" } sort keys %end);
@@ -582,5 +601,6 @@ is("@lost", '', 'every job has its row');
 is(scalar(map { @$_ } values %row), keys %of_job, 'and only one');
 cmp_ok(scalar keys %jobs, '>=', $clients * 0.8, 'there were jobs');
 
+# Descriptors were counted above.
 delete $t->{base};
 done_testing();
