@@ -103,6 +103,18 @@ is(join(',', map { "$_->{id}=$_->{data}" } @events), '1-3=2',
 $got = $t->get('/v1/jobs/' . $job->id)->json;
 is($got->{state}, 'done', 'done');
 is($got->{result}, undef, 'its result are its events');
+is($got->{error}, undef, 'no error');
+
+# One that fails in the middle says why, too.
+$t->post($chat, { %ask, stream => \1 },
+    headers => { Prefer => 'respond-async' });
+$job = $fake->job->head(stream => 1)->data("data: 1\n\n");
+$job->error('lost', 'It broke off.');
+$got = $t->get('/v1/jobs/' . $job->id)->json;
+is($got->{state}, 'failed', 'a stream that fails in the background');
+is($got->{error}{code}, 'lost', 'says why');
+is($got->{error}{message}, 'It broke off.', 'in words');
+is($got->{result}, undef, 'its result are its events');
 
 # Cancelled in the queue, while it runs, and after its end.
 $res = $t->post($chat, \%ask, headers => { Prefer => 'respond-async' });

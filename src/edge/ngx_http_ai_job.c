@@ -32,6 +32,7 @@ typedef struct {
     size_t                      len;
     size_t                      size;
     unsigned                    large:1;
+    unsigned                    stream:1;
 } ngx_http_ai_show_t;
 
 
@@ -259,7 +260,9 @@ ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     (void) ai_str_int(ngx_http_ai_reply_str(reply, 5), &job->finished);
     job->usage = ngx_http_ai_job_copy(pool, ngx_http_ai_reply_str(reply, 6));
 
-    if (job->finished && !spec.stream) {
+    show->stream = spec.stream;
+
+    if (job->finished && (!spec.stream || !ai_str_eqz(job->state, "done"))) {
         ngx_http_ai_job_log(show);
 
     } else {
@@ -295,15 +298,26 @@ ngx_http_ai_job_log(ngx_http_ai_show_t *show)
     char       key[AI_KEY_MAX], id[AI_EVENT_ID_MAX + 1];
     ngx_str_t  argv[6];
 
-    ngx_str_set(&argv[0], "XRANGE");
     ngx_http_ai_edge_key(&argv[1], key, AI_KEY_EV, show->shard,
                          &show->ctx->job);
-    id[0] = '(';
-    argv[2].data = (u_char *) id;
-    argv[2].len = 1 + ai_id_event_print(id + 1, sizeof(id) - 1, show->last);
-    ngx_str_set(&argv[3], "+");
     ngx_str_set(&argv[4], "COUNT");
-    ngx_str_set(&argv[5], "32");
+
+    if (show->stream) {
+        /* Its result are its events; why it failed is in the last. */
+        ngx_str_set(&argv[0], "XREVRANGE");
+        ngx_str_set(&argv[2], "+");
+        ngx_str_set(&argv[3], "-");
+        ngx_str_set(&argv[5], "1");
+
+    } else {
+        ngx_str_set(&argv[0], "XRANGE");
+        id[0] = '(';
+        argv[2].data = (u_char *) id;
+        argv[2].len = 1 + ai_id_event_print(id + 1, sizeof(id) - 1,
+                                            show->last);
+        ngx_str_set(&argv[3], "+");
+        ngx_str_set(&argv[5], "32");
+    }
 
     ngx_memzero(&show->cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
@@ -414,6 +428,10 @@ ngx_http_ai_job_event(ngx_http_ai_show_t *show, ai_event_t *ev)
 
     case AI_EVENT_DATA:
     case AI_EVENT_CONTINUE:
+
+        if (show->stream) {
+            break;
+        }
 
         if (show->len + ev->payload.len > NGX_HTTP_AI_RESULT_MAX) {
             show->large = 1;
