@@ -543,7 +543,8 @@ for my $n (1 .. $clients) {
         my $body = eval { $json->decode($saw->{body}) } || {};
         $say->('an error: ' . ($saw->{body} // ''))
             unless $body->{error} && $body->{error}{code}
-            && $body->{error}{code} =~ /^(?:stream_)?lost$|^attempts(?:_exhausted)?$/
+            && $body->{error}{code}
+                =~ /^(?:stream_)?lost$|^attempts(?:_exhausted)?$/
             && $row && $row->{cause} =~ $dead;
 
     } elsif ($saw->{events}) {
