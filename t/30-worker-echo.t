@@ -128,6 +128,10 @@ $got = $w->answer($w->job(flags => 'r', body => ask('a b c',
     stream => JSON::PP::true)));
 is(scalar(grep { !/\Adata: [^\n]*\n\n\z/ } @{ $got->{pieces} }), 0,
     'resumable: one SSE event an event');
+$got = $w->answer($w->job(flags => 'b', body => ask('a b c',
+    stream => JSON::PP::true)));
+is(scalar(grep { !/\Adata: [^\n]*\n\n\z/ } @{ $got->{pieces} }), 0,
+    'background: one SSE event an event');
 
 my @jobs = map { $w->job(body => { %{ ask("job $_", stream
     => JSON::PP::true) }, model => 'slow/x' }) } 1 .. 200;

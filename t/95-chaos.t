@@ -419,7 +419,7 @@ diag(sprintf '%.0f s: %s', time - $begin,
 
 # Soon after the end everything is as before.  Who was killed last has to be
 # found dead first.
-my @not;
+my (@not, @late);
 my $settled = eval {
     wait_for(sub {
         my %want = (workers => 3, edges => scalar $edge->workers('all'));
@@ -461,6 +461,7 @@ my $settled = eval {
         my @channels = @{ $redis->cmd('PUBSUB', 'CHANNELS', 'ai*') };
         $is->('channels', scalar @channels, $t->{base_channels});
         $is->('open provider calls', $p->requests - $p->done - $p->aborts, 0);
+        @late = @not if @not && time > $quiet_from + 10;
         return !@not;
     }, 40, 'rest');
 };
@@ -542,7 +543,8 @@ for my $n (1 .. $clients) {
         my $body = eval { $json->decode($saw->{body}) } || {};
         $say->('an error: ' . ($saw->{body} // ''))
             unless $body->{error} && $body->{error}{code}
-            && $body->{error}{code} =~ /^(?:stream_lost|attempts_exhausted|lost|attempts)$/
+            && $body->{error}{code}
+                =~ /^(?:stream_)?lost$|^attempts(?:_exhausted)?$/
             && $row && $row->{cause} =~ $dead;
 
     } elsif ($saw->{events}) {

@@ -154,7 +154,8 @@ job_emit(job_t *job)
 {
     job->emit = emit_open(job->w, job->shard,
                           (ai_str_t) { AI_JOB_ID_LEN, job->id },
-                          job->spec.tenant, job->attempt, job->spec.resumable,
+                          job->spec.tenant, job->attempt,
+                          job->spec.resumable || job->spec.background,
                           &job_emit_events, job);
 
     return job->emit == NULL ? -1 : 0;
