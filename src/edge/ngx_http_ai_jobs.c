@@ -74,7 +74,6 @@ ngx_http_ai_jobs_events(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     open->stage = NGX_HTTP_AI_ADMITTING;
     open->joined = 1;
     open->sse = 1;
-    open->ids = 1;
 
     ngx_http_ai_edge_listen(open);
     ngx_http_ai_stream_wait(open);
@@ -161,6 +160,12 @@ ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
     state = ngx_http_ai_reply_str(reply, 1);
     flags = ngx_http_ai_reply_str(reply, 4);
+
+    /* Of others, an event of the log may be several of the stream: an id would
+     * promise more than it keeps. */
+
+    open->ids = memchr(flags.data, 'r', flags.len) != NULL
+                || memchr(flags.data, 'b', flags.len) != NULL;
 
     if (!ai_str_eqz(state, "running") && !ai_str_eqz(state, "queued")
         && !ai_str_eqz(state, "waiting"))
