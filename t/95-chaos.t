@@ -460,7 +460,10 @@ my $settled = eval {
         }
         my @channels = @{ $redis->cmd('PUBSUB', 'CHANNELS', 'ai*') };
         $is->('channels', scalar @channels, $t->{base_channels});
-        $is->('open provider calls', $p->requests - $p->done - $p->aborts, 0);
+        my %n;
+        $n{$_}++ for slurp($p->{log}) =~ /"what":"(\w+)"\}$/mg;
+        $is->('open provider calls',
+            ($n{request} || 0) - ($n{done} || 0) - ($n{abort} || 0), 0);
         @late = @not if @not && time > $quiet_from + 10;
         return !@not;
     }, 40, 'rest');
