@@ -89,8 +89,7 @@ static const ai_error_t  ai_errors[] = {
       "The model's provider sent an answer that cannot be used.", 0, 0 },
 
     { "lost", 502, AI_SERVER, "stream_lost", AI_API,
-      "The answer broke off on our side and cannot be continued. What had been "
-      "generated is charged.", 0, 1 },
+      "The answer broke off on our side and cannot be continued.", 0, 1 },
 
     { "attempts", 502, AI_SERVER, "attempts_exhausted", AI_API,
       "The request was tried several times on our side and did not end.",
