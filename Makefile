@@ -55,7 +55,7 @@ worker_obj := $(call objs,$(worker_src))
 aictl_obj := $(call objs,$(aictl_src))
 unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
 
-.PHONY: build module workers aictl units run test asan bench install clean lint
+.PHONY: build module workers aictl units run test asan chaos bench install clean lint
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -141,6 +141,10 @@ asan: build
 	AI_T_NGINX='$(CURDIR)/build/asan/nginx' prove -It/lib \
 	    $(if $(TESTS),$(TESTS),$(wildcard t/0[67]-*.t t/20-*.t t/[46]*.t \
 	    t/80-*.t t/81-upgrade.t))
+
+# The randomised test; AI_T_SEED and AI_T_STREAMS are its own.
+chaos: build
+	AI_T_CHAOS=1 prove -v -It/lib t/95-chaos.t
 
 bench:
 	@tools/packages.sh test
