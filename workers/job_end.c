@@ -129,7 +129,7 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
 
     if (!job->ever_called) {
 
-        /* Another worker called for it, and did not live to say what it took. */
+        /* Another worker called, and did not live to say what it took. */
 
         if (cause != NULL && strcmp(cause, "lost") == 0) {
             u->input = -1;
