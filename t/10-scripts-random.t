@@ -410,7 +410,7 @@ for (1 .. 60) {
     last unless check();
 }
 
-is($s->held(@tenants), 'leases 0 entries 0 ta 0+0 tb 0+0 tc 0+0',
+is($s->held(@tenants), 'held 0 ta 0+0 tb 0+0 tc 0+0',
     'everything ends');
 $records{ $_->{j} }++ for $s->outbox;
 is(scalar(grep { ($records{$_} || 0) != 1 } keys %job), 0,

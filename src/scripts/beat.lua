@@ -56,10 +56,10 @@ if kind == 'w' then
 end
 
 local age = ms - tonumber(h[4] or 0)
-local there = ('\n' .. listed):find('\n' .. id .. ' ' .. int(capacity) .. '\n',
-                                    1, true)
+local _, stop = ('\n' .. listed):find('\n' .. id .. ' ', 1, true)
+local was = stop and tonumber(listed:match('^%d+', stop)) or 0
 if age >= LIST_MS or age < 0
-   or kind == 'w' and (word == 'up' and capacity > 0) ~= (there ~= nil)
+   or kind == 'w' and was ~= (word == 'up' and capacity or 0)
 then
     slots = muster(ms)
 end
