@@ -86,7 +86,7 @@ is(scalar(() = $text =~ /^\Q$last\E\{/mg), 64, 'its last counter is whole');
 is($t->get('/health/detailed')->status, 503, 'health, all the same');
 
 # Wrong types everywhere.
-my %wrong = map { $_ => "ai1:{0}:$_" } qw(capacity sweep leases outbox);
+my %wrong = map { $_ => "ai1:{0}:$_" } qw(capacity sweep outbox);
 for my $key (values %wrong) {
     $fake->cmd('RENAME', $key, "$key.saved") if $fake->cmd('EXISTS', $key);
     $fake->cmd('SET', $key, 'text', 'PX', 60000);

@@ -19,6 +19,7 @@ struct jobs_s {
     worker_t   *w;
     job_t      *lists[JOB_STATES];
     unsigned    counts[JOB_STATES];
+    unsigned    held[WORKER_SHARDS_MAX];
     job_t     **table;
     unsigned    mask;
     uint64_t    random;
@@ -33,6 +34,9 @@ void job_move(job_t *job, job_state_e state);
 void job_drop(job_t *job);
 
 /* job.c */
+/* Begins what was delivered; text is the job's, d points into it. */
+void job_begin(job_t *job, char *text, const ai_delivery_t *d);
+/* Asks for it; attempt is what the worker has of it, or 0: 0 or -1. */
 int job_claim(job_t *job, redis_reply_pt cb);
 void job_on_claim(redis_t *rc, redisReply *reply, void *data);
 /* Its body is there. */

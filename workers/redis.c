@@ -30,6 +30,7 @@ static void redis_on_tick(uv_timer_t *timer);
 static void redis_on_closed(uv_handle_t *handle);
 static void redis_dispatch(redis_t *rc, redisReply *reply);
 static void redis_message(redis_t *rc, redisReply *reply);
+static void redis_subscribed(redis_t *rc, const redisReply *reply);
 static void redis_on_auth(redis_t *rc, redisReply *reply, void *data);
 static void redis_on_info(redis_t *rc, redisReply *reply, void *data);
 static void redis_subscribe_all(redis_t *rc);
@@ -559,12 +560,27 @@ redis_message(redis_t *rc, redisReply *reply)
     if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3
         || !ai_str_eqz(redis_str(reply->element[0]), "message"))
     {
+        redis_subscribed(rc, reply);
         return;
     }
 
     if (rc->ev != NULL && rc->ev->message != NULL) {
         rc->ev->message(rc, redis_str(reply->element[1]),
                         redis_str(reply->element[2]), rc->data);
+    }
+}
+
+
+static void
+redis_subscribed(redis_t *rc, const redisReply *reply)
+{
+    int64_t  n;
+
+    if (ai_str_eqz(redis_str(redis_item(reply, 0)), "subscribe")
+        && redis_int(redis_item(reply, 2), &n) == 0 && n == rc->nchannels
+        && rc->ev != NULL && rc->ev->subscribed != NULL)
+    {
+        rc->ev->subscribed(rc, rc->data);
     }
 }
 

@@ -77,7 +77,7 @@ static void supervisor_on_stop(uv_timer_t *timer);
 
 
 static const redis_events_t  supervisor_events = {
-    supervisor_on_ready, NULL, NULL
+    supervisor_on_ready, NULL, NULL, NULL
 };
 
 
