@@ -93,7 +93,7 @@ is($got->{end}{state}, 'done', 'a lost claim');
 is(said($got), $words, 'every word once');
 is(seqs($got), join(' ', 1 .. @{ $got->{events} }), 'no gap');
 
-wait_for(sub { $t->redis->cmd('ZCARD', "$w->{p}leases") == 0 }, 20,
+wait_for(sub { !$w->leases }, 20,
     'all slots to be free');
 $w->close;
 done_testing();

@@ -124,6 +124,7 @@ $t->redis->thaw;
 wait_for(sub { $t->get('/v1/models')->status == 200 }, 30, 'Redis again');
 
 # A killed process takes its open jobs along.
+$fake->slots(100);
 my @open = map { $t->stream($chat, { model => 'echo/echo', stream => \1,
     messages => [] }) } 1 .. 3;
 my @jobs = map { $fake->job->head(stream => 1)->data("data: 1\n\n") } @open;

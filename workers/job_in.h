@@ -25,7 +25,6 @@ struct jobs_s {
     uint64_t    random;
     uv_timer_t  timer;
     bodies_t    bodies;
-    unsigned    closed:1;
 };
 
 /* jobs.c */

@@ -65,8 +65,6 @@ jobs_close(jobs_t *jobs)
 {
     unsigned  i;
 
-    jobs->closed = 1;
-
     for (i = 0; i < JOB_DEAD; i++) {
         while (jobs->lists[i] != NULL) {
             job_drop(jobs->lists[i]);

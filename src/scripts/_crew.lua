@@ -7,18 +7,22 @@ local CREW_MAX = 64
 local function muster(ms)
     local all, names, slots = call('HGETALL', P .. CAPACITY), {}, {}
     for i = 1, #all, 2 do
-        names[#names + 1] = 'w:' .. all[i]
-        slots['w:' .. all[i]] = tonumber(all[i + 1])
+        local name, n = all[i], num(all[i + 1])
+        if n and n > 0 and #name <= 64 and name:find('^[A-Za-z0-9.-]+$') then
+            names[#names + 1] = 'w:' .. name
+            slots['w:' .. name] = n
+        end
     end
     table.sort(names)
     local lines, sum = {}, 0
     if #names > 0 then
         local beats = call('ZMSCORE', P .. ALIVE, unpack(names))
         for i, name in ipairs(names) do
-            if #lines < CREW_MAX and slots[name] > 0 and beats[i]
+            if #lines < CREW_MAX and beats[i]
                and tonumber(beats[i]) >= ms - FRESH_MS
             then
-                lines[#lines + 1] = name:sub(3) .. ' ' .. slots[name] .. '\n'
+                lines[#lines + 1] = name:sub(3) .. ' ' .. int(slots[name])
+                                    .. '\n'
                 sum = sum + slots[name]
             end
         end

@@ -29,6 +29,10 @@ sub new {
 }
 
 
+# How many jobs it takes from now on; with 0 they wait.
+sub slots { $_[0]{s}->run('beat', 'w', $_[0]{name}, $_[1], 'up') }
+
+
 sub s { $_[0]{s} }
 sub cmd { my $self = shift; return $self->{s}->cmd(@_) }
 
@@ -115,6 +119,8 @@ sub new {
 
 
 sub id { $_[0]{id} }
+sub field { my ($self, $name) = @_; return $self->{fake}{s}->job($self->{id})
+    ->{$name} }
 sub body { $_[0]{body} }
 sub spec { $_[0]{record}{ $_[1] } }
 sub headers { @{ $_[0]{record}{'header[]'} || [] } }

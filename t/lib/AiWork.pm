@@ -110,6 +110,16 @@ sub start {
 }
 
 
+# What workers hold, as "<job> <tenant>".
+sub leases {
+    my ($self) = @_;
+    my $r = $self->{r};
+
+    return sort map { @{ $r->cmd('SMEMBERS', $_) } }
+        keys %{ $r->keys("$self->{p}held:*") };
+}
+
+
 # Workers that beat.
 sub alive {
     my ($self) = @_;
