@@ -23,7 +23,7 @@ variant := $(filter-out gcc,$(notdir $(CC)))$(if $(filter 1,$(SAN)),-san)
 O := build$(if $(variant),/$(patsubst -%,%,$(variant)))
 G := build/gen
 
-LIBS := libuv hiredis libcurl libpq jansson libssl libcrypto
+LIBS := libuv libcurl libpq jansson libssl libcrypto
 AICTL_LIBS := libpq hiredis jansson libssl libcrypto
 
 CFLAGS ?= -O2 -g
@@ -109,7 +109,7 @@ $(O)/t/%: $(O)/obj/t/unit/%.o $(contract_obj) $(O)/sources
 	@mkdir -p $(@D)
 	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
-	    $(shell pkg-config --libs hiredis jansson libcrypto cmocka) -lm
+	    $(shell pkg-config --libs jansson libcrypto cmocka) -lm
 
 $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)

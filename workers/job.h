@@ -48,8 +48,8 @@ struct job_s {
     unsigned          shard;
     uint32_t          attempt;
 
-    redisReply       *claimed;  /* spec, body and times lie in it */
-    redisReply       *stored;   /* a body over 8 KB */
+    ai_resp_t        *claimed;  /* spec, body and times lie in it */
+    ai_resp_t        *stored;   /* a body over 8 KB */
     char             *text;     /* or one in pieces, bytes long */
     size_t            bytes;
     unsigned          pieces;   /* 0: it is whole */

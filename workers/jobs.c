@@ -17,7 +17,7 @@
 
 static job_t **jobs_slot(jobs_t *jobs, ai_str_t id);
 static job_t *jobs_find(jobs_t *jobs, ai_str_t id);
-static void job_on_cancel_field(redis_t *rc, redisReply *reply, void *data);
+static void job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data);
 static void jobs_on_tick(uv_timer_t *timer);
 static void job_check(job_t *job, uint64_t now);
 static void job_free(job_t *job);
@@ -306,7 +306,7 @@ jobs_ready(jobs_t *jobs)
 
 
 static void
-job_on_cancel_field(redis_t *rc, redisReply *reply, void *data)
+job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t  *job;
 
@@ -522,7 +522,7 @@ job_free(job_t *job)
     }
 
     if (job->claimed != NULL) {
-        freeReplyObject(job->claimed);
+        free(job->claimed);
     }
 
     body_free(job);
