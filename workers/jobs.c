@@ -40,7 +40,7 @@ jobs_open(worker_t *w)
 
     jobs->w = w;
     jobs->mask = size - 1;
-    jobs->table = calloc(size, sizeof(*jobs->table));
+    jobs->table = calloc(size, sizeof(job_t *));
 
     if (jobs->table == NULL
         || ai_random(&jobs->random, sizeof(jobs->random)) != 0)
