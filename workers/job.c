@@ -485,13 +485,19 @@ job_whole(job_t *job)
     switch (answer_finish(&job->answer)) {
 
     case 1:
-        job_end(job, job->answer.status < 400 && !job->answer.usage.error
+        job_end(job, job->answer.status < 300 && !job->answer.usage.error
                      ? "done" : "failed", NULL, NULL);
         break;
 
     case 0:
         job_fail(job, "provider_bad",
-                 "The provider's answer ended before it was complete.");
+                 job->answer.usage.broken
+                 ? "The provider's answer is not a JSON object."
+                 : "The provider's answer ended before it was complete.");
+        break;
+
+    case -2:
+        job_fail(job, "provider_bad", NULL);
         break;
 
     default:
