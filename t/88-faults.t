@@ -434,7 +434,7 @@ for my $name (sort keys %job) {
             . ' ' . $res->status . ' ', "$name: settled");
         # Where it was told: OpenAI's stream here tells none.
         is("$in $out", '3 4', "$name: usage as it was told")
-            if $good && $name !~ /^(?:nocontent|big10m.*body|.*openai, stream
+            if $good && $name !~ /^(?:nocontent|big10m.*body|.*openai,\ stream
                                      |sse,\ openai)/x;
         is("$in $out", '0 0', "$name: nothing used") if $res->status >= 300;
     }
