@@ -152,6 +152,10 @@ my %fault = (
         $out->head(200, 'Content-Type' => 'text/event-stream');
         $out->chunk(said($d, qw(first finish)));
         $out->end }, 'whole', undef],
+    lingers => [sub { my ($out, $d) = @_;
+        $out->head(200, 'Content-Type' => 'text/event-stream');
+        $out->chunk(stream_of($d));
+        $out->stall }, 'whole', undef],
     bigcut => [sub { my ($out, $d, $s, $flag, $text, $head) = @_;
         $out->raw($head . "Content-Length: 9999999\r\n\r\n"
             . substr body_of($d, 'x' x 1_000_000), 0, 900_000);
@@ -438,6 +442,21 @@ for my $name (sort keys %job) {
                                      |sse,\ openai)/x;
         is("$in $out", '0 0', "$name: nothing used") if $res->status >= 300;
     }
+}
+
+# Who leaves with the last event has had it all.
+for my $d (sort keys %path) {
+    my $http = ask($d, 'lingers', 1);
+    my $job = $http->head->header('x-ai-job');
+    my $got = '';
+    $got .= $http->piece until $got eq stream_of($d);
+    $http->close;
+    my @row;
+    wait_for(sub {
+        @row = $t->pg->query('select state, status, cause, estimated from '
+            . "ngxai.ledger where job = '$job'");
+    }, 30, 'its row');
+    is("@{$row[0]}[0 .. 2]", 'done 200 ', "$d: left with its last event");
 }
 
 # And it goes on as if nothing had been.

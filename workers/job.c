@@ -431,6 +431,14 @@ job_on_drained(void *data)
 }
 
 
+int
+job_complete(const job_t *job)
+{
+    return job->state == JOB_CALLING && job->has_answer
+           && job->answer.usage.complete;
+}
+
+
 void
 job_done(job_t *job)
 {
