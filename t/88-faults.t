@@ -156,6 +156,10 @@ my %fault = (
         $out->head(200, 'Content-Type' => 'text/event-stream');
         $out->chunk(stream_of($d));
         $out->stall }, 'whole', undef],
+    erring => [sub { my ($out, $d) = @_;
+        $out->head(200, 'Content-Type' => 'text/event-stream');
+        $out->chunk(said($d, qw(first error)));
+        $out->stall }, 'said', undef],
     bigcut => [sub { my ($out, $d, $s, $flag, $text, $head) = @_;
         $out->raw($head . "Content-Length: 9999999\r\n\r\n"
             . substr body_of($d, 'x' x 1_000_000), 0, 900_000);
@@ -354,8 +358,8 @@ sub checked {
             : $want eq 'body' ? (200, body_of($d, $full))
             : $want eq 'stream' ? (200, stream_of($d))
             : (200, undef);
-        $text = $want eq 'said' ? said($d, $model eq 'inside'
-                ? qw(first error) : 'error')
+        $text = $want eq 'said' ? said($d, $model eq 'insidefirst'
+                ? 'error' : qw(first error))
             : $want eq 'big' ? undef
             : $model eq 'nodone' ? said($d, qw(first finish))
             : $s ? stream_of($d) : body_of($d, $full)
@@ -433,7 +437,7 @@ for my $name (sort keys %job) {
         like(@rows . " $state $status $said",
             qr/^1 failed $type{$one}[0] (?:$cause)$/, "$name: settled");
     } else {
-        my $good = $res->status =~ /^2/ && $name !~ /^inside/;
+        my $good = $res->status =~ /^2/ && $name !~ /^(?:inside|erring)/;
         is(@rows . " $state $status $said", '1 ' . ($good ? 'done' : 'failed')
             . ' ' . $res->status . ' ', "$name: settled");
         # Where it was told: OpenAI's stream here tells none.
@@ -457,6 +461,17 @@ for my $d (sort keys %path) {
             . "ngxai.ledger where job = '$job'");
     }, 30, 'its row');
     is("@{$row[0]}[0 .. 2]", 'done 200 ', "$d: left with its last event");
+
+    $http = ask($d, 'erring', 1);
+    $job = $http->head->header('x-ai-job');
+    $got = '';
+    $got .= $http->piece until $got eq said($d, qw(first error));
+    $http->close;
+    wait_for(sub {
+        @row = $t->pg->query('select state, status, cause, estimated from '
+            . "ngxai.ledger where job = '$job'");
+    }, 30, 'its row');
+    is("@{$row[0]}[0 .. 2]", 'failed 200 ', "$d: left with an error");
 }
 
 # And it goes on as if nothing had been.

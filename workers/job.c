@@ -435,7 +435,7 @@ int
 job_complete(const job_t *job)
 {
     return job->state == JOB_CALLING && job->has_answer
-           && job->answer.usage.complete;
+           && (job->answer.usage.complete || job->answer.usage.error);
 }
 
 

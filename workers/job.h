@@ -135,7 +135,8 @@ void job_unref(job_t *job);
 void job_fail(job_t *job, const char *cause, const char *message);
 /* The provider's answer is whole. */
 void job_done(job_t *job);
-/* A stream has said its last event, and the provider has not closed it yet. */
+/* A stream has said its last event, or an error, and the provider has not
+ * closed it yet. */
 int job_complete(const job_t *job);
 /* Bytes of the answer: 0, or -1: the job has ended. */
 int job_bytes(job_t *job, ai_str_t bytes);
