@@ -404,7 +404,7 @@ job_bytes(job_t *job, ai_str_t bytes)
         return -1;
     }
 
-    if (!job->paused && emit_bytes(job->emit) > EMIT_HIGH_BYTES) {
+    if (!job->paused && emit_full(job->emit)) {
         job->paused = 1;
         job->w->metrics.paused_total++;
         call_pause(job);
