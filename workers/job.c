@@ -410,7 +410,7 @@ job_bytes(job_t *job, ai_str_t bytes)
         return -1;
     }
 
-    if (!job->paused && emit_bytes(job->emit) > EMIT_HIGH_BYTES) {
+    if (!job->paused && emit_full(job->emit)) {
         job->paused = 1;
         job->w->metrics.paused_total++;
         call_pause(job);
@@ -434,6 +434,14 @@ job_on_drained(void *data)
         call_resume(job);
         job_unref(job);
     }
+}
+
+
+int
+job_complete(const job_t *job)
+{
+    return job->state == JOB_CALLING && job->has_answer
+           && (job->answer.usage.complete || job->answer.usage.error);
 }
 
 
@@ -491,13 +499,19 @@ job_whole(job_t *job)
     switch (answer_finish(&job->answer)) {
 
     case 1:
-        job_end(job, job->answer.status < 400 && !job->answer.usage.error
+        job_end(job, job->answer.status < 300 && !job->answer.usage.error
                      ? "done" : "failed", NULL, NULL);
         break;
 
     case 0:
         job_fail(job, "provider_bad",
-                 "The provider's answer ended before it was complete.");
+                 job->answer.usage.broken
+                 ? "The provider's answer is not a JSON object."
+                 : "The provider's answer ended before it was complete.");
+        break;
+
+    case -2:
+        job_fail(job, "provider_bad", NULL);
         break;
 
     default:

@@ -357,6 +357,12 @@ job_on_cancelled(void *data, ai_str_t reason)
     if (job->state == JOB_CLAIMING) {
         job->cancelled = 1;
 
+    } else if (job_complete(job)) {
+
+        /* Some clients leave as soon as they have read the last event. */
+
+        job_done(job);
+
     } else if (job->state < JOB_READING) {
         job_end(job, "cancelled", "cancelled", NULL);
     }

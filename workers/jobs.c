@@ -412,6 +412,15 @@ job_check(job_t *job, uint64_t now)
         body_load(job);
     }
 
+    if (job_complete(job)) {
+
+        if (now >= job->heard_msec + JOB_CLOSE_MSEC) {
+            job_done(job);
+        }
+
+        return;
+    }
+
     if (job->deadline_msec != 0 && now >= job->deadline_msec) {
         job_fail(job, "provider_timeout", "The job took longer than allowed.");
         return;
