@@ -93,7 +93,7 @@ for my $case (
     $rows{"@$_"}++ for $t->pg->query("select state, status, cause, input,
         output, cost, estimated, attempts from ngxai.ledger
         order by at desc limit $tries");
-    is(join(', ', %rows), "cancelled 499 cancelled $in $out "
+    is(join(' ', %rows), "cancelled 499 cancelled $in $out "
         . ($in * $ip + $out * $op) . " t 1 $tries", 'charged for what it had');
 }
 
