@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -234,8 +235,18 @@ job_resume_end(job_t *job, const ai_resp_t *reply)
         e = ai_error_find(ai_str("internal"));
     }
 
-    job_end(job, ai_str_eqz(cause, "cancelled") ? "cancelled" : "failed",
-            e->cause, NULL);
+    job->ending = e->cause;
+    job->ending_state = ai_str_eqz(cause, "cancelled") ? "cancelled"
+                                                       : "failed";
+
+    /* The first attempt of a job is that of the first worker to have it. */
+
+    if (job->attempt == 1) {
+        job_end(job, job->ending_state, job->ending, NULL);
+        return;
+    }
+
+    recall_begin(job);
 }
 
 
@@ -312,8 +323,7 @@ job_route(job_t *job)
     }
 
     if (ai_str_eqz(job->route.api, "echo")) {
-        job->provider = job->dialect == AI_DIALECT_ANTHROPIC
-                        ? &provider_anthropic : &provider_openai;
+        job->provider = provider_of(job->dialect);
         return 0;
     }
 

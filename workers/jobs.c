@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -399,6 +400,10 @@ job_check(job_t *job, uint64_t now)
         emit_kick(job->emit);
     }
 
+    if (job->state == JOB_RECALLING) {
+        recall_kick(job);
+    }
+
     if (job->state == JOB_CLAIMING || job->state >= JOB_READING) {
 
         if (job->state == JOB_CLAIMING && !job->waiting) {
@@ -535,6 +540,7 @@ job_free(job_t *job)
     }
 
     body_free(job);
+    recall_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);
