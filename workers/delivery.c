@@ -28,7 +28,7 @@ struct delivery_s {
 
 static void delivery_begin(delivery_look_t *look);
 static void delivery_ask(delivery_look_t *look);
-static void delivery_on_page(redis_t *rc, redisReply *reply, void *data);
+static void delivery_on_page(redis_t *rc, ai_resp_t *reply, void *data);
 static void delivery_found(delivery_look_t *look, ai_str_t member);
 
 
@@ -152,11 +152,11 @@ delivery_ask(delivery_look_t *look)
 
 
 static void
-delivery_on_page(redis_t *rc, redisReply *reply, void *data)
+delivery_on_page(redis_t *rc, ai_resp_t *reply, void *data)
 {
     size_t             i;
     ai_str_t           cursor;
-    const redisReply  *members;
+    const ai_resp_t  *members;
     delivery_look_t   *look;
 
     (void) rc;
@@ -174,9 +174,9 @@ delivery_on_page(redis_t *rc, redisReply *reply, void *data)
     cursor = redis_str(redis_item(reply, 0));
     members = redis_item(reply, 1);
 
-    if (members != NULL && members->type == REDIS_REPLY_ARRAY) {
+    if (members != NULL && members->type == AI_RESP_ARRAY) {
         for (i = 0; i < members->elements; i++) {
-            delivery_found(look, redis_str(members->element[i]));
+            delivery_found(look, redis_str(&members->element[i]));
         }
     }
 

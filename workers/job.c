@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "recall.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,7 +58,7 @@ job_claim(job_t *job, redis_reply_pt cb)
 
 
 void
-job_on_claim(redis_t *rc, redisReply *reply, void *data)
+job_on_claim(redis_t *rc, ai_resp_t *reply, void *data)
 {
     char           *text;
     job_t          *job;
@@ -76,7 +77,7 @@ job_on_claim(redis_t *rc, redisReply *reply, void *data)
 
     /* It stays: the next tick claims it again. */
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
         if (!job->refused) {
             job->refused = 1;
             log_job(LOG_ERROR, "job", ai_str(""),
@@ -231,8 +232,18 @@ job_resume_end(job_t *job, const ai_delivery_t *d)
         e = ai_error_find(ai_str("internal"));
     }
 
-    job_end(job, ai_str_eqz(d->cause, "cancelled") ? "cancelled" : "failed",
-            e->cause, NULL);
+    job->ending = e->cause;
+    job->ending_state = ai_str_eqz(d->cause, "cancelled") ? "cancelled"
+                                                       : "failed";
+
+    /* The first attempt of a job is that of the first worker to have it. */
+
+    if (job->attempt == 1) {
+        job_end(job, job->ending_state, job->ending, NULL);
+        return;
+    }
+
+    recall_begin(job);
 }
 
 
@@ -309,8 +320,7 @@ job_route(job_t *job)
     }
 
     if (ai_str_eqz(job->route.api, "echo")) {
-        job->provider = job->dialect == AI_DIALECT_ANTHROPIC
-                        ? &provider_anthropic : &provider_openai;
+        job->provider = provider_of(job->dialect);
         return 0;
     }
 
@@ -407,7 +417,7 @@ job_bytes(job_t *job, ai_str_t bytes)
         return -1;
     }
 
-    if (!job->paused && emit_bytes(job->emit) > EMIT_HIGH_BYTES) {
+    if (!job->paused && emit_full(job->emit)) {
         job->paused = 1;
         job->w->metrics.paused_total++;
         call_pause(job);
@@ -431,6 +441,14 @@ job_on_drained(void *data)
         call_resume(job);
         job_unref(job);
     }
+}
+
+
+int
+job_complete(const job_t *job)
+{
+    return job->state == JOB_CALLING && job->has_answer
+           && (job->answer.usage.complete || job->answer.usage.error);
 }
 
 
@@ -488,13 +506,19 @@ job_whole(job_t *job)
     switch (answer_finish(&job->answer)) {
 
     case 1:
-        job_end(job, job->answer.status < 400 && !job->answer.usage.error
+        job_end(job, job->answer.status < 300 && !job->answer.usage.error
                      ? "done" : "failed", NULL, NULL);
         break;
 
     case 0:
         job_fail(job, "provider_bad",
-                 "The provider's answer ended before it was complete.");
+                 job->answer.usage.broken
+                 ? "The provider's answer is not a JSON object."
+                 : "The provider's answer ended before it was complete.");
+        break;
+
+    case -2:
+        job_fail(job, "provider_bad", NULL);
         break;
 
     default:

@@ -32,11 +32,11 @@ struct queue_s {
 static void queue_on_ready(redis_t *rc, int restarted, void *data);
 static void queue_begin(queue_t *q);
 static void queue_read(queue_t *q);
-static void queue_on_reply(redis_t *rc, redisReply *reply, void *data);
-static void queue_recovered(queue_t *q, const redisReply *reply);
-static size_t queue_entries(queue_t *q, const redisReply *entries,
+static void queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
+static void queue_recovered(queue_t *q, const ai_resp_t *reply);
+static size_t queue_entries(queue_t *q, const ai_resp_t *entries,
     ai_str_t *last);
-static void queue_entry(queue_t *q, const redisReply *entry);
+static void queue_entry(queue_t *q, const ai_resp_t *entry);
 static void queue_group(queue_t *q);
 static void queue_again(queue_t *q, unsigned msec);
 static void queue_on_timer(uv_timer_t *timer);
@@ -184,11 +184,11 @@ queue_read(queue_t *q)
 
 
 static void
-queue_on_reply(redis_t *rc, redisReply *reply, void *data)
+queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
     queue_t           *q;
     ai_str_t           last;
-    const redisReply  *entries;
+    const ai_resp_t  *entries;
 
     (void) rc;
 
@@ -199,7 +199,7 @@ queue_on_reply(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
 
         if (strncmp(reply->str, "NOGROUP", 7) == 0) {
             queue_group(q);
@@ -231,7 +231,7 @@ queue_on_reply(redis_t *rc, redisReply *reply, void *data)
 /* One page of what was delivered before; the last is not full. */
 
 static void
-queue_recovered(queue_t *q, const redisReply *entries)
+queue_recovered(queue_t *q, const ai_resp_t *entries)
 {
     ai_str_t  last;
 
@@ -248,19 +248,19 @@ queue_recovered(queue_t *q, const redisReply *entries)
 
 
 static size_t
-queue_entries(queue_t *q, const redisReply *entries, ai_str_t *last)
+queue_entries(queue_t *q, const ai_resp_t *entries, ai_str_t *last)
 {
     size_t  i;
 
     *last = ai_str("");
 
-    if (entries == NULL || entries->type != REDIS_REPLY_ARRAY) {
+    if (entries == NULL || entries->type != AI_RESP_ARRAY) {
         return 0;
     }
 
     for (i = 0; i < entries->elements; i++) {
-        *last = redis_str(redis_item(entries->element[i], 0));
-        queue_entry(q, entries->element[i]);
+        *last = redis_str(redis_item(&entries->element[i], 0));
+        queue_entry(q, &entries->element[i]);
     }
 
     return entries->elements;
@@ -268,23 +268,23 @@ queue_entries(queue_t *q, const redisReply *entries, ai_str_t *last)
 
 
 static void
-queue_entry(queue_t *q, const redisReply *entry)
+queue_entry(queue_t *q, const ai_resp_t *entry)
 {
     size_t             i;
     ai_str_t           id, name, value, k, e;
-    const redisReply  *fields;
+    const ai_resp_t  *fields;
 
     id = redis_str(redis_item(entry, 0));
     fields = redis_item(entry, 1);
     k = e = ai_str("");
 
-    if (fields == NULL || fields->type != REDIS_REPLY_ARRAY) {
+    if (fields == NULL || fields->type != AI_RESP_ARRAY) {
         return;
     }
 
     for (i = 0; i + 1 < fields->elements; i += 2) {
-        name = redis_str(fields->element[i]);
-        value = redis_str(fields->element[i + 1]);
+        name = redis_str(&fields->element[i]);
+        value = redis_str(&fields->element[i + 1]);
 
         if (ai_str_eqz(name, "k")) {
             k = value;

@@ -42,7 +42,7 @@ static void worker_files(void);
 static void worker_signals(worker_t *w);
 static void worker_close(worker_t *w);
 static void worker_on_ready(redis_t *rc, int restarted, void *data);
-static void worker_on_shards(redis_t *rc, redisReply *reply, void *data);
+static void worker_on_shards(redis_t *rc, ai_resp_t *reply, void *data);
 static int worker_subscribe(worker_t *w);
 static unsigned worker_shard(ai_str_t channel);
 static void worker_begin(worker_t *w);
@@ -284,7 +284,7 @@ worker_on_ready(redis_t *rc, int restarted, void *data)
 
 
 static void
-worker_on_shards(redis_t *rc, redisReply *reply, void *data)
+worker_on_shards(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int64_t    n;
     worker_t  *w;
