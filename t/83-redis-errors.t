@@ -13,44 +13,17 @@ my $redis = $t->redis;
 
 sub config { $redis->cmd('CONFIG', 'SET', @_) }
 
-# More clients come while it lasts; returns what all came to.
-sub while_running {
-    my ($name, $break, $mend) = @_;
-
-    $load->mixed(2);
-    $p->request($p->requests + 1);
-    sleep 0.5;
-    $break->();
-    $load->mixed;
-    sleep 1;
-    $load->mixed;
-    sleep 0.5;
-    $mend->() if $mend;
-    my @o = $load->finish;
-    my $n = $load->count(@o);
-    note("$name: " . join ', ', map { "$n->{$_} $_" } sort keys %$n);
-    note(join ' ', map { "$_->{code}/$_->{status}" } grep { $_->{code} } @o);
-    $load->well("$name: all end well", @o);
-    ok(defined $load->serves, "$name: and then as before") or return @o;
-    $load->mixed;
-    is_deeply($load->count($load->finish), { whole => 5 },
-        "$name: every kind again");
-    $load->accounts("$name: no call twice, a row each");
-
-    return @o;
-}
-
-while_running('OOM', sub { config('maxmemory', 1) },
+$load->while_running('OOM', sub { config('maxmemory', 1) },
     sub { config('maxmemory', 0) });
 
-while_running('READONLY', sub { $redis->cmd('REPLICAOF', '127.0.0.1', 1) },
+$load->while_running('READONLY', sub { $redis->cmd('REPLICAOF', '127.0.0.1', 1) },
     sub { $redis->cmd('REPLICAOF', 'NO', 'ONE') });
 
 # It cannot put its file where a folder lies.
 my $rdb = "$redis->{dir}/dump.rdb";
 unlink $rdb;
 mkdir $_ or die "$_: $!" for $rdb, "$rdb/x";
-while_running('MISCONF', sub {
+$load->while_running('MISCONF', sub {
     config('save', '3600 1000000');
     $redis->cmd('BGSAVE');
     wait_for(sub {
@@ -66,7 +39,7 @@ while_running('MISCONF', sub {
 });
 
 config('busy-reply-threshold', 50);
-while_running('BUSY', sub {
+$load->while_running('BUSY', sub {
     $redis->client->send('EVAL', 'while true do end', 0);
     wait_for(sub { !eval { $redis->cmd('PING') } }, 10, 'it to be busy');
 }, sub { eval { $redis->cmd('SCRIPT', 'KILL') } or die $@ });
@@ -76,7 +49,7 @@ $redis->cmd('EVAL', q{for i = 1, 20000 do
     redis.call('SET', 'ballast', i, 'EX', 3600) end}, 0);
 push @{ $redis->{args} }, '--key-load-delay', 100;
 my $said = '';
-while_running('LOADING', sub {
+$load->while_running('LOADING', sub {
     $redis->kill9;
     $redis->spawn;
     wait_for(sub {
@@ -92,7 +65,7 @@ like($said, qr/LOADING/, 'it did load');
 
 # What it forgot no row can tell of; but nobody waits for ever.
 $load->{forgotten} = 1;
-while_running('FLUSHALL', sub { $redis->cmd('FLUSHALL') });
+$load->while_running('FLUSHALL', sub { $redis->cmd('FLUSHALL') });
 
 $t->baseline;
 done_testing();

@@ -87,6 +87,45 @@ sub mixed {
 }
 
 
+# Some of each kind, half of which have begun when this returns.
+sub running {
+    my ($self, $n) = @_;
+
+    $self->mixed($n);
+    $_->{http}->head for grep { $_->{stream} } @{ $self->{open} };
+    sleep 0.3;
+}
+
+
+# Trouble while they run, and more of them come: break, then mend after some two
+# seconds; then all must be as before.  Returns what they came to.
+sub while_running {
+    my ($self, $name, $break, $mend) = @_;
+
+    $self->running(2);
+    $break->();
+    $self->mixed;
+    sleep 1;
+    $self->mixed;
+    sleep 0.5;
+    $mend->() if $mend;
+    my @o = $self->finish;
+    my $n = $self->count(@o);
+    Test::More::note("$name: " . join(', ', map { "$n->{$_} $_" } sort keys %$n)
+        . '; ' . join ' ', map { "$_->{code}/$_->{status}" }
+            grep { $_->{code} } @o);
+    $self->well("$name: all end well", @o);
+    Test::More::ok(defined $self->serves, "$name: then as before")
+        or return @o;
+    $self->mixed;
+    Test::More::is_deeply($self->count($self->finish), { whole => 5 },
+        "$name: every kind again");
+    $self->accounts("$name: no call twice, a row each");
+
+    return @o;
+}
+
+
 # Reads all that are open to their end.  What each came to: whole, error (with
 # {code} and {status}), or bad (with {why}).
 sub finish {
@@ -101,7 +140,7 @@ sub finish {
 sub outcome {
     my ($self, $o, $seconds) = @_;
     my $ok = eval {
-        my $res = $o->{http}->head($seconds || 60);
+        my $res = $o->{http}{res} || $o->{http}->head($seconds || 60);
         $o->{status} = $res->status;
         $o->{job} = $res->header('x-ai-job');
         $o->{retry} = $res->header('retry-after');
@@ -251,6 +290,7 @@ sub accounts {
     my $called = grep { $calls->{ $_->{mark} } } @{ $self->{seen} };
     eval {
         wait_for(sub {
+            sleep 0.2;
             %rows = map { $_->[0] => $_->[1] } $pg->query('select job,
                 count(*) from ngxai.ledger group by job');
             return !(grep { !$rows{ $_->{job} } } @whole)
