@@ -63,9 +63,13 @@ $load->while_running('LOADING', sub {
 });
 like($said, qr/LOADING/, 'it did load');
 
-# What it forgot no row can tell of; but nobody waits for ever.
-$load->{forgotten} = 1;
+# What it had forgotten is paid for all the same: the rows come from the workers.
 $load->while_running('FLUSHALL', sub { $redis->cmd('FLUSHALL') });
+$_->stop for @{ delete $t->{workers} };
+$t->start_workers(n => 1, name => 'workers-new');
+$load->mixed;
+is_deeply($load->count($load->finish), { whole => 5 },
+    'FLUSHALL: workers that know nothing find their catalog');
 
 $t->baseline;
 done_testing();
