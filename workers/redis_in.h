@@ -49,7 +49,7 @@ struct redis_s {
     redis_net_t           net;
     sentinel_t            sentinel;
     redis_state_e         state;
-    redisReader          *reader;
+    ai_resp_reader_t      reader;
     uv_timer_t            timer;
     loop_task_t           flush;
 
@@ -75,7 +75,6 @@ struct redis_s {
     char                  why[200];     /* it is broken, or empty */
     unsigned              broken:1;
     unsigned              moved:1;      /* the master is another now */
-    unsigned              taken:1;
     unsigned              said_lost:1;
 };
 
@@ -84,7 +83,9 @@ void redis_fail(redis_t *rc, const char *why);
 /* Begins to connect, with nothing left of an earlier connection. */
 void redis_dial(redis_t *rc, const redis_host_t *host);
 /* From a reply's callback: ends it when that has returned. */
-void redis_refuse(redis_t *rc, const char *fmt, ...);
+void redis_break(redis_t *rc, const char *fmt, ...);
+/* The same, for what this error says. */
+void redis_refuse(redis_t *rc, const ai_resp_t *reply);
 /* The AUTH of a handshake, where there is a password. */
 void redis_auth(redis_t *rc, const char *user, const char *password);
 

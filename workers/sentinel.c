@@ -15,7 +15,7 @@
 #define SENTINEL_MSEC  2000         /* until its answer */
 
 
-static void sentinel_on_master(redis_t *rc, redisReply *reply, void *data);
+static void sentinel_on_master(redis_t *rc, ai_resp_t *reply, void *data);
 
 
 static redis_t  *sentinel_list;
@@ -75,7 +75,7 @@ sentinel_ask(redis_t *rc)
 
 
 static void
-sentinel_on_master(redis_t *rc, redisReply *reply, void *data)
+sentinel_on_master(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int64_t   port;
     ai_str_t  host;
@@ -86,13 +86,13 @@ sentinel_on_master(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR) {
-        redis_refuse(rc, "Sentinel: %s", reply->str);
+    if (reply->type == AI_RESP_ERROR) {
+        redis_refuse(rc, reply);
         return;
     }
 
-    if (reply->type == REDIS_REPLY_NIL) {
-        redis_refuse(rc, "Sentinel knows no master \"%s\"", rc->conf->master);
+    if (reply->type == AI_RESP_NIL) {
+        redis_break(rc, "Sentinel knows no master \"%s\"", rc->conf->master);
         return;
     }
 
@@ -103,7 +103,7 @@ sentinel_on_master(redis_t *rc, redisReply *reply, void *data)
         || redis_int(redis_item(reply, 1), &port) != 0
         || port < 1 || port > 65535)
     {
-        redis_refuse(rc, "an unusable address from Sentinel");
+        redis_break(rc, "an unusable address from Sentinel");
         return;
     }
 
