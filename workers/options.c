@@ -234,7 +234,8 @@ options_parse(options_t *opt, int argc, char **argv)
         return -1;
     }
 
-    strcpy(opt->redis.sentinel_user, sentinel_user);
+    snprintf(opt->redis.sentinel_user, sizeof(opt->redis.sentinel_user), "%s",
+             sentinel_user);
 
     if (password != NULL
         && options_password(opt->redis.password, sizeof(opt->redis.password),
