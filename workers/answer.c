@@ -16,6 +16,7 @@ static int answer_passes(const answer_t *a, ai_str_t name);
 static int answer_is(ai_str_t name, const char *z);
 static int answer_good(const answer_t *a);
 static int answer_emit_head(answer_t *a);
+static int answer_emit(answer_t *a, ai_str_t bytes, int begins);
 static int answer_events(answer_t *a);
 static int answer_event(answer_t *a, ai_str_t raw);
 static int answer_whole(answer_t *a, ai_str_t bytes);
@@ -196,7 +197,7 @@ answer_emit_head(answer_t *a)
     size_t     size;
     ai_buf_t   b;
 
-    if (a->head) {
+    if (a->head || a->emit == NULL) {
         return 0;
     }
 
@@ -222,6 +223,13 @@ answer_emit_head(answer_t *a)
     a->head = 1;
 
     return rc;
+}
+
+
+static int
+answer_emit(answer_t *a, ai_str_t bytes, int begins)
+{
+    return a->emit == NULL ? 0 : emit_data(a->emit, bytes, begins);
 }
 
 
@@ -301,16 +309,16 @@ answer_event(answer_t *a, ai_str_t raw)
     case PROVIDER_CUT:
         part = (ai_str_t) { cut.start, raw.data };
 
-        if (answer_emit_head(a) != 0 || emit_data(a->emit, part, 1) != 0) {
+        if (answer_emit_head(a) != 0 || answer_emit(a, part, 1) != 0) {
             return -1;
         }
 
         part = (ai_str_t) { raw.len - cut.end, raw.data + cut.end };
 
-        return emit_data(a->emit, part, 0);
+        return answer_emit(a, part, 0);
 
     default:
-        return answer_emit_head(a) == 0 ? emit_data(a->emit, raw, 1) : -1;
+        return answer_emit_head(a) == 0 ? answer_emit(a, raw, 1) : -1;
     }
 }
 
@@ -353,7 +361,7 @@ answer_whole(answer_t *a, ai_str_t bytes)
     }
 
     if (a->flowing) {
-        return emit_data(a->emit, bytes, 0);
+        return answer_emit(a, bytes, 0);
     }
 
     return need > ANSWER_WHOLE_MAX ? answer_flow(a) : 0;
@@ -375,7 +383,7 @@ answer_flow(answer_t *a)
         return -1;
     }
 
-    return emit_data(a->emit, (ai_str_t) { a->whole_len, a->whole }, 1);
+    return answer_emit(a, (ai_str_t) { a->whole_len, a->whole }, 1);
 }
 
 

@@ -53,7 +53,8 @@ typedef struct {
     unsigned           unread:1;    /* too long to be read for usage */
 } answer_t;
 
-/* The strings and conf outlive a. */
+/* The strings and conf outlive a.  emit NULL: it is read again, for its usage
+ * alone. */
 void answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
     ai_dialect_e dialect, const route_t *route);
 void answer_free(answer_t *a);

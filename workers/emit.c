@@ -21,9 +21,9 @@ static int emit_join(emit_t *e, ai_str_t bytes);
 static void emit_run(void *data);
 static int emit_settling(const emit_t *e);
 static int emit_send(emit_t *e, int settle);
-static void emit_on_reply(redis_t *rc, redisReply *reply, void *data);
-static void emit_on_gap(emit_t *e, const redisReply *reply);
-static void emit_on_refusal(emit_t *e, const redisReply *reply);
+static void emit_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
+static void emit_on_gap(emit_t *e, const ai_resp_t *reply);
+static void emit_on_refusal(emit_t *e, const ai_resp_t *reply);
 static void emit_ack(emit_t *e, uint32_t seq);
 static void emit_prune(emit_t *e);
 static void emit_drop(emit_t *e);
@@ -422,7 +422,7 @@ emit_send(emit_t *e, int settle)
 
 
 static void
-emit_on_reply(redis_t *rc, redisReply *reply, void *data)
+emit_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
     emit_t         *e;
     ai_str_t        s;
@@ -499,12 +499,12 @@ emit_on_reply(redis_t *rc, redisReply *reply, void *data)
  * which Redis has no memory for ends all the same. */
 
 static void
-emit_on_refusal(emit_t *e, const redisReply *reply)
+emit_on_refusal(emit_t *e, const ai_resp_t *reply)
 {
     if (e->tries == 0) {
         log_job(LOG_ERROR, "emit", e->tenant, e->job, "refused: %.*s",
-                reply->type == REDIS_REPLY_ERROR ? (int) reply->len : 0,
-                reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+                reply->type == AI_RESP_ERROR ? (int) reply->len : 0,
+                reply->type == AI_RESP_ERROR ? reply->str : "");
     }
 
     if (e->tries < EMIT_TRIES_MAX) {
@@ -523,7 +523,7 @@ emit_on_refusal(emit_t *e, const redisReply *reply)
 /* The log ends before what was sent: go on behind its tip, if we still can. */
 
 static void
-emit_on_gap(emit_t *e, const redisReply *reply)
+emit_on_gap(emit_t *e, const ai_resp_t *reply)
 {
     emit_event_t   *ev;
     ai_event_id_t   id;

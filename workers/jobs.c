@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 
 static job_t **jobs_slot(jobs_t *jobs, ai_str_t id);
 static job_t *jobs_find(jobs_t *jobs, ai_str_t id);
-static void job_on_cancel_field(redis_t *rc, redisReply *reply, void *data);
+static void job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data);
 static void jobs_on_tick(uv_timer_t *timer);
 static void job_check(job_t *job, uint64_t now);
 static void job_free(job_t *job);
@@ -40,7 +41,7 @@ jobs_open(worker_t *w)
 
     jobs->w = w;
     jobs->mask = size - 1;
-    jobs->table = calloc(size, sizeof(*jobs->table));
+    jobs->table = calloc(size, sizeof(job_t *));
 
     if (jobs->table == NULL
         || ai_random(&jobs->random, sizeof(jobs->random)) != 0)
@@ -306,7 +307,7 @@ jobs_ready(jobs_t *jobs)
 
 
 static void
-job_on_cancel_field(redis_t *rc, redisReply *reply, void *data)
+job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t  *job;
 
@@ -397,6 +398,10 @@ job_check(job_t *job, uint64_t now)
 
     if (job->emit != NULL) {
         emit_kick(job->emit);
+    }
+
+    if (job->state == JOB_RECALLING) {
+        recall_kick(job);
     }
 
     if (job->state == JOB_CLAIMING || job->state >= JOB_READING) {
@@ -531,10 +536,11 @@ job_free(job_t *job)
     }
 
     if (job->claimed != NULL) {
-        freeReplyObject(job->claimed);
+        free(job->claimed);
     }
 
     body_free(job);
+    recall_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);

@@ -74,6 +74,8 @@ extern const provider_t  provider_anthropic;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);
+/* The one whose answers a client of this dialect gets. */
+const provider_t *provider_of(ai_dialect_e dialect);
 void provider_usage_init(provider_usage_t *u);
 
 /* For dialects. */
