@@ -60,7 +60,7 @@ sub builds {
     my $json = JSON::PP->new;
 
     for my $path (map { found($_, qr/\.gcno$/) } @dirs) {
-        next if $path =~ m{/t/(?:unit|fuzz)/};
+        next if $path =~ m{/t/(?:unit|fuzz)/|/gen/|_modules\.gcno$};
         my $data = $path =~ s/\.gcno$/.gcda/r;
         unlink $data if -e $data && !-s $data;
         open my $fh, '-|', 'gcov', '--json-format', '--stdout', $path
