@@ -142,7 +142,9 @@ sub scripts {
     my ($class, $root, $dir) = @_;
 
     return $scripts if $scripts;
-    system('sh', "$root/src/scripts/compile.sh", "$root/src/scripts", $dir) == 0
+    # Or scripts that say what of them ran (tools/cover-lua.pl).
+    my $from = $ENV{AI_T_SCRIPTS} || "$root/src/scripts";
+    system('sh', "$root/src/scripts/compile.sh", $from, $dir) == 0
         or die "compile.sh failed\n";
     my $text = slurp("$dir/ai_scripts.c");
     while ($text =~ /\{ "(\w+)", "([0-9a-f]{40})", \d+,\n(.*?)\n    \},/gs) {
