@@ -15,6 +15,7 @@ static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_forget(job_t *job);
 static void job_reclaim(job_t *job);
 static void job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data);
+static int job_forgotten(const job_t *job);
 static void job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data);
 
 
@@ -325,6 +326,19 @@ job_reclaim(job_t *job)
 }
 
 
+/*
+ * What Redis does not know it has lost, and what the job took is still to be
+ * paid for; unless we were deaf for so long that another may have ended it.
+ */
+
+static int
+job_forgotten(const job_t *job)
+{
+    return job->ever_called && !emit_written(job->emit)
+           && job->called_usec > job->jobs->deaf_usec;
+}
+
+
 static void
 job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
 {
@@ -347,6 +361,11 @@ job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
                    && d.attempt == job->attempt)
         {
             emit_again(job->emit);
+
+        } else if (job_forgotten(job)) {
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "Redis has lost it");
+            emit_forget(job->emit);
 
         } else {
             job->w->metrics.jobs_abandoned_total++;
