@@ -81,15 +81,18 @@ is($got->{end}{state}, 'done', 'it is settled again');
 is(said($got), '1 2 3 4 5 6 7 8', 'with every word');
 is(scalar(@rows = $w->outbox($job)), 1, 'and its ledger record');
 
-# The claim, too.
+# Who had it, too: it waited, and its worker got it in the seconds that are lost.
 kill STOP => $pid;
+wait_for(sub { $t->redis->cmd('HGET', "$w->{p}sweep", 'workers') eq "0\n" }, 10,
+    'no worker that beats');
 $job = stream($words);
+is($w->state($job), 'waiting', 'nobody to hand it to');
 save();
 kill CONT => $pid;
 $w->begun($job, 4);
 lose();
 $got = ends($job);
-is($got->{end}{state}, 'done', 'a lost claim');
+is($got->{end}{state}, 'done', 'a lost delivery');
 is(said($got), $words, 'every word once');
 is(seqs($got), join(' ', 1 .. @{ $got->{events} }), 'no gap');
 
