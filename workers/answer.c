@@ -14,6 +14,7 @@
 
 static int answer_passes(const answer_t *a, ai_str_t name);
 static int answer_is(ai_str_t name, const char *z);
+static int answer_good(const answer_t *a);
 static int answer_emit_head(answer_t *a);
 static int answer_emit(answer_t *a, ai_str_t bytes, int begins);
 static int answer_events(answer_t *a);
@@ -167,6 +168,19 @@ void
 answer_head(answer_t *a, int status)
 {
     a->status = status;
+
+    /* An error is a body, whatever it says it is. */
+
+    if (!answer_good(a)) {
+        a->sse_type = 0;
+    }
+}
+
+
+static int
+answer_good(const answer_t *a)
+{
+    return a->status >= 200 && a->status <= 299;
 }
 
 
@@ -223,6 +237,10 @@ answer_bytes(answer_t *a, ai_str_t bytes)
 
     a->bytes += bytes.len;
 
+    if (a->bytes > ANSWER_MAX) {
+        return -2;
+    }
+
     if (!a->sse_type) {
         return answer_whole(a, bytes);
     }
@@ -236,11 +254,14 @@ answer_bytes(answer_t *a, ai_str_t bytes)
 static int
 answer_events(answer_t *a)
 {
+    int       rc;
     ai_str_t  raw;
 
     while (ai_sse_next(&a->sse, &raw) == 1) {
-        if (answer_event(a, raw) != 0) {
-            return -1;
+        rc = answer_event(a, raw);
+
+        if (rc != 0) {
+            return rc;
         }
     }
 
@@ -258,6 +279,9 @@ answer_event(answer_t *a, ai_str_t raw)
 
     case PROVIDER_DROP:
         return 0;
+
+    case PROVIDER_BROKEN:
+        return -2;
 
     case PROVIDER_CUT:
         part = (ai_str_t) { cut.start, raw.data };
@@ -358,14 +382,28 @@ answer_read(const answer_t *a, provider_usage_t *u)
 int
 answer_finish(answer_t *a)
 {
+    int       rc;
     ai_str_t  raw;
 
     if (!a->sse_type) {
+
+        /* What is good and empty says so. */
+
+        if (answer_good(a)
+            && (a->usage.broken || (a->bytes == 0 && a->status != 204)))
+        {
+            return 0;
+        }
+
         return answer_flow(a) == 0 ? 1 : -1;
     }
 
-    if (ai_sse_rest(&a->sse, &raw) == 1 && answer_event(a, raw) != 0) {
-        return -1;
+    if (ai_sse_rest(&a->sse, &raw) == 1) {
+        rc = answer_event(a, raw);
+
+        if (rc != 0) {
+            return rc;
+        }
     }
 
     if (!a->usage.complete && !a->usage.error && a->usage.finish[0] == '\0') {
@@ -390,7 +428,7 @@ answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
     u->reasoning = p->reasoning;
     u->estimated = 0;
 
-    if (a->status >= 400 && u->input < 0 && u->output < 0) {
+    if (!answer_good(a) && u->input < 0 && u->output < 0) {
         u->input = 0;
         u->output = 0;
         return;

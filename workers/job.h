@@ -16,6 +16,7 @@
 #include "http.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
+#define JOB_CLOSE_MSEC  1000    /* for a provider to end a complete stream */
 
 /* A state is a list of jobs_t; a job is in one. */
 typedef enum {
@@ -50,8 +51,8 @@ struct job_s {
     unsigned          shard;
     uint32_t          attempt;
 
-    redisReply       *claimed;  /* spec, body and times lie in it */
-    redisReply       *stored;   /* a body over 8 KB */
+    ai_resp_t        *claimed;  /* spec, body and times lie in it */
+    ai_resp_t        *stored;   /* a body over 8 KB */
     char             *text;     /* or one in pieces, bytes long */
     size_t            bytes;
     unsigned          pieces;   /* 0: it is whole */
@@ -142,6 +143,9 @@ void job_unref(job_t *job);
 void job_fail(job_t *job, const char *cause, const char *message);
 /* The provider's answer is whole. */
 void job_done(job_t *job);
+/* A stream has said its last event, or an error, and the provider has not
+ * closed it yet. */
+int job_complete(const job_t *job);
 /* Bytes of the answer: 0, or -1: the job has ended. */
 int job_bytes(job_t *job, ai_str_t bytes);
 

@@ -12,8 +12,8 @@ static void job_usage(job_t *job, const char *state, const char *cause,
     ai_usage_t *u);
 static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_reclaim(job_t *job);
-static void job_on_reclaim(redis_t *rc, redisReply *reply, void *data);
-static void job_on_tenant(redis_t *rc, redisReply *reply, void *data);
+static void job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data);
+static void job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data);
 
 
 void
@@ -227,25 +227,25 @@ job_unreadable(job_t *job)
         return;
     }
 
-    freeReplyObject(job->claimed);
+    free(job->claimed);
     job->claimed = NULL;
 }
 
 
 static void
-job_on_tenant(redis_t *rc, redisReply *reply, void *data)
+job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t  *job;
 
     job = data;
     job->waiting = 0;
 
-    if (job->state == JOB_CLAIMING && redis_str(reply).len != 0) {
-        redis_take(rc);
-        job->stored = reply;
+    if (job->state == JOB_CLAIMING && redis_str(reply).len != 0
+        && (job->stored = redis_take(rc)) != NULL)
+    {
         memset(&job->spec, 0, sizeof(job->spec));
         job->spec.id = (ai_str_t) { AI_JOB_ID_LEN, job->id };
-        job->spec.tenant = redis_str(reply);
+        job->spec.tenant = redis_str(job->stored);
 
         if (job_emit(job) == 0) {
             job_fail(job, "internal", NULL);
@@ -255,7 +255,7 @@ job_on_tenant(redis_t *rc, redisReply *reply, void *data)
         }
 
     } else if (job->state == JOB_CLAIMING) {
-        freeReplyObject(job->claimed);
+        free(job->claimed);
         job->claimed = NULL;
     }
 
@@ -317,7 +317,7 @@ job_reclaim(job_t *job)
 
 
 static void
-job_on_reclaim(redis_t *rc, redisReply *reply, void *data)
+job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t    *job;
     int64_t   attempt;
@@ -363,6 +363,12 @@ job_on_cancelled(void *data, ai_str_t reason)
 
     if (job->state == JOB_CLAIMING) {
         job->cancelled = 1;
+
+    } else if (job_complete(job)) {
+
+        /* Some clients leave as soon as they have read the last event. */
+
+        job_done(job);
 
     } else if (job->state < JOB_READING) {
         job_end(job, "cancelled", "cancelled", NULL);

@@ -34,7 +34,7 @@ void job_drop(job_t *job);
 
 /* job.c */
 int job_claim(job_t *job, redis_reply_pt cb);
-void job_on_claim(redis_t *rc, redisReply *reply, void *data);
+void job_on_claim(redis_t *rc, ai_resp_t *reply, void *data);
 /* Its body is there. */
 void job_loaded(job_t *job);
 /* Its emit_t, when id, tenant and attempt are known: 0, or -1 no memory. */

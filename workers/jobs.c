@@ -18,7 +18,7 @@
 
 static job_t **jobs_slot(jobs_t *jobs, ai_str_t id);
 static job_t *jobs_find(jobs_t *jobs, ai_str_t id);
-static void job_on_cancel_field(redis_t *rc, redisReply *reply, void *data);
+static void job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data);
 static void jobs_on_tick(uv_timer_t *timer);
 static void job_check(job_t *job, uint64_t now);
 static void job_free(job_t *job);
@@ -41,7 +41,7 @@ jobs_open(worker_t *w)
 
     jobs->w = w;
     jobs->mask = size - 1;
-    jobs->table = calloc(size, sizeof(*jobs->table));
+    jobs->table = calloc(size, sizeof(job_t *));
 
     if (jobs->table == NULL
         || ai_random(&jobs->random, sizeof(jobs->random)) != 0)
@@ -307,7 +307,7 @@ jobs_ready(jobs_t *jobs)
 
 
 static void
-job_on_cancel_field(redis_t *rc, redisReply *reply, void *data)
+job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t  *job;
 
@@ -415,6 +415,15 @@ job_check(job_t *job, uint64_t now)
 
     if (job->state == JOB_LOADING) {
         body_load(job);
+    }
+
+    if (job_complete(job)) {
+
+        if (now >= job->heard_msec + JOB_CLOSE_MSEC) {
+            job_done(job);
+        }
+
+        return;
     }
 
     if (job->deadline_msec != 0 && now >= job->deadline_msec) {
@@ -527,7 +536,7 @@ job_free(job_t *job)
     }
 
     if (job->claimed != NULL) {
-        freeReplyObject(job->claimed);
+        free(job->claimed);
     }
 
     body_free(job);

@@ -17,7 +17,7 @@
 #define REDIS_PING_MSEC      1000       /* on a subscription */
 #define REDIS_BACKOFF_MIN    50
 #define REDIS_BACKOFF_MAX    2000
-#define REDIS_READ_SIZE      (64 * 1024)
+#define REDIS_KEEP_SIZE      (64 * 1024)    /* of what replies need */
 #define REDIS_READS_MAX      16         /* a turn, then others go on */
 
 
@@ -28,10 +28,11 @@ static void redis_on_write(redis_net_t *net);
 static void redis_on_fail(redis_net_t *net, const char *why);
 static void redis_on_tick(uv_timer_t *timer);
 static void redis_on_closed(uv_handle_t *handle);
-static void redis_dispatch(redis_t *rc, redisReply *reply);
-static void redis_message(redis_t *rc, redisReply *reply);
-static void redis_on_auth(redis_t *rc, redisReply *reply, void *data);
-static void redis_on_info(redis_t *rc, redisReply *reply, void *data);
+static int redis_drain(redis_t *rc);
+static void redis_dispatch(redis_t *rc, ai_resp_t *reply);
+static void redis_message(redis_t *rc, ai_resp_t *reply);
+static void redis_on_auth(redis_t *rc, ai_resp_t *reply, void *data);
+static void redis_on_info(redis_t *rc, ai_resp_t *reply, void *data);
 static void redis_subscribe_all(redis_t *rc);
 
 
@@ -101,10 +102,7 @@ redis_on_closed(uv_handle_t *handle)
         free(rc->channels[i]);
     }
 
-    if (rc->reader != NULL) {
-        redisReaderFree(rc->reader);
-    }
-
+    ai_resp_free(&rc->reader);
     redis_net_free(&rc->net);
     free(rc->pending);
     free(rc->out);
@@ -122,17 +120,12 @@ redis_ready(const redis_t *rc)
 static void
 redis_connect(redis_t *rc)
 {
-    if (rc->reader != NULL) {
-        redisReaderFree(rc->reader);
-    }
+    static const ai_resp_limits_t  limits = {
+        REDIS_REPLY_MAX, REDIS_ITEMS_MAX, AI_RESP_DEPTH_MAX, REDIS_KEEP_SIZE
+    };
 
-    rc->reader = redisReaderCreate();
-
-    if (rc->reader == NULL) {
-        redis_fail(rc, "no memory");
-        return;
-    }
-
+    ai_resp_free(&rc->reader);
+    ai_resp_init(&rc->reader, &limits);
     rc->broken = 0;
     rc->state = REDIS_CONNECTING;
     redis_net_connect(&rc->net);
@@ -184,11 +177,11 @@ redis_on_open(redis_net_t *net)
 
 
 static void
-redis_on_auth(redis_t *rc, redisReply *reply, void *data)
+redis_on_auth(redis_t *rc, ai_resp_t *reply, void *data)
 {
     (void) data;
 
-    if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
+    if (reply != NULL && reply->type == AI_RESP_ERROR) {
         log_write(LOG_ERROR, "redis", "%s: %.*s", rc->name,
                   (int) (reply->len < 200 ? reply->len : 200), reply->str);
         rc->broken = 1;
@@ -202,7 +195,7 @@ redis_on_auth(redis_t *rc, redisReply *reply, void *data)
  */
 
 static void
-redis_on_info(redis_t *rc, redisReply *reply, void *data)
+redis_on_info(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int          restarted;
     char         id[sizeof(rc->run_id)];
@@ -217,7 +210,7 @@ redis_on_info(redis_t *rc, redisReply *reply, void *data)
 
     id[0] = '\0';
 
-    if (reply->type == REDIS_REPLY_STRING) {
+    if (reply->type == AI_RESP_STRING) {
         p = strstr(reply->str, "run_id:");
 
         if (p != NULL) {
@@ -230,7 +223,7 @@ redis_on_info(redis_t *rc, redisReply *reply, void *data)
             }
         }
 
-    } else if (reply->type == REDIS_REPLY_ERROR
+    } else if (reply->type == AI_RESP_ERROR
                && (strncmp(reply->str, "NOAUTH", 6) == 0
                    || strncmp(reply->str, "LOADING", 7) == 0))
     {
@@ -441,8 +434,9 @@ redis_subscribe_all(redis_t *rc)
 static void
 redis_on_read(redis_net_t *net)
 {
-    char         buf[REDIS_READ_SIZE];
-    void        *reply;
+    int          ok;
+    char        *buf;
+    size_t       size;
     ssize_t      n;
     redis_t     *rc;
     unsigned     i;
@@ -451,7 +445,14 @@ redis_on_read(redis_net_t *net)
 
     for (i = 0; i < REDIS_READS_MAX; i++) {
 
-        n = redis_net_read(net, buf, sizeof(buf));
+        buf = ai_resp_room(&rc->reader, &size);
+
+        if (buf == NULL) {
+            redis_fail(rc, "no memory for a reply");
+            return;
+        }
+
+        n = redis_net_read(net, buf, size);
 
         if (n == 0) {
             break;
@@ -463,43 +464,61 @@ redis_on_read(redis_net_t *net)
         }
 
         rc->heard_at_msec = uv_now(&rc->loop->uv);
+        ai_resp_fed(&rc->reader, (size_t) n);
+        ok = redis_drain(rc);
 
-        if (redisReaderFeed(rc->reader, buf, (size_t) n) != REDIS_OK) {
-            redis_fail(rc, "no memory for a reply");
-            return;
-        }
-
-        for ( ;; ) {
-            if (redisReaderGetReply(rc->reader, &reply) != REDIS_OK) {
-                redis_fail(rc, "malformed reply");
-                return;
-            }
-
-            if (reply == NULL) {
-                break;
-            }
-
-            redis_dispatch(rc, reply);
-
-            if (rc->broken) {
-                redis_fail(rc, "refused");
-                return;
-            }
-
-            if (rc->state != REDIS_HANDSHAKE && rc->state != REDIS_READY) {
-                return;
-            }
-        }
-
-        if ((size_t) n < sizeof(buf) && net->ssl == NULL) {
+        if (!ok || ((size_t) n < size && net->ssl == NULL)) {
             break;
         }
     }
 }
 
 
+/* The replies that are whole; 0 where the connection is no more. */
+
+static int
+redis_drain(redis_t *rc)
+{
+    ai_resp_t  *reply;
+
+    for ( ;; ) {
+        switch (ai_resp_next(&rc->reader, &reply)) {
+
+        case AI_RESP_OK:
+            break;
+
+        case AI_RESP_AGAIN:
+            return 1;
+
+        case AI_RESP_OVER:
+            redis_fail(rc, "a reply over its limits");
+            return 0;
+
+        case AI_RESP_MEMORY:
+            redis_fail(rc, "no memory for a reply");
+            return 0;
+
+        default:
+            redis_fail(rc, "malformed reply");
+            return 0;
+        }
+
+        redis_dispatch(rc, reply);
+
+        if (rc->broken) {
+            redis_fail(rc, "refused");
+            return 0;
+        }
+
+        if (rc->state != REDIS_HANDSHAKE && rc->state != REDIS_READY) {
+            return 0;
+        }
+    }
+}
+
+
 static void
-redis_dispatch(redis_t *rc, redisReply *reply)
+redis_dispatch(redis_t *rc, ai_resp_t *reply)
 {
     redis_pending_t  p;
 
@@ -507,13 +526,11 @@ redis_dispatch(redis_t *rc, redisReply *reply)
         && rc->pending_count == 0)
     {
         redis_message(rc, reply);
-        freeReplyObject(reply);
         return;
     }
 
     if (rc->pending_count == 0) {
         rc->broken = 1;
-        freeReplyObject(reply);
         return;
     }
 
@@ -523,10 +540,9 @@ redis_dispatch(redis_t *rc, redisReply *reply)
 
     if (p.script != NULL) {
 
-        if (reply->type == REDIS_REPLY_ERROR
+        if (reply->type == AI_RESP_ERROR
             && strncmp(reply->str, "NOSCRIPT", 8) == 0)
         {
-            freeReplyObject(reply);
             redis_eval(rc, &p);
             return;
         }
@@ -534,43 +550,44 @@ redis_dispatch(redis_t *rc, redisReply *reply)
         free(p.tail);
     }
 
-    rc->taken = 0;
-
     if (p.cb != NULL) {
         p.cb(rc, reply, p.data);
-    }
-
-    if (!rc->taken) {
-        freeReplyObject(reply);
     }
 }
 
 
 static void
-redis_message(redis_t *rc, redisReply *reply)
+redis_message(redis_t *rc, ai_resp_t *reply)
 {
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
         log_write(LOG_ERROR, "redis", "%s: %.*s", rc->name,
                   (int) (reply->len < 200 ? reply->len : 200), reply->str);
         rc->broken = 1;
         return;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3
-        || !ai_str_eqz(redis_str(reply->element[0]), "message"))
+    if (reply->type != AI_RESP_ARRAY || reply->elements != 3
+        || !ai_str_eqz(redis_str(&reply->element[0]), "message"))
     {
         return;
     }
 
     if (rc->ev != NULL && rc->ev->message != NULL) {
-        rc->ev->message(rc, redis_str(reply->element[1]),
-                        redis_str(reply->element[2]), rc->data);
+        rc->ev->message(rc, redis_str(&reply->element[1]),
+                        redis_str(&reply->element[2]), rc->data);
     }
 }
 
 
-void
+ai_resp_t *
 redis_take(redis_t *rc)
 {
-    rc->taken = 1;
+    return ai_resp_copy(&rc->reader);
+}
+
+
+int
+redis_word(const ai_resp_t *reply, const char *word)
+{
+    return ai_str_eqz(ai_resp_str(ai_resp_item(reply, 0)), word);
 }

@@ -1,17 +1,16 @@
 /*
  * A connection to Redis in libuv's loop: commands with callbacks in order,
- * scripts, subscriptions; reconnects by itself.  hiredis is only the codec.
+ * scripts, subscriptions; reconnects by itself.
  *
  * A redis_t owns its socket, buffers and the commands that wait for replies;
- * a reply belongs to the connection and is freed after its callback, unless
- * the callback takes it.  Nothing blocks.  All calls from the loop's thread.
+ * a reply lies in the connection's buffer for the time of its callback, which
+ * may take a copy.  Nothing blocks.  All calls from the loop's thread.
  */
 
 #ifndef REDIS_H
 #define REDIS_H
 
-#include <hiredis/hiredis.h>
-
+#include "ai_resp.h"
 #include "ai_scripts.h"
 #include "ai_str.h"
 #include "loop.h"
@@ -19,6 +18,8 @@
 #define REDIS_OUT_MAX      (64 * 1024 * 1024)   /* unwritten bytes */
 #define REDIS_PENDING_MAX  65536                /* commands without a reply */
 #define REDIS_ARGS_MAX     256                  /* words of a command */
+#define REDIS_REPLY_MAX    (64 * 1024 * 1024)   /* bytes of a reply */
+#define REDIS_ITEMS_MAX    262144               /* its elements */
 
 typedef struct {
     char     host[256];         /* or empty: path */
@@ -33,10 +34,10 @@ typedef struct {
 typedef struct redis_s  redis_t;
 
 /*
- * reply: what Redis answered (an error too: REDIS_REPLY_ERROR), or NULL where
+ * reply: what Redis answered (an error too: AI_RESP_ERROR), or NULL where
  * the connection was lost first: then nobody knows whether it was done.
  */
-typedef void (*redis_reply_pt)(redis_t *rc, redisReply *reply, void *data);
+typedef void (*redis_reply_pt)(redis_t *rc, ai_resp_t *reply, void *data);
 
 /* Each may be NULL. */
 typedef struct {
@@ -85,15 +86,15 @@ int redis_command_wait(redis_t *rc, unsigned msec, redis_reply_pt cb,
  * that subscribes takes no commands.  0 or -1. */
 int redis_subscribe(redis_t *rc, ai_str_t channel);
 
-/* In a reply callback: the reply is the callback's now (freeReplyObject). */
-void redis_take(redis_t *rc);
+/* In a reply callback: a copy of the reply, to be freed with free().  NULL: no
+ * memory. */
+ai_resp_t *redis_take(redis_t *rc);
 
-/* Reading replies without trusting their shape. */
-ai_str_t redis_str(const redisReply *reply);    /* string, status; else empty */
-const redisReply *redis_item(const redisReply *reply, size_t i);    /* NULL */
+/* Reading replies without trusting their shape (ai_resp.h). */
+#define redis_str   ai_resp_str
+#define redis_item  ai_resp_item
+#define redis_int   ai_resp_int
 /* First element of a script's reply is this word. */
-int redis_word(const redisReply *reply, const char *word);
-/* An integer or a decimal string: 0 or -1. */
-int redis_int(const redisReply *reply, int64_t *n);
+int redis_word(const ai_resp_t *reply, const char *word);
 
 #endif

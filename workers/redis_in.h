@@ -39,7 +39,7 @@ struct redis_s {
 
     redis_net_t           net;
     redis_state_e         state;
-    redisReader          *reader;
+    ai_resp_reader_t      reader;
     uv_timer_t            timer;
     loop_task_t           flush;
 
@@ -63,7 +63,6 @@ struct redis_s {
     unsigned              seed;
     char                  run_id[64];
     unsigned              broken:1;
-    unsigned              taken:1;
     unsigned              said_lost:1;
 };
 
