@@ -203,8 +203,8 @@ recall_page(job_t *job, const ai_resp_t *reply)
 static int
 recall_entry(job_t *job, const ai_resp_t *entry)
 {
-    size_t             i;
-    ai_str_t           type, payload;
+    size_t            i;
+    ai_str_t          type, payload;
     const ai_resp_t  *fields;
 
     fields = redis_item(entry, 1);
