@@ -504,7 +504,17 @@ catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
         name.len = model.len - provider.len - 1;
     }
 
-    if (name.len == 0 || catalog_provider(c, provider, name, route) != 0) {
+    return name.len == 0 ? -1 : catalog_call(c, provider, name, route);
+}
+
+
+int
+catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
+    route_t *route)
+{
+    memset(route, 0, sizeof(*route));
+
+    if (catalog_provider(c, provider, model, route) != 0) {
         return -1;
     }
 

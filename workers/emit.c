@@ -192,10 +192,6 @@ emit_join(emit_t *e, ai_str_t bytes)
     ev->len += (uint32_t) bytes.len;
     e->unacked_bytes += bytes.len;
 
-    if (e->unacked_bytes > EMIT_HIGH_BYTES) {
-        e->high = 1;
-    }
-
     return 0;
 }
 
@@ -242,10 +238,6 @@ emit_add(emit_t *e, char type, ai_str_t payload)
     e->begun = 1;
     e->unacked_bytes += payload.len;
 
-    if (e->unacked_bytes > EMIT_HIGH_BYTES) {
-        e->high = 1;
-    }
-
     loop_defer(&e->w->loop, LOOP_WORK, &e->task);
 
     return ev;
@@ -290,10 +282,20 @@ emit_begun(const emit_t *e)
 }
 
 
-size_t
-emit_bytes(const emit_t *e)
+int
+emit_full(emit_t *e)
 {
-    return e->unacked_bytes;
+    int64_t  bound;
+
+    bound = EMIT_ALL_BYTES / (e->w->metrics.calls_open + 1);
+    bound = bound < EMIT_FAIR_BYTES ? EMIT_FAIR_BYTES
+            : bound > EMIT_HIGH_BYTES ? EMIT_HIGH_BYTES : bound;
+
+    if (e->unacked_bytes > (size_t) bound) {
+        e->high = 1;
+    }
+
+    return e->high;
 }
 
 

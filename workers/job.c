@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -234,8 +235,18 @@ job_resume_end(job_t *job, const ai_resp_t *reply)
         e = ai_error_find(ai_str("internal"));
     }
 
-    job_end(job, ai_str_eqz(cause, "cancelled") ? "cancelled" : "failed",
-            e->cause, NULL);
+    job->ending = e->cause;
+    job->ending_state = ai_str_eqz(cause, "cancelled") ? "cancelled"
+                                                       : "failed";
+
+    /* The first attempt of a job is that of the first worker to have it. */
+
+    if (job->attempt == 1) {
+        job_end(job, job->ending_state, job->ending, NULL);
+        return;
+    }
+
+    recall_begin(job);
 }
 
 
@@ -312,8 +323,7 @@ job_route(job_t *job)
     }
 
     if (ai_str_eqz(job->route.api, "echo")) {
-        job->provider = job->dialect == AI_DIALECT_ANTHROPIC
-                        ? &provider_anthropic : &provider_openai;
+        job->provider = provider_of(job->dialect);
         return 0;
     }
 
@@ -410,7 +420,7 @@ job_bytes(job_t *job, ai_str_t bytes)
         return -1;
     }
 
-    if (!job->paused && emit_bytes(job->emit) > EMIT_HIGH_BYTES) {
+    if (!job->paused && emit_full(job->emit)) {
         job->paused = 1;
         job->w->metrics.paused_total++;
         call_pause(job);
@@ -434,6 +444,14 @@ job_on_drained(void *data)
         call_resume(job);
         job_unref(job);
     }
+}
+
+
+int
+job_complete(const job_t *job)
+{
+    return job->state == JOB_CALLING && job->has_answer
+           && (job->answer.usage.complete || job->answer.usage.error);
 }
 
 
@@ -491,13 +509,19 @@ job_whole(job_t *job)
     switch (answer_finish(&job->answer)) {
 
     case 1:
-        job_end(job, job->answer.status < 400 && !job->answer.usage.error
+        job_end(job, job->answer.status < 300 && !job->answer.usage.error
                      ? "done" : "failed", NULL, NULL);
         break;
 
     case 0:
         job_fail(job, "provider_bad",
-                 "The provider's answer ended before it was complete.");
+                 job->answer.usage.broken
+                 ? "The provider's answer is not a JSON object."
+                 : "The provider's answer ended before it was complete.");
+        break;
+
+    case -2:
+        job_fail(job, "provider_bad", NULL);
         break;
 
     default:

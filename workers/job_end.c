@@ -94,6 +94,7 @@ job_stop(job_t *job)
     body_forget(job);
 
     if (job->state == JOB_CALLING) {
+        job->asked = job->call != NULL && http_sent(job->call);
         call_abort(job);
     }
 
@@ -129,9 +130,9 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
 
     if (!job->ever_called) {
 
-        /* Another worker called, and did not live to say what it took. */
+        /* Other workers called, and did not live to say what it took. */
 
-        if (cause != NULL && strcmp(cause, "lost") == 0) {
+        if (job->unknown) {
             u->input = -1;
             u->output = -1;
             u->cost = -1;
@@ -140,7 +141,9 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
         return;
     }
 
-    u->duration_usec = (int64_t) (job->done_usec - job->called_usec);
+    if (job->called_usec != 0) {
+        u->duration_usec = (int64_t) (job->done_usec - job->called_usec);
+    }
 
     if (job->first_usec != 0) {
         u->ttft_usec = (int64_t) (job->first_usec - job->called_usec);
@@ -153,6 +156,10 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
 
     if (job->answer.bytes != 0) {
         answer_usage(&job->answer, job->body.len, u);
+
+    } else if (job->asked && job->answer.status < 400) {
+        u->input = ((int64_t) job->body.len + 3) / 4;
+        u->estimated = 1;
     }
 
     if (job->route.price.input < 0 && job->route.price.output < 0
@@ -325,7 +332,7 @@ job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
         if (reply == NULL) {
             emit_again(job->emit);
 
-        } else if (redis_word(reply, "RUN")
+        } else if ((redis_word(reply, "RUN") || redis_word(reply, "END"))
                    && redis_int(redis_item(reply, 1), &attempt) == 0
                    && attempt == job->attempt)
         {
@@ -356,6 +363,12 @@ job_on_cancelled(void *data, ai_str_t reason)
 
     if (job->state == JOB_CLAIMING) {
         job->cancelled = 1;
+
+    } else if (job_complete(job)) {
+
+        /* Some clients leave as soon as they have read the last event. */
+
+        job_done(job);
 
     } else if (job->state < JOB_READING) {
         job_end(job, "cancelled", "cancelled", NULL);

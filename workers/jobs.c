@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ jobs_open(worker_t *w)
 
     jobs->w = w;
     jobs->mask = size - 1;
-    jobs->table = calloc(size, sizeof(*jobs->table));
+    jobs->table = calloc(size, sizeof(job_t *));
 
     if (jobs->table == NULL
         || ai_random(&jobs->random, sizeof(jobs->random)) != 0)
@@ -399,6 +400,10 @@ job_check(job_t *job, uint64_t now)
         emit_kick(job->emit);
     }
 
+    if (job->state == JOB_RECALLING) {
+        recall_kick(job);
+    }
+
     if (job->state == JOB_CLAIMING || job->state >= JOB_READING) {
 
         if (job->state == JOB_CLAIMING && !job->waiting) {
@@ -410,6 +415,15 @@ job_check(job_t *job, uint64_t now)
 
     if (job->state == JOB_LOADING) {
         body_load(job);
+    }
+
+    if (job_complete(job)) {
+
+        if (now >= job->heard_msec + JOB_CLOSE_MSEC) {
+            job_done(job);
+        }
+
+        return;
     }
 
     if (job->deadline_msec != 0 && now >= job->deadline_msec) {
@@ -526,6 +540,7 @@ job_free(job_t *job)
     }
 
     body_free(job);
+    recall_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);

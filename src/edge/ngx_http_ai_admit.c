@@ -627,12 +627,12 @@ ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
         return;
     }
 
-    if (ngx_http_ai_model_allowed(p, &ctx->model) != NGX_OK) {
+    if (ngx_http_ai_model_allowed(ctx->principal, &ctx->model) != NGX_OK) {
         ngx_http_ai_stream_fail(open, "model_not_allowed", 0, -1);
         return;
     }
 
-    open->tenant = p->tenant;
+    open->tenant = ctx->principal->tenant;
     open->shard = ngx_http_ai_edge_shard(&open->tenant);
 
     ngx_http_ai_admit_send(open);

@@ -275,11 +275,14 @@ ngx_http_ai_body_store(ngx_http_request_t *r, ngx_http_ai_body_t *body,
             known = r->headers_in.chunked ? -1
                     : r->headers_in.content_length_n - (off_t) ctx->body_len;
 
-            size = cl == NULL ? NGX_HTTP_AI_BODY_FIRST
-                              : NGX_HTTP_AI_BODY_BLOCK;
+            /* As much again as has come: who drips holds little. */
+
+            size = ngx_max(len, ctx->body_len);
+            size = ngx_max(size, NGX_HTTP_AI_BODY_FIRST);
+            size = ngx_min(size, NGX_HTTP_AI_BODY_BLOCK);
 
             if (known > 0) {
-                size = (size_t) ngx_min(known, NGX_HTTP_AI_BODY_BLOCK);
+                size = (size_t) ngx_min(known, (off_t) size);
             }
 
             alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);

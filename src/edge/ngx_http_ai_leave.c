@@ -46,15 +46,19 @@ void
 ngx_http_ai_leave_done(void)
 {
     ngx_uint_t    i;
-    ngx_queue_t  *q, *queues[] = { &ngx_http_ai_leaving,
-                                   &ngx_http_ai_telling };
+    ngx_queue_t  *q, *next, *queues[] = { &ngx_http_ai_leaving,
+                                          &ngx_http_ai_telling };
 
     for (i = 0; i < 2; i++) {
-        while (!ngx_queue_empty(queues[i])) {
-            q = ngx_queue_head(queues[i]);
-            ngx_queue_remove(q);
+        for (q = ngx_queue_head(queues[i]);
+             q != ngx_queue_sentinel(queues[i]);
+             q = next)
+        {
+            next = ngx_queue_next(q);
             ngx_free(ngx_queue_data(q, ngx_http_ai_leave_t, queue));
         }
+
+        ngx_queue_init(queues[i]);
     }
 }
 
