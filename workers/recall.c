@@ -30,9 +30,9 @@ struct recall_s {
 
 static void recall_on_catalog(catalog_t *c, void *data);
 static int recall_ask(job_t *job);
-static void recall_on_reply(redis_t *rc, redisReply *reply, void *data);
-static void recall_page(job_t *job, const redisReply *reply);
-static int recall_entry(job_t *job, const redisReply *entry);
+static void recall_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
+static void recall_page(job_t *job, const ai_resp_t *reply);
+static int recall_entry(job_t *job, const ai_resp_t *entry);
 static int recall_head(job_t *job, ai_str_t record);
 static int recall_names(recall_t *r, ai_str_t provider, ai_str_t model);
 static void recall_done(job_t *job);
@@ -132,7 +132,7 @@ recall_ask(job_t *job)
 
 
 static void
-recall_on_reply(redis_t *rc, redisReply *reply, void *data)
+recall_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t     *job;
     int64_t    n;
@@ -149,7 +149,7 @@ recall_on_reply(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
         r->read = ++r->tries == RECALL_TRIES;
 
     } else if (!r->sized) {
@@ -172,7 +172,7 @@ recall_on_reply(redis_t *rc, redisReply *reply, void *data)
 
 
 static void
-recall_page(job_t *job, const redisReply *reply)
+recall_page(job_t *job, const ai_resp_t *reply)
 {
     size_t     i;
     ai_str_t   last;
@@ -181,10 +181,10 @@ recall_page(job_t *job, const redisReply *reply)
     r = job->recall;
 
     for (i = 0; i < reply->elements; i++) {
-        last = redis_str(redis_item(reply->element[i], 0));
+        last = redis_str(redis_item(&reply->element[i], 0));
 
         if (last.len >= AI_EVENT_ID_MAX
-            || recall_entry(job, reply->element[i]) != 0)
+            || recall_entry(job, &reply->element[i]) != 0)
         {
             r->read = 1;
             return;
@@ -201,21 +201,21 @@ recall_page(job_t *job, const redisReply *reply)
 /* -1: what follows is of no use. */
 
 static int
-recall_entry(job_t *job, const redisReply *entry)
+recall_entry(job_t *job, const ai_resp_t *entry)
 {
     size_t             i;
     ai_str_t           type, payload;
-    const redisReply  *fields;
+    const ai_resp_t  *fields;
 
     fields = redis_item(entry, 1);
 
-    if (fields == NULL || fields->type != REDIS_REPLY_ARRAY) {
+    if (fields == NULL || fields->type != AI_RESP_ARRAY) {
         return -1;
     }
 
     for (i = 0; i + 1 < fields->elements; i += 2) {
-        type = redis_str(fields->element[i]);
-        payload = redis_str(fields->element[i + 1]);
+        type = redis_str(&fields->element[i]);
+        payload = redis_str(&fields->element[i + 1]);
 
         if (type.len != 1) {
             return -1;
