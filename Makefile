@@ -8,7 +8,7 @@
 #   PREFIX, DESTDIR     for install
 #   V=1                 show the commands
 #   BENCH=--quick       arguments of bench/run.sh
-#   TESTS="t/05-run.t"  for test
+#   TESTS="t/05-run.t"  for test and test-full
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -167,6 +167,14 @@ run:
 
 test:
 	@exec tools/test.sh
+
+# Longer, and in valgrind: hours.  AI_T_FUZZ_SECONDS (3600) is most of it.
+test-full:
+	@exec tools/test.sh --full
+
+# Static analysis.
+check: build
+	@tools/check.sh all
 
 # The module's tests in an nginx built with AddressSanitizer.
 asan: build

@@ -21,6 +21,10 @@ static int answer_events(answer_t *a);
 static int answer_event(answer_t *a, ai_str_t raw);
 static int answer_whole(answer_t *a, ai_str_t bytes);
 static int answer_flow(answer_t *a);
+static int answer_hold(answer_t *a, size_t held);
+
+
+static size_t  answer_held;
 
 
 void
@@ -42,6 +46,7 @@ answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
 void
 answer_free(answer_t *a)
 {
+    answer_hold(a, 0);
     ai_sse_free(&a->sse);
     free(a->headers);
     free(a->whole);
@@ -242,12 +247,30 @@ answer_bytes(answer_t *a, ai_str_t bytes)
     }
 
     if (!a->sse_type) {
-        return answer_whole(a, bytes);
+        rc = answer_whole(a, bytes);
+
+    } else {
+        rc = ai_sse_feed(&a->sse, bytes.data, bytes.len);
+
+        if (rc == 0) {
+            rc = answer_events(a);
+        }
     }
 
-    rc = ai_sse_feed(&a->sse, bytes.data, bytes.len);
+    return rc != 0 ? rc : answer_hold(a, a->sse.size + a->whole_size);
+}
 
-    return rc != 0 ? rc : answer_events(a);
+
+/* What all answers of the process hold has a bound; a small one is let be. */
+
+static int
+answer_hold(answer_t *a, size_t held)
+{
+    answer_held += held;
+    answer_held -= a->held;
+    a->held = held;
+
+    return answer_held > ANSWER_ALL_MAX && held > ANSWER_FAIR ? -2 : 0;
 }
 
 
@@ -334,6 +357,7 @@ answer_whole(answer_t *a, ai_str_t bytes)
         free(a->whole);
         a->whole = NULL;
         a->whole_len = 0;
+        a->whole_size = 0;
     }
 
     if (a->flowing) {

@@ -19,6 +19,8 @@
 #define ANSWER_USAGE_MAX    (4 * 1024 * 1024)   /* over it usage is guessed */
 #define ANSWER_EVENT_MAX    AI_SSE_EVENT_MAX
 #define ANSWER_MAX          (64 * 1024 * 1024)  /* all of it, decoded */
+#define ANSWER_ALL_MAX      (128 * 1024 * 1024) /* unfinished ones, a process */
+#define ANSWER_FAIR         (256 * 1024)    /* of which nobody is denied */
 #define ANSWER_REQUEST_MAX  128
 
 typedef struct {
@@ -38,6 +40,7 @@ typedef struct {
     char              *whole;       /* an answer that is no stream */
     size_t             whole_len;
     size_t             whole_size;
+    size_t             held;        /* counted in what all hold */
     uint64_t           bytes;       /* of the answer so far */
     provider_usage_t   usage;
     int                status;

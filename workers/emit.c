@@ -93,6 +93,22 @@ emit_again(emit_t *e)
 }
 
 
+int
+emit_written(const emit_t *e)
+{
+    return e->written;
+}
+
+
+void
+emit_forget(emit_t *e)
+{
+    e->ended = 0;
+    e->retry_at_msec = 0;
+    emit_lose(e, 0);
+}
+
+
 void
 emit_free(emit_t *e)
 {
@@ -325,7 +341,9 @@ emit_run(void *data)
         return;
     }
 
-    if (emit_send(e, emit_settling(e)) == 0) {
+    e->settling = emit_settling(e) ? 1 : 0;
+
+    if (emit_send(e, e->settling) == 0) {
         e->waiting = 1;
     }
 }
@@ -484,6 +502,7 @@ emit_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
         emit_end(e, EMIT_SETTLED);
 
     } else if (redis_word(reply, "GONE")) {
+        e->written = e->settling;
         emit_end(e, EMIT_UNKNOWN);
 
     } else if (redis_word(reply, "GAP")) {

@@ -13,6 +13,7 @@ static void job_usage(job_t *job, const char *state, const char *cause,
 static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_reclaim(job_t *job);
 static void job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data);
+static int job_forgotten(const job_t *job);
 static void job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data);
 
 
@@ -316,6 +317,19 @@ job_reclaim(job_t *job)
 }
 
 
+/*
+ * What Redis does not know it has lost, and what the job took is still to be
+ * paid for; unless we were deaf for so long that another may have ended it.
+ */
+
+static int
+job_forgotten(const job_t *job)
+{
+    return job->ever_called && !emit_written(job->emit)
+           && job->called_usec > job->jobs->deaf_usec;
+}
+
+
 static void
 job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
 {
@@ -337,6 +351,11 @@ job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
                    && attempt == job->attempt)
         {
             emit_again(job->emit);
+
+        } else if (job_forgotten(job)) {
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "Redis has lost it");
+            emit_forget(job->emit);
 
         } else {
             job->w->metrics.jobs_abandoned_total++;

@@ -24,6 +24,8 @@ struct jobs_s {
     uint64_t    random;
     uv_timer_t  timer;
     bodies_t    bodies;
+    uint64_t    heard_usec;     /* when Redis was there last */
+    uint64_t    deaf_usec;      /* when it was again, after JOBS_DEAF_MSEC */
     unsigned    closed:1;
 };
 

@@ -14,12 +14,15 @@
 
 
 #define JOBS_TICK_MSEC  100
+/* A job that another took over from us is in Redis for longer than this. */
+#define JOBS_DEAF_MSEC  25000
 
 
 static job_t **jobs_slot(jobs_t *jobs, ai_str_t id);
 static job_t *jobs_find(jobs_t *jobs, ai_str_t id);
 static void job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data);
 static void jobs_on_tick(uv_timer_t *timer);
+static void jobs_hear(jobs_t *jobs);
 static void job_check(job_t *job, uint64_t now);
 static void job_free(job_t *job);
 
@@ -41,6 +44,7 @@ jobs_open(worker_t *w)
 
     jobs->w = w;
     jobs->mask = size - 1;
+    jobs->heard_usec = loop_now_usec(&w->loop);
     jobs->table = calloc(size, sizeof(job_t *));
 
     if (jobs->table == NULL
@@ -378,6 +382,7 @@ jobs_on_tick(uv_timer_t *timer)
 
     jobs = timer->data;
     now = uv_now(&jobs->w->loop.uv);
+    jobs_hear(jobs);
     emits_expire(jobs->w->emits);
     body_kick(jobs);
 
@@ -387,6 +392,27 @@ jobs_on_tick(uv_timer_t *timer)
             job_check(job, now);
         }
     }
+}
+
+
+/* Without Redis, or stopped: both look the same from here. */
+
+static void
+jobs_hear(jobs_t *jobs)
+{
+    uint64_t  now;
+
+    if (!redis_ready(jobs->w->redis)) {
+        return;
+    }
+
+    now = loop_now_usec(&jobs->w->loop);
+
+    if (now - jobs->heard_usec > JOBS_DEAF_MSEC * 1000) {
+        jobs->deaf_usec = now;
+    }
+
+    jobs->heard_usec = now;
 }
 
 

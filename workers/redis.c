@@ -5,6 +5,7 @@
 
 #include "redis_in.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,9 @@ static int redis_drain(redis_t *rc);
 static void redis_dispatch(redis_t *rc, ai_resp_t *reply);
 static void redis_message(redis_t *rc, ai_resp_t *reply);
 static void redis_on_auth(redis_t *rc, ai_resp_t *reply, void *data);
+static void redis_on_role(redis_t *rc, ai_resp_t *reply, void *data);
+static int redis_useless(const redis_t *rc, const ai_resp_t *reply);
+static int redis_is_error(const ai_resp_t *reply, const char *code);
 static void redis_on_info(redis_t *rc, ai_resp_t *reply, void *data);
 static void redis_subscribe_all(redis_t *rc);
 
@@ -63,6 +67,10 @@ redis_open(loop_t *loop, const redis_conf_t *conf, const char *name,
     rc->net.on_fail = redis_on_fail;
     rc->net.data = rc;
 
+    if (conf->nsentinels != 0) {
+        sentinel_init(rc);
+    }
+
     uv_timer_init(&loop->uv, &rc->timer);
     rc->timer.data = rc;
     uv_timer_start(&rc->timer, redis_on_tick, 0, REDIS_TICK_MSEC);
@@ -85,6 +93,7 @@ redis_close(redis_t *rc)
     rc->ev = NULL;
     redis_fail(rc, NULL);
     rc->state = REDIS_CLOSED;
+    sentinel_done(rc);
     loop_undefer(rc->loop, &rc->flush);
     uv_close((uv_handle_t *) &rc->timer, redis_on_closed);
 }
@@ -120,6 +129,18 @@ redis_ready(const redis_t *rc)
 static void
 redis_connect(redis_t *rc)
 {
+    if (rc->conf->nsentinels != 0) {
+        sentinel_connect(rc);
+
+    } else {
+        redis_dial(rc, rc->conf->path[0] != '\0' ? NULL : &rc->conf->host);
+    }
+}
+
+
+void
+redis_dial(redis_t *rc, const redis_host_t *host)
+{
     static const ai_resp_limits_t  limits = {
         REDIS_REPLY_MAX, REDIS_ITEMS_MAX, AI_RESP_DEPTH_MAX, REDIS_KEEP_SIZE
     };
@@ -127,15 +148,18 @@ redis_connect(redis_t *rc)
     ai_resp_free(&rc->reader);
     ai_resp_init(&rc->reader, &limits);
     rc->broken = 0;
+    rc->moved = 0;
+    rc->why[0] = '\0';
+    rc->out_pos = 0;
+    rc->out_len = 0;
     rc->state = REDIS_CONNECTING;
-    redis_net_connect(&rc->net);
+    redis_net_connect(&rc->net, host);
 }
 
 
 static void
 redis_on_open(redis_net_t *net)
 {
-    int       n;
     char      db[16];
     redis_t  *rc;
     ai_str_t  argv[3];
@@ -144,19 +168,12 @@ redis_on_open(redis_net_t *net)
     rc->state = REDIS_HANDSHAKE;
     rc->heard_at_msec = uv_now(&rc->loop->uv);
 
-    if (rc->conf->password[0] != '\0') {
-        n = 0;
-        argv[n++] = ai_str("AUTH");
-
-        if (rc->conf->user[0] != '\0') {
-            argv[n++] = (ai_str_t) { strlen(rc->conf->user), rc->conf->user };
-        }
-
-        argv[n].len = strlen(rc->conf->password);
-        argv[n++].data = rc->conf->password;
-        redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_auth, NULL,
-                   (unsigned) n, argv);
+    if (rc->sentinel.asking) {
+        sentinel_ask(rc);
+        return;
     }
+
+    redis_auth(rc, rc->conf->user, rc->conf->password);
 
     if (rc->conf->db != 0) {
         argv[0] = ai_str("SELECT");
@@ -170,9 +187,62 @@ redis_on_open(redis_net_t *net)
     argv[2] = ai_str("ngx-ai-worker");
     redis_send(rc, REDIS_HANDSHAKE_MSEC, NULL, NULL, 3, argv);
 
+    argv[0] = ai_str("ROLE");
+    redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_role, NULL, 1, argv);
+
+    /* of these three only PING is refused by a server that loads its data */
+
+    argv[0] = ai_str("PING");
+    redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_auth, NULL, 1, argv);
+
     argv[0] = ai_str("INFO");
     argv[1] = ai_str("server");
     redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_info, NULL, 2, argv);
+}
+
+
+void
+redis_auth(redis_t *rc, const char *user, const char *password)
+{
+    unsigned  n;
+    ai_str_t  argv[3];
+
+    if (password[0] == '\0') {
+        return;
+    }
+
+    n = 0;
+    argv[n++] = ai_str("AUTH");
+
+    if (user[0] != '\0') {
+        argv[n++] = (ai_str_t) { strlen(user), user };
+    }
+
+    argv[n++] = (ai_str_t) { strlen(password), password };
+    redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_auth, NULL, n, argv);
+}
+
+
+void
+redis_refuse(redis_t *rc, const ai_resp_t *reply)
+{
+    redis_break(rc, "%.*s", reply->len < 190 ? (int) reply->len : 190,
+                reply->str);
+}
+
+
+void
+redis_break(redis_t *rc, const char *fmt, ...)
+{
+    va_list  args;
+
+    rc->broken = 1;
+
+    if (rc->why[0] == '\0') {
+        va_start(args, fmt);
+        vsnprintf(rc->why, sizeof(rc->why), fmt, args);
+        va_end(args);
+    }
 }
 
 
@@ -182,17 +252,33 @@ redis_on_auth(redis_t *rc, ai_resp_t *reply, void *data)
     (void) data;
 
     if (reply != NULL && reply->type == AI_RESP_ERROR) {
-        log_write(LOG_ERROR, "redis", "%s: %.*s", rc->name,
-                  (int) (reply->len < 200 ? reply->len : 200), reply->str);
-        rc->broken = 1;
+        redis_refuse(rc, reply);
     }
 }
 
 
-/*
- * A server that is loading its data answers no command yet; one that does not
- * tell its run id counts as another one.
- */
+/* Who may not ask for it is believed, but where there is a Sentinel. */
+
+static void
+redis_on_role(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    (void) data;
+
+    if (reply == NULL) {
+        return;
+    }
+
+    if (reply->type == AI_RESP_ERROR && rc->conf->nsentinels == 0) {
+        return;
+    }
+
+    if (!ai_str_eqz(redis_str(redis_item(reply, 0)), "master")) {
+        redis_break(rc, "the server is not the master");
+    }
+}
+
+
+/* A server that does not tell its run id counts as another one. */
 
 static void
 redis_on_info(redis_t *rc, ai_resp_t *reply, void *data)
@@ -223,13 +309,8 @@ redis_on_info(redis_t *rc, ai_resp_t *reply, void *data)
             }
         }
 
-    } else if (reply->type == AI_RESP_ERROR
-               && (strncmp(reply->str, "NOAUTH", 6) == 0
-                   || strncmp(reply->str, "LOADING", 7) == 0))
-    {
-        log_write(LOG_WARN, "redis", "%s: %.*s", rc->name,
-                  (int) (reply->len < 200 ? reply->len : 200), reply->str);
-        rc->broken = 1;
+    } else if (redis_is_error(reply, "NOAUTH")) {
+        redis_refuse(rc, reply);
         return;
     }
 
@@ -240,7 +321,13 @@ redis_on_info(redis_t *rc, ai_resp_t *reply, void *data)
     rc->backoff_msec = 0;
     rc->said_lost = 0;
     redis_subscribe_all(rc);
-    log_write(LOG_DEBUG, "redis", "%s: ready", rc->name);
+
+    if (rc->conf->nsentinels != 0) {
+        sentinel_ready(rc);
+
+    } else {
+        log_write(LOG_DEBUG, "redis", "%s: ready", rc->name);
+    }
 
     if (rc->ev != NULL && rc->ev->ready != NULL) {
         rc->ev->ready(rc, restarted, rc->data);
@@ -280,16 +367,19 @@ redis_fail(redis_t *rc, const char *why)
     rc->state = REDIS_WAITING;
     rc->out_pos = 0;
     rc->out_len = 0;
+    rc->retry_at_msec = uv_now(&rc->loop->uv);
 
-    rc->backoff_msec = rc->backoff_msec == 0 ? REDIS_BACKOFF_MIN
-                                             : rc->backoff_msec * 2;
-    if (rc->backoff_msec > REDIS_BACKOFF_MAX) {
-        rc->backoff_msec = REDIS_BACKOFF_MAX;
+    if (!sentinel_more(rc)) {
+        rc->backoff_msec = rc->backoff_msec == 0 ? REDIS_BACKOFF_MIN
+                                                 : rc->backoff_msec * 2;
+        if (rc->backoff_msec > REDIS_BACKOFF_MAX) {
+            rc->backoff_msec = REDIS_BACKOFF_MAX;
+        }
+
+        rc->retry_at_msec += rc->backoff_msec / 2
+                             + (unsigned) rand_r(&rc->seed)
+                               % (rc->backoff_msec / 2 + 1);
     }
-
-    rc->retry_at_msec = uv_now(&rc->loop->uv) + rc->backoff_msec / 2
-                        + (unsigned) rand_r(&rc->seed)
-                          % (rc->backoff_msec / 2 + 1);
 
     pending = rc->pending;
     first = rc->pending_first;
@@ -345,6 +435,11 @@ redis_on_tick(uv_timer_t *timer)
 
     default:
         break;
+    }
+
+    if (rc->moved) {
+        redis_fail(rc, "the master is another now");
+        return;
     }
 
     if (rc->pending_count != 0
@@ -506,7 +601,11 @@ redis_drain(redis_t *rc)
         redis_dispatch(rc, reply);
 
         if (rc->broken) {
-            redis_fail(rc, "refused");
+            redis_fail(rc, rc->why[0] != '\0' ? rc->why : "refused");
+            return 0;
+        }
+
+        if (sentinel_follow(rc)) {
             return 0;
         }
 
@@ -550,9 +649,42 @@ redis_dispatch(redis_t *rc, ai_resp_t *reply)
         free(p.tail);
     }
 
-    if (p.cb != NULL) {
+    if (rc->state == REDIS_READY && redis_useless(rc, reply)) {
+        redis_refuse(rc, reply);
+
+        if (p.cb != NULL) {
+            p.cb(rc, NULL, p.data);
+        }
+
+    } else if (p.cb != NULL) {
         p.cb(rc, reply, p.data);
     }
+}
+
+
+/* Errors of a server that is no master, or not yet: nothing can be done there,
+ * and what was asked of it has not been. */
+
+static int
+redis_useless(const redis_t *rc, const ai_resp_t *reply)
+{
+    return redis_is_error(reply, "READONLY")
+           || redis_is_error(reply, "LOADING")
+           || redis_is_error(reply, "MASTERDOWN")
+           || (rc->conf->nsentinels != 0
+               && redis_is_error(reply, "NOREPLICAS"));
+}
+
+
+static int
+redis_is_error(const ai_resp_t *reply, const char *code)
+{
+    size_t  n;
+
+    n = strlen(code);
+
+    return reply->type == AI_RESP_ERROR && reply->len >= n
+           && memcmp(reply->str, code, n) == 0;
 }
 
 
@@ -560,9 +692,7 @@ static void
 redis_message(redis_t *rc, ai_resp_t *reply)
 {
     if (reply->type == AI_RESP_ERROR) {
-        log_write(LOG_ERROR, "redis", "%s: %.*s", rc->name,
-                  (int) (reply->len < 200 ? reply->len : 200), reply->str);
-        rc->broken = 1;
+        redis_refuse(rc, reply);
         return;
     }
 

@@ -1,6 +1,7 @@
 /*
  * A connection to Redis in libuv's loop: commands with callbacks in order,
- * scripts, subscriptions; reconnects by itself.
+ * scripts, subscriptions; reconnects by itself, to the master that a Sentinel
+ * names where there are some.
  *
  * A redis_t owns its socket, buffers and the commands that wait for replies;
  * a reply lies in the connection's buffer for the time of its callback, which
@@ -21,14 +22,25 @@
 #define REDIS_REPLY_MAX    (64 * 1024 * 1024)   /* bytes of a reply */
 #define REDIS_ITEMS_MAX    262144               /* its elements */
 
+#define REDIS_SENTINELS_MAX  16
+
 typedef struct {
-    char     host[256];         /* or empty: path */
-    char     path[108];
-    char     user[128];
-    char     password[512];
-    int      port;
-    int      db;
-    unsigned tls:1;
+    char         name[256];
+    int          port;
+} redis_host_t;
+
+typedef struct {
+    redis_host_t host;          /* or empty: path, or Sentinels */
+    char         path[108];
+    char         user[128];
+    char         password[512];
+    int          db;
+    redis_host_t sentinels[REDIS_SENTINELS_MAX];
+    unsigned     nsentinels;
+    char         master[128];   /* as the Sentinels name it */
+    char         sentinel_user[128];
+    char         sentinel_password[512];
+    unsigned     tls:1;         /* to Sentinels, too */
 } redis_conf_t;
 
 typedef struct redis_s  redis_t;
@@ -50,7 +62,9 @@ typedef struct {
         void *data);
 } redis_events_t;
 
-/* unix:PATH, redis://[user[:pass]@]host[:port][/db], rediss://: 0 or -1. */
+/* unix:PATH, redis://[user[:pass]@]host[:port][/db], rediss://,
+ * sentinel://[user[:pass]@]host[:port][,...]/master[/db], sentinels://: 0 or
+ * -1.  User and password are Redis', not the Sentinels'. */
 int redis_conf_parse(redis_conf_t *conf, const char *url);
 
 /*

@@ -24,7 +24,7 @@
 
 #define NGX_HTTP_AI_REDIS_BACKOFF_MIN  25
 #define NGX_HTTP_AI_REDIS_BACKOFF_MAX  2000
-#define NGX_HTTP_AI_REDIS_STABLE       5000    /* READY so long: no backoff */
+#define NGX_HTTP_AI_REDIS_STABLE       1000    /* READY so long: no backoff */
 #define NGX_HTTP_AI_REDIS_PING         5000
 #define NGX_HTTP_AI_REDIS_SUB_PING     300
 #define NGX_HTTP_AI_REDIS_RESOLVE      5000
