@@ -142,7 +142,7 @@ $(O)/fuzz/%: $(O)/obj/t/fuzz/%.o $(contract_obj) $(O)/sources
 	@mkdir -p $(@D)
 	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -fsanitize=fuzzer -o $@ $(filter %.o,$^) \
-	    $(shell pkg-config --libs hiredis libcrypto) -lm
+	    $(shell pkg-config --libs libcrypto) -lm
 
 $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)

@@ -34,7 +34,7 @@ sub process_of {
 # A model's name says what it does:
 #   wait-  nothing before the file "go" is there
 #   slow-  ten words, and then nothing more
-#   big-   300,000 bytes of a body, and then nothing more
+#   big-   1,000,000 bytes of a body (pages of the log), and then nothing more
 #   kill-  kills who asks; the third time waits for the file "third"
 sub script {
     my ($req, $out) = @_;
@@ -58,7 +58,7 @@ sub script {
         $out->head(200, 'Content-Type' => 'application/json',
             'x-request-id' => 'req-big');
         $out->chunk('{"content":"' . 'x' x 49_988);
-        $out->chunk('y' x 50_000) for 2 .. 6;
+        $out->chunk('y' x 50_000) for 2 .. 20;
         $out->stall;
 
     } else {
@@ -182,9 +182,9 @@ for my $name (qw(cut free)) {
 }
 got_all($s{mcut}, 12);
 my $big = $s{big}{http}->head;
-$s{big}{http}->piece while length $big->{body} < 300_000;
+$s{big}{http}->piece while length $big->{body} < 1_000_000;
 for my $name (qw(bcut bbig)) {
-    my $least = $name eq 'bcut' ? 10 * 100 : 300_000;
+    my $least = $name eq 'bcut' ? 10 * 100 : 1_000_000;
     wait_for(sub {
         my $n = 0;
         $n += length for map { @{ $_->[1] } } @{ $t->redis->cmd('XRANGE',
@@ -248,7 +248,7 @@ is(text_of($res->body), $want, 'behind what it had');
 $job{free} = whole($s{free}{http})->header('x-ai-job');
 $res = whole($s{big}{http});
 ok($res->{cut}, 'a body that had begun is cut, not ended');
-is(length $res->body, 300_000, 'behind what it had');
+is(length $res->body, 1_000_000, 'behind what it had');
 $job{big} = $res->header('x-ai-job');
 
 my $got;
@@ -261,7 +261,7 @@ for my $name (qw(bcut bbig)) {
     is($got->{error}{code}, 'lost', 'and says why');
     ok($got->{usage}{estimated}, 'with a guess of its usage');
 }
-is($got->{usage}{output_tokens}, 75_000, 'of what the body had');
+is($got->{usage}{output_tokens}, 250_000, 'of what the body had');
 is($got->{usage}{cost_nano_usd}, undef, 'and no cost without a price');
 $got = $t->get("/v1/jobs/$job{bcut}")->json;
 is($got->{usage}{provider}, 'p', 'the provider');
@@ -287,8 +287,8 @@ $in = up4($s{free}{bytes});
 is(row($job{free}), "failed 502 free slow-3 $in 15 - 1 2 lost 1",
     'a row without a price');
 $in = up4($s{big}{bytes});
-is(row($job{big}), "failed 502 p big-1 $in 75000 "
-    . ($in * 2000 + 75_000 * 8000) . ' 1 2 lost 1', "the body's row");
+is(row($job{big}), "failed 502 p big-1 $in 250000 "
+    . ($in * 2000 + 250_000 * 8000) . ' 1 2 lost 1', "the body's row");
 is($t->pg->value("select request_id from ngxai.ledger where job = '$job{big}'"),
     'req-big', "with the provider's id");
 is(scalar(calls("slow-$_")), $_ == 1 ? 2 : 1, "slow-$_ was not asked again")

@@ -181,10 +181,10 @@ recall_page(job_t *job, const ai_resp_t *reply)
     r = job->recall;
 
     for (i = 0; i < reply->elements; i++) {
-        last = redis_str(redis_item(&reply->element[i], 0));
+        last = redis_str(redis_item(redis_item(reply, i), 0));
 
         if (last.len >= AI_EVENT_ID_MAX
-            || recall_entry(job, &reply->element[i]) != 0)
+            || recall_entry(job, redis_item(reply, i)) != 0)
         {
             r->read = 1;
             return;
@@ -203,8 +203,8 @@ recall_page(job_t *job, const ai_resp_t *reply)
 static int
 recall_entry(job_t *job, const ai_resp_t *entry)
 {
-    size_t             i;
-    ai_str_t           type, payload;
+    size_t            i;
+    ai_str_t          type, payload;
     const ai_resp_t  *fields;
 
     fields = redis_item(entry, 1);
@@ -214,8 +214,8 @@ recall_entry(job_t *job, const ai_resp_t *entry)
     }
 
     for (i = 0; i + 1 < fields->elements; i += 2) {
-        type = redis_str(&fields->element[i]);
-        payload = redis_str(&fields->element[i + 1]);
+        type = redis_str(redis_item(fields, i));
+        payload = redis_str(redis_item(fields, i + 1));
 
         if (type.len != 1) {
             return -1;
