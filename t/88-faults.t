@@ -405,7 +405,7 @@ sub checked {
 }
 
 $fault{refuse_nobody} = [undef, ('provider_unreachable') x 2];
-my @names = $ENV{AI_T_ONLY} ? split /,/, $ENV{AI_T_ONLY} : 
+my @names = $ENV{AI_T_ONLY} ? split /,/, $ENV{AI_T_ONLY} :
     grep { !/^keep/ } sort keys %fault;
 while (my @some = splice @names, 0, 10) {
     my @open;
