@@ -29,7 +29,7 @@ variant := $(filter-out gcc,$(notdir $(CC)))$(san_name_$(SAN))$(if $(COV),-cov)
 O := build$(if $(variant),/$(patsubst -%,%,$(variant)))
 G := build/gen
 
-LIBS := libuv hiredis libcurl libpq jansson libssl libcrypto
+LIBS := libuv libcurl libpq jansson libssl libcrypto
 AICTL_LIBS := libpq hiredis jansson libssl libcrypto
 
 CFLAGS ?= -O2 -g
@@ -129,7 +129,7 @@ $(O)/t/%: $(O)/obj/t/unit/%.o $(contract_obj) $(O)/sources
 	@mkdir -p $(@D)
 	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
-	    $(shell pkg-config --libs hiredis jansson libcrypto cmocka) -lm
+	    $(shell pkg-config --libs jansson libcrypto cmocka) -lm
 
 $(O)/fuzz/worker_%: $(O)/obj/t/fuzz/worker_%.o $(contract_obj) \
                     $(filter-out %/main.o,$(worker_obj)) $(O)/sources
@@ -142,7 +142,7 @@ $(O)/fuzz/%: $(O)/obj/t/fuzz/%.o $(contract_obj) $(O)/sources
 	@mkdir -p $(@D)
 	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -fsanitize=fuzzer -o $@ $(filter %.o,$^) \
-	    $(shell pkg-config --libs hiredis libcrypto) -lm
+	    $(shell pkg-config --libs libcrypto) -lm
 
 $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)

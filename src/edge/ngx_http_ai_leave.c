@@ -26,7 +26,7 @@ typedef struct {
 static ngx_int_t ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave);
 static ngx_uint_t ngx_http_ai_leave_passes(ngx_uint_t error);
 static void ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 
 
 static ngx_queue_t  ngx_http_ai_leaving;      /* to be told again */
@@ -149,7 +149,7 @@ ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave)
 
 
 static void
-ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_leave_t *leave = cmd->data;

@@ -20,7 +20,8 @@ sub new {
 }
 
 
-sub start {
+# Only starts it: it may load for a while.
+sub spawn {
     my ($self) = @_;
 
     $self->{proc} = AiProc->spawn(name => 'redis-server', cwd => $self->{dir},
@@ -33,6 +34,14 @@ sub start {
             @{ $self->{args} }]);
     delete $self->{client};
 
+    return $self;
+}
+
+
+sub start {
+    my ($self) = @_;
+
+    $self->spawn;
     wait_for(sub {
         die 'redis-server: ' . slurp("$self->{dir}/redis.log") . "\n"
             unless $self->{proc}->alive;
