@@ -218,8 +218,8 @@ sub do_emit {
     my $from = $r->{seq} + 1 - ($back < $r->{seq} ? $back : 0);
     my $n = 1 + int rand 3;
     my @events = map { ('s', "$r->{attempt}/" . ($from + $_)) } 0 .. $n - 1;
-    my @got = run('emit', $r->{job}, $r->{attempt}, $from, pick(65536, 4),
-        @events);
+    my @got = run('emit', $r->{job}, $r->{attempt}, $r->{w}, $from,
+        pick(65536, 4), @events);
     if ($got[0] eq 'OK') {
         bad('an emit of an ended job') if $ended{ $r->{job} }
             && $from + $n - 1 > seq_of($got[1]);
