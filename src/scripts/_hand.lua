@@ -42,8 +42,8 @@ end
 -- For a job that was on a worker that died: any, lest they all follow the one
 -- that killed it.
 local function scatter(text, job, deaf)
-    return freest(text, text:find('\n', tonumber(job:sub(-6), 16) % #text, true)
-                        or 1, 1, deaf)
+    local at = text:find('\n', tonumber(job:sub(-6), 16) % #text, true)
+    return freest(text, at % #text + 1, 1, deaf)
 end
 
 -- Publishes it to `worker`, or to the next that has a free slot where that one
