@@ -117,6 +117,26 @@ is($got->{error}{code}, 'lost', 'says why');
 is($got->{error}{message}, 'It broke off.', 'in words');
 is($got->{result}, undef, 'its result are its events');
 
+# Events are in the job's dialect, whatever the client of them sends.
+for my $case (['/v1/messages', {}, qr/^event: error\ndata: \{"type":"error"/m],
+    [$chat, { 'anthropic-version' => '2023-06-01' },
+        qr/^data: \{"error":\{"message"/m])
+{
+    my ($path, $headers, $want) = @$case;
+    $t->post($path, { %ask, max_tokens => 9, stream => \1 },
+        headers => { Prefer => 'respond-async' });
+    $job = $fake->job->head(stream => 1)->data("data: 1\n\n");
+    my $read = AiHttp->stream(port => $edge->port, key => $t->{key},
+        path => '/v1/jobs/' . $job->id . '/events', headers => $headers);
+    $read->event;
+    $job->error('lost', 'It broke off.');
+    like(join('', map { $_->{raw} } $read->events), $want,
+        "the error of a job of $path to who listens");
+    like($t->get('/v1/jobs/' . $job->id . '/events', headers => $headers)->body,
+        $want, 'and to who comes later');
+    $read->close;
+}
+
 # Cancelled in the queue, while it runs, and after its end.
 $fake->slots(0);
 $res = $t->post($chat, \%ask, headers => { Prefer => 'respond-async' });
