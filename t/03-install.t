@@ -43,6 +43,14 @@ make();
 like(slurp("$dest/etc/ngx-ai/ai-providers.conf"), qr/# mine/,
     'a second install keeps what was changed');
 
+# What nginx may answer by itself is worded by ai_error, here as the document
+# says it.
+sub statuses { join ' ', slurp($_[0]) =~ m{error_page ([\d\s]+?)\s+/ai-error;} }
+my $statuses = statuses($t->root . '/docs/directives.md');
+like($statuses, qr/^400 401 403 404 /, 'the statuses of error_page');
+is(statuses($_) =~ s/\s+/ /gr, $statuses, "$_ has them all")
+    for "$dest/usr/share/ngx-ai/nginx.conf", $t->root . '/conf/run.conf';
+
 # The sample, with this test's folder before its paths.
 my $conf = slurp("$dest/usr/share/ngx-ai/nginx.conf");
 my $dir = $t->dir;
