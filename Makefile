@@ -208,6 +208,8 @@ install: module workers aictl
 	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \
 	    [ -f "$$to" ] || install -m 644 conf/$$file "$$to"; \
 	done
+	[ -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai/secrets' ] || \
+	    install -d -m 750 '$(DESTDIR)$(SYSCONFDIR)/ngx-ai/secrets'
 	install -d '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations'
 	install -m 644 migrations/*.sql \
 	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations/'
@@ -218,8 +220,12 @@ install: module workers aictl
 	install -d '$(DESTDIR)$(PREFIX)/lib/sysusers.d'
 	install -m 644 conf/ngx-ai.sysusers \
 	    '$(DESTDIR)$(PREFIX)/lib/sysusers.d/ngx-ai.conf'
+	install -d '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d'
+	sed 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' conf/ngx-ai.tmpfiles \
+	    > '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ngx-ai.conf'
 	for unit in conf/*.service; do \
-	    sed 's|@PREFIX@|$(PREFIX)|g' "$$unit" \
+	    sed -e 's|@PREFIX@|$(PREFIX)|g' \
+	        -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' "$$unit" \
 	        > "$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}"; \
 	done
 

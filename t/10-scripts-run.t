@@ -81,7 +81,8 @@ is_deeply([bells()], ["E$a\n1-9 ! 0\n"], 'is not');
 is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it may ask');
 is($s->claim($a, 'w2'), 'GONE', 'nobody else');
 
-like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2$/, 'joined');
+like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2 openai$/,
+    'joined');
 $s->emit($a, 1, 10, 's', 'z');
 is_deeply([bells()], [("E$a\n1-10 s 1\nz") x 2], 'each listener is rung');
 is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', 'e1'),
