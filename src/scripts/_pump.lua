@@ -75,7 +75,7 @@ local function start(job, tenant, batch, us, workers, deaf, first)
     cause, attempt = cause_of(cause, h[8], tip, attempt), attempt + 1
     local started = cause and h[12] or int(us)
     local worker = hand(workers, us,
-        delivery(job, attempt, cause or '-', h[5], int(started - h[5]), h[2],
+        delivery(job, attempt, cause or '-', h[5], elapsed(h[5], started), h[2],
                  h[13] or '0', h[3], not cause and h[4] or ''), deaf, first)
     if worker then
         unqueue(job, tenant, batch, h[2])
