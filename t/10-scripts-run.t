@@ -297,6 +297,18 @@ for (['attempt', $a, 'w1', 'x'], ['worker', $a, 'w 1', 1], ['count', $a, 'w1'])
     like($s->run('claim', @args), qr/^ERR /, "wrong claim: $name");
 }
 
+# A bell was lost, and the bell of its cancel, too: it is not run for nobody.
+
+$a = begin();
+$s->next_job('w1');
+is($s->run('leave', $a, 'e1'), 'OK 0 cancelling', 'its client goes');
+@run = $s->claim($a, 'w1');
+is("@run[0 .. 2]", 'END 1 cancelled', 'its worker did not hear of it');
+is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it hears that from emit');
+is($s->settle($a, 1, 1, state => 'cancelled', events => ['x', 'r']), 'OK 1-1',
+    'and ends it');
+bells();
+
 # What a worker has emitted and forgotten is only settled.
 
 $a = begin();
