@@ -36,7 +36,8 @@ sub rounds {
         next if $run->{target} ne $target;
         my $v = $run;
         for my $key (@path) {
-            $v = ref $v eq 'HASH' ? $v->{$key} : undef;
+            # A histogram of nothing has no percentiles.
+            $v = ref $v eq 'HASH' && ($v->{n} // 1) ? $v->{$key} : undef;
         }
         $v[ $run->{round} ] = $v;
     }
