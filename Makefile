@@ -72,7 +72,8 @@ unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
 fuzz_bin := $(patsubst t/fuzz/%.c,$(O)/fuzz/%,$(fuzz_src))
 
 .PHONY: build module workers aictl units fuzzers
-.PHONY: run test test-full asan chaos bench bench-rivals install clean lint check
+.PHONY: run test test-full asan chaos bench bench-rivals install clean lint
+.PHONY: check
 .DELETE_ON_ERROR:
 .SECONDARY:
 

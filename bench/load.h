@@ -57,7 +57,7 @@ typedef struct {
     char                    *keys;         /* nkeys of key_len bytes each */
     size_t                   nkeys;        /* 0: no Authorization of ours */
     size_t                   key_len;
-    size_t                   key_at;       /* in the request, before serial_at */
+    size_t                   key_at;       /* always before serial_at */
     size_t                   key_next;
     unsigned                 stream:1;
     unsigned                 include_usage:1;

@@ -1,9 +1,11 @@
-# shellcheck shell=bash
+#!/bin/bash
 # The gateways of others, for bench/run.sh, which sources this: installs them
 # into build/rivals with the registries' own clients, starts them, and adds
 # them as targets.  What cannot be had or started is told in the table.
 #
-# run.sh's: root, here, out, dir, mock_port, fill, say, await, free_port, add.
+# run.sh's: root, here, dir, mock_port, fast, fill, say, await, free_port, add.
+# shellcheck disable=SC2154
+set -eu
 
 rivals=()
 rival_pids=()
@@ -13,12 +15,12 @@ rival_home=$root/build/rivals
 
 # rival NAME VERSION WHY: WHY is empty for one that runs.
 rival() {
-    jq_string "$1" "$2" "$3" >> "$dir/rivals.tmp"
+    rival_json "$1" "$2" "$3" >> "$dir/rivals.tmp"
     [ -z "$3" ] || say "$1: $3"
 }
 
 
-jq_string() {
+rival_json() {
     perl -MJSON::PP -e 'print JSON::PP->new->canonical->encode({
         name => $ARGV[0], version => $ARGV[1], why => $ARGV[2] }), "\n"' "$@"
 }
@@ -36,8 +38,7 @@ started() {
         rival_procs+=(--proc "$name=$pid")
         rival "$name" "$version" ''
     else
-        rival "$name" "$version" "did not start: see $dir/$name.log"
-        keep=1
+        rival "$name" "$version" 'did not start (--keep leaves its log)'
     fi
 }
 
