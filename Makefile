@@ -1,17 +1,20 @@
 # ngx-ai.  `make run` starts a gateway here; `make test` runs everything.
 #
 #   CC=gcc|clang        the compiler
-#   SAN=1               workers and unit tests with ASan and UBSan, elsewhere
+#   SAN=1|tsan|fuzz     workers and unit tests with ASan and UBSan, with TSan,
+#                       or for libFuzzer (clang), elsewhere
+#   COV=1               those with gcov's counters, elsewhere
 #   NGX_SRC=DIR         nginx's sources instead of Debian's nginx-dev
 #   PREFIX, DESTDIR     for install
 #   V=1                 show the commands
 #   BENCH=--quick       arguments of bench/run.sh
-#   TESTS="t/05-run.t"  for test
+#   TESTS="t/05-run.t"  for test and test-full
 
 ifeq ($(origin CC),default)
 CC := gcc
 endif
 SAN ?=
+COV ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
 SYSCONFDIR ?= /etc
@@ -19,11 +22,14 @@ NGX_SRC ?= /usr/share/nginx/src
 NGX_MODULES ?= /usr/lib/nginx/modules
 WERROR ?= -Werror
 
-variant := $(filter-out gcc,$(notdir $(CC)))$(if $(filter 1,$(SAN)),-san)
+san_name_1 := -san
+san_name_tsan := -tsan
+san_name_fuzz := -fuzz
+variant := $(filter-out gcc,$(notdir $(CC)))$(san_name_$(SAN))$(if $(COV),-cov)
 O := build$(if $(variant),/$(patsubst -%,%,$(variant)))
 G := build/gen
 
-LIBS := libuv hiredis libcurl libpq jansson libssl libcrypto
+LIBS := libuv libcurl libpq jansson libssl libcrypto
 AICTL_LIBS := libpq hiredis jansson libssl libcrypto
 
 CFLAGS ?= -O2 -g
@@ -34,10 +40,18 @@ ai_ldflags = $(LDFLAGS)
 # V=1 shows the commands.
 Q := $(if $(filter 1,$(V)),,@)
 say := $(if $(findstring s,$(firstword -$(MAKEFLAGS))),:,echo)
-ifeq ($(SAN),1)
-ai_cflags += -fsanitize=address,undefined -fno-sanitize-recover=undefined \
-             -fno-omit-frame-pointer
-ai_ldflags += -fsanitize=address,undefined
+asan := -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+        -fno-omit-frame-pointer
+san_flags_1 := $(asan)
+san_flags_tsan := -fsanitize=thread
+san_flags_fuzz := $(asan) -fsanitize=fuzzer-no-link
+ai_cflags += $(san_flags_$(SAN))
+ai_ldflags += $(san_flags_$(SAN))
+
+# Threads count, too.  Without -O2, lines stay what they are in the source.
+ifneq ($(COV),)
+ai_cflags += -O1 --coverage -fprofile-update=atomic
+ai_ldflags += --coverage
 endif
 
 # A part that has no sources is skipped.
@@ -48,14 +62,17 @@ contract_src := $(wildcard src/contract/*.c) \
 aictl_src := $(wildcard workers/aictl*.c)
 worker_src := $(filter-out $(aictl_src),$(wildcard workers/*.c))
 unit_src := $(wildcard t/unit/*_test.c)
+fuzz_src := $(wildcard t/fuzz/*_fuzz.c)
 
 objs = $(patsubst %.c,$(O)/obj/%.o,$(1))
 contract_obj := $(call objs,$(contract_src))
 worker_obj := $(call objs,$(worker_src))
 aictl_obj := $(call objs,$(aictl_src))
 unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
+fuzz_bin := $(patsubst t/fuzz/%.c,$(O)/fuzz/%,$(fuzz_src))
 
-.PHONY: build module workers aictl units run test asan chaos bench install clean lint
+.PHONY: build module workers aictl units fuzzers
+.PHONY: run test test-full asan chaos bench install clean lint check
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -70,6 +87,9 @@ workers: $(if $(filter workers/main.c,$(worker_src)),$(O)/ai-workers)
 aictl: $(if $(aictl_src),$(O)/aictl)
 
 units: $(unit_bin)
+
+# Wants CC=clang SAN=fuzz.
+fuzzers: $(fuzz_bin)
 
 # Rewritten only when its text changes, so that a touch costs nothing.
 $(G)/ai_scripts.c: $(G)/ai_scripts.stamp
@@ -109,7 +129,20 @@ $(O)/t/%: $(O)/obj/t/unit/%.o $(contract_obj) $(O)/sources
 	@mkdir -p $(@D)
 	$(Q)$(say) '  LD $@'; \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
-	    $(shell pkg-config --libs hiredis jansson libcrypto cmocka) -lm
+	    $(shell pkg-config --libs jansson libcrypto cmocka) -lm
+
+$(O)/fuzz/worker_%: $(O)/obj/t/fuzz/worker_%.o $(contract_obj) \
+                    $(filter-out %/main.o,$(worker_obj)) $(O)/sources
+	@mkdir -p $(@D)
+	$(Q)$(say) '  LD $@'; \
+	$(CC) $(ai_ldflags) -fsanitize=fuzzer -o $@ $(filter %.o,$^) \
+	    $(shell pkg-config --libs $(LIBS)) -lm
+
+$(O)/fuzz/%: $(O)/obj/t/fuzz/%.o $(contract_obj) $(O)/sources
+	@mkdir -p $(@D)
+	$(Q)$(say) '  LD $@'; \
+	$(CC) $(ai_ldflags) -fsanitize=fuzzer -o $@ $(filter %.o,$^) \
+	    $(shell pkg-config --libs libcrypto) -lm
 
 $(O)/obj/%.o: %.c $(O)/flags
 	@mkdir -p $(@D)
@@ -134,6 +167,14 @@ run:
 
 test:
 	@exec tools/test.sh
+
+# Longer, and in valgrind: hours.  AI_T_FUZZ_SECONDS (3600) is most of it.
+test-full:
+	@exec tools/test.sh --full
+
+# Static analysis.
+check: build
+	@tools/check.sh all
 
 # The module's tests in an nginx built with AddressSanitizer.
 asan: build

@@ -223,10 +223,10 @@ rule('the contract knows neither nginx nor libuv',
             ? $1 : '';
     });
 
-rule('of hiredis the module takes the codec only',
+rule('the module brings no other event loop, and no hiredis',
     [grep { m{^src/} } @ours], sub {
         return $_[0] =~ m{^\s*\#\s*include\s+
-            <((?:uv|curl/|libpq|jansson|hiredis/async|hiredis/adapters)[^>]*)>}x
+            <((?:uv|curl/|libpq|jansson|hiredis)[^>]*)>}x
             ? $1 : '';
     });
 

@@ -103,7 +103,11 @@ $s->close;
 for my $when ('at once', 'in the queue', 'in the stream') {
     $s = $t->stream($chat, \%ask);
     if ($when eq 'at once') {
+        # Until it has come, there is nothing to be empty of.
+        my $logged = () = $edge->access_log =~ /\n/g;
         $s->half_close;
+        wait_for(sub { (() = $edge->access_log =~ /\n/g) > $logged }, 10,
+            'its end');
     }
     if ($when eq 'in the stream') {
         $job = $fake->job->head(stream => 1)->data("data: 1\n\n");

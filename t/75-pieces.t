@@ -33,21 +33,21 @@ CONF
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my (%seen, %done);
 my $beats = 0;
+my $list = "$t->{dir}/streams.jsonl";
 
 open my $in, '<', $file or die;
+open my $out, '>', $list or die;
 while (<$in>) {
     my $r = $json->decode($_);
     next unless $r->{stream}
-        && $r->{api} =~ /^(?:openai\.chat|anthropic\.messages)$/;
+        && $r->{api} =~ /^(?:openai\.chat|compatible\.chat|anthropic\.messages)$/;
     next unless $r->{method} eq 'POST' && ref $r->{request} eq 'HASH';
     my $model = $r->{request}{model};
-    my $anthropic = $r->{api} =~ /^anthropic/;
+    my $anthropic = $r->{api} =~ /^anthropic/ ? 1 : 0;
     my $path = $anthropic ? $r->{path} : '/v1/chat/completions';
     next if !defined $model || ref $model || $path =~ m{^/v1/messages/};
-    next if $seen{ $json->encode($r->{request}) }++;
-    last if ($done{1} || 0) >= 12 && ($done{0} || 0) >= 12;
-    my $resumable = ($done{$anthropic ? 1 : 0} || 0) % 2;
-    next if ($done{$anthropic ? 1 : 0} || 0) >= 12;
+    next if $seen{ $json->encode([$path, $r->{request}]) }++;
+    my $resumable = ($done{ $r->{api} } || 0) % 2;
 
     my $direct = AiHttp->post($port, $path, $json->encode($r->{request}),
         timeout => 60);
@@ -59,7 +59,7 @@ while (<$in>) {
 
     my $got = $t->post($path, $json->encode({ %{ $r->{request} },
         model => ($anthropic ? 'anthropic/' : 'openai/') . $model }),
-        timeout => 60, headers => {
+        timeout => 120, headers => {
             ($anthropic ? ('anthropic-version' => '2023-06-01') : ()),
             ($resumable ? ('X-AI-Resumable' => 1) : ()) });
     my $body = $got->body;
@@ -70,12 +70,38 @@ while (<$in>) {
         "$r->{api} $r->{id}" . ($resumable ? ' with ids' : ''))
         or diag(length($body) . ' bytes, not ' . length($direct->body));
     ok($resumable ? $ids : !$ids, 'ids where they were asked for');
-    $done{$anthropic ? 1 : 0}++;
+    print $out $json->encode({ name => "$r->{api} $r->{id}",
+        anthropic => $anthropic, request => $r->{request} }), "\n";
+    $done{ $r->{api} }++;
 }
 close $in;
+close $out;
 
-cmp_ok($done{$_} || 0, '>', 5, 'recordings were there') for 0, 1;
+cmp_ok($done{$_} || 0, '>', 5, "recordings of $_ were there")
+    for qw(openai.chat compatible.chat anthropic.messages);
 cmp_ok($beats, '>', 0, 'with heartbeats between');
+
+SKIP: {
+    my ($sdk) = glob("$AiTest::root/t/node/node_modules/node-linux-*/bin/node");
+    skip('no SDKs: run npm ci in t/node', 2) unless $sdk;
+    open my $tap, '-|', $sdk, "$AiTest::root/t/node/pieces.mjs",
+        "http://127.0.0.1:$port", 'http://127.0.0.1:' . $t->edge->port,
+        $t->{key}, $list or die;
+    my $said = 0;
+    while (<$tap>) {
+        if (/^(not )?ok \d+ - (.*)/) {
+            ok(!$1, $2);
+            $said++;
+        } elsif (/^# (.*)/) {
+            diag($1);
+        }
+    }
+    close $tap;
+    is($?, 0, 'the SDKs ended well');
+    my $sum = 0;
+    $sum += $_ for values %done;
+    is($said, $sum, 'and read them all');
+}
 
 $replay->stop;
 done_testing();

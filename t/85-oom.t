@@ -76,7 +76,7 @@ print $fh $source;
 close $fh;
 my @o;
 File::Find::find(sub { push @o, $File::Find::name if /\.o$/ }, $objs);
-my ($libs) = `pkg-config --libs hiredis libcrypto` =~ /(.*)/;
+my ($libs) = `pkg-config --libs libcrypto` =~ /(.*)/;
 my $so = $t->dir . '/ngx_http_ai_module.so';
 my $cc = $ENV{CC} || 'cc';
 is(system("$cc -O1 -fPIC -shared -DPLAN='\"$plan\"' -o $so $c @o "

@@ -6,6 +6,7 @@
 #
 #   AI_T_NGINX=OUT_DIR/nginx prove -It/lib t/20-redis-transport.t
 #
+# COV=1 gives the module gcov's counters, too.
 # UBSan is left out: nginx 1.22 itself gives NULL to memcpy() at its start.
 set -eu
 
@@ -64,6 +65,7 @@ if [ ! -x "$out/nginx" ]; then
     cp "$src/objs/nginx" "$out/nginx"
 fi
 
-CC=$cc NGX_CC_OPT="$san" NGX_LD_OPT=-fsanitize=address \
+cov=${COV:+ --coverage}
+CC=$cc NGX_CC_OPT="$san$cov" NGX_LD_OPT="-fsanitize=address$cov" \
     "$root/tools/module.sh" "$out/module"
 cp "$out/module/ngx_http_ai_module.so" "$out/"

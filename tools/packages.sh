@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing: packages.sh run|test.
+# Installs the Debian packages that are missing: packages.sh run|test|full-test.
 # As root, or through sudo.  Services that come with them are not started.
 set -eu
 umask 022
@@ -9,8 +9,9 @@ run='gcc make pkg-config libc6-dev setpriv:util-linux curl:curl
      ca-certificates nginx nginx-dev redis-server:redis-server psql:postgresql-client
      libhiredis-dev libjansson-dev libssl-dev libuv1-dev libpq-dev
      libcurl4-openssl-dev'
-test='clang:clang libcmocka-dev cppcheck:cppcheck git:git openssl:openssl
-      perl node:nodejs npm:npm promtool:prometheus'
+test='clang:clang clang-tidy:clang-tidy libcmocka-dev cppcheck:cppcheck git:git openssl:openssl
+      perl gcov:gcc node:nodejs npm:npm promtool:prometheus'
+full='valgrind:valgrind clang-tools'
 
 die() {
     echo "packages: $1" >&2
@@ -20,7 +21,8 @@ die() {
 case ${1:-} in
     run) wanted=$run ;;
     test) wanted="$run $test" ;;
-    *) die 'usage: packages.sh run|test' ;;
+    full-test) wanted="$run $test $full" ;;
+    *) die 'usage: packages.sh run|test|full-test' ;;
 esac
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -1,7 +1,10 @@
 #!/bin/bash
-# make test: everything, ending with prove's summary.
+# make test, and with --full make test-full: everything, ending with prove's
+# summary.  Some tests run again against other builds (pass, below): an nginx
+# with AddressSanitizer, workers with ThreadSanitizer or in valgrind, scripts
+# that count.  What all of it reached is printed at the end.
 #
-#   TESTS  the tests to run (t/*.t)
+#   TESTS  the tests to run instead (t/*.t), once, with the ordinary build
 #   JOBS   tests at a time (2)
 set -eu
 
@@ -10,20 +13,133 @@ cd "$root"
 export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 PATH=$PATH:/usr/sbin:/sbin
 umask 022
+full=
+[ "${1:-}" != --full ] || full=1
 
 # Before the terminal is given up: sudo may ask.
-tools/packages.sh test
+tools/packages.sh "${full:+full-}test"
 exec < /dev/null
 
 jobs=$(nproc)
+passes=build/pass
+rm -rf "$passes"
+
+# pass NAME 'NAME=VALUE …' TEST…: these tests, with this environment, once
+# more, as build/pass/NAME/*.t.
+pass() {
+    local name=$1 env=$2 test
+    shift 2
+    mkdir -p "$passes/$name"
+    for test in "$@"; do
+        cat > "$passes/$name/${test##*/}" << END
+# $test in another build.
+exec 'env', qw($env), \$^X, '-It/lib', '$test' or die "env: \$!\\n";
+END
+    done
+}
+
+# skipped NAME WHY: a pass that cannot be, as a test that says so.
+skipped() {
+    mkdir -p "$passes/$1"
+    cat > "$passes/$1/skipped.t" << END
+# The pass $1 is left out.
+use Test::More;
+diag('SKIPPED: pass $1: $2');
+plan skip_all => '$2';
+END
+}
+
+scripts_pass() {
+    local dir=$root/build/lua
+
+    rm -rf "$dir"
+    mkdir -p "$dir/hit"
+    tools/cover-lua.pl src/scripts "$dir"
+    pass scripts "AI_T_SCRIPTS=$dir AI_T_COVERED=$dir/hit AI_T_STEPS=3000" \
+        t/10-*.t
+    counted=$dir
+}
+
+# The module counts what ran, in an nginx with AddressSanitizer where Debian's
+# sources can be had, else in the ordinary one.
+nginx_pass() {
+    local tests
+    tests=$(ls t/0[67]-*.t t/20-*.t t/[46]*.t t/7[2-6]*.t t/80-*.t \
+        t/81-upgrade.t)
+    if COV=1 tools/asan-nginx.sh build/asan; then
+        counted="$counted $root/build/asan/module"
+        # shellcheck disable=SC2086
+        pass asan "AI_T_NGINX=$root/build/asan/nginx" $tests
+        return
+    fi
+    skipped asan 'no nginx with AddressSanitizer, see above'
+    NGX_CC_OPT=--coverage NGX_LD_OPT=--coverage tools/module.sh build/cov
+    ln -sf "$(command -v nginx)" build/cov/nginx
+    counted="$counted $root/build/cov"
+    # shellcheck disable=SC2086
+    pass cov "AI_T_NGINX=$root/build/cov/nginx" $tests
+}
+
+# What bodies parsed off the loop, name look-ups and catalogs do in threads.
+tsan_pass() {
+    make -s -j "$jobs" CC=gcc SAN=tsan workers aictl
+    pass tsan "AI_T_BUILD=$root/build/tsan" t/30-worker-http.t \
+        t/67-large.t t/30-worker-provider.t ${full:+t/30-*.t t/50-*.t t/6*.t}
+}
+
+# in_valgrind WRAPPER PROGRAM [LOG]: a script that runs it in memcheck.
+in_valgrind() {
+    mkdir -p "$(dirname "$1")"
+    printf '#!/bin/sh\nexec valgrind %s %s %s "$@"\n' \
+        "-q --error-exitcode=99 --leak-check=full ${3:+--log-file=$3}" \
+        "--errors-for-leak-kinds=definite" "$2" > "$1"
+    chmod +x "$1"
+}
+
+# The ordinary workers and units, and an nginx, in memcheck.
+valgrind_pass() {
+    local dir=$root/build/valgrind name
+
+    rm -rf "$dir"
+    for name in ai-workers aictl; do
+        in_valgrind "$dir/$name" "$root/build/$name" sanitizer.%p
+    done
+    for name in build/t/*_test; do
+        in_valgrind "$dir/t/${name##*/}" "$root/$name"
+    done
+    in_valgrind "$dir/nginx" "$(command -v nginx)" sanitizer.%p
+    ln -s "$root/build/ngx_http_ai_module.so" "$dir/"
+    pass valgrind "AI_T_BUILD=$dir AI_T_NGINX=$dir/nginx" t/01-units.t \
+        t/30-worker-http.t t/30-worker-echo.t t/50-db-ledger.t t/60-stream.t \
+        t/61-body.t t/65-jobs.t t/66-models.t
+}
+
 echo 'test: building with gcc' >&2
 make -s -j "$jobs" CC=gcc build
+set -- t/*.t
 if [ -z "${TESTS:-}" ]; then
-    echo 'test: building with clang, and with sanitizers' >&2
+    echo 'test: building with clang, with sanitizers, with counters' >&2
     make -s -j "$jobs" CC=clang build
-    make -s -j "$jobs" CC=gcc SAN=1 workers aictl units
+    make -s -j "$jobs" CC=clang SAN=fuzz fuzzers
+    make -s -j "$jobs" CC=gcc SAN=1 COV=1 workers aictl units
     # The tests then run these workers, this aictl, and the units of both.
-    export AI_T_BUILD=$root/build/san
+    export AI_T_BUILD=$root/build/san-cov
+    scripts_pass
+    counted="$counted $AI_T_BUILD"
+    nginx_pass
+    tsan_pass
+    if [ -n "$full" ]; then
+        valgrind_pass
+        export AI_T_FULL=1 AI_T_FUZZ_SECONDS=${AI_T_FUZZ_SECONDS:-3600}
+        export AI_T_STEPS=100000 AI_T_CHAOS=1
+    fi
+    # shellcheck disable=SC2086
+    tools/coverage.pl prepare ${counted#* }
+    export AI_T_COVERAGE=$counted
+    set -- "$@" "$passes"/*/*.t
+else
+    # shellcheck disable=SC2086
+    set -- $TESTS
 fi
 
 if [ -f t/node/package-lock.json ]; then
@@ -41,5 +157,4 @@ export AI_T_CACHE
 chmod 755 "$AI_T_CACHE"
 trap 'rm -rf "$AI_T_CACHE"' EXIT
 
-# shellcheck disable=SC2086
-prove -j"${JOBS:-2}" -It/lib ${TESTS:-t/*.t}
+prove -j"${JOBS:-2}" -It/lib "$@"

@@ -22,10 +22,14 @@ typedef struct {
 
 static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
     [AICTL_OPT_REDIS] = { "redis", "URL",
-        "Redis: unix:PATH, redis://[user[:pass]@]host:port[/db] or "
-        "rediss://… (AI_REDIS)" },
+        "Redis: unix:PATH, redis://[user[:pass]@]host:port[/db], rediss://… "
+        "or sentinel://host:port[,…]/master (AI_REDIS)" },
     [AICTL_OPT_REDIS_PASSWORD_FILE] = { "redis-password-file", "FILE",
         "password of Redis (AI_REDIS_PASSWORD_FILE)" },
+    [AICTL_OPT_SENTINEL_USER] = { "redis-sentinel-user", "NAME",
+        "user of Sentinel (AI_REDIS_SENTINEL_USER)" },
+    [AICTL_OPT_SENTINEL_PASSWORD_FILE] = { "redis-sentinel-password-file",
+        "FILE", "password of it (AI_REDIS_SENTINEL_PASSWORD_FILE)" },
     [AICTL_OPT_POSTGRES] = { "postgres", "CONNINFO",
         "Postgres, as libpq takes it (AI_POSTGRES)" },
     [AICTL_OPT_JSON] = { "json", NULL, "print JSON" },
@@ -347,17 +351,26 @@ aictl_check(const aictl_t *a, const aictl_command_t *c)
 static void
 aictl_environment(aictl_t *a)
 {
-    if (a->opt[AICTL_OPT_REDIS] == NULL) {
-        a->opt[AICTL_OPT_REDIS] = getenv("AI_REDIS");
+    size_t  i;
+
+    static const struct {
+        aictl_opt_e   opt;
+        const char   *name;
+    } vars[] = {
+        { AICTL_OPT_REDIS, "AI_REDIS" },
+        { AICTL_OPT_REDIS_PASSWORD_FILE, "AI_REDIS_PASSWORD_FILE" },
+        { AICTL_OPT_SENTINEL_USER, "AI_REDIS_SENTINEL_USER" },
+        { AICTL_OPT_SENTINEL_PASSWORD_FILE, "AI_REDIS_SENTINEL_PASSWORD_FILE" }
+    };
+
+    for (i = 0; i < sizeof(vars) / sizeof(vars[0]); i++) {
+        if (a->opt[vars[i].opt] == NULL) {
+            a->opt[vars[i].opt] = getenv(vars[i].name);
+        }
     }
 
     if (a->opt[AICTL_OPT_REDIS] == NULL) {
         a->opt[AICTL_OPT_REDIS] = "redis://127.0.0.1:6379";
-    }
-
-    if (a->opt[AICTL_OPT_REDIS_PASSWORD_FILE] == NULL) {
-        a->opt[AICTL_OPT_REDIS_PASSWORD_FILE] =
-                                             getenv("AI_REDIS_PASSWORD_FILE");
     }
 }
 

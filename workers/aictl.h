@@ -29,6 +29,8 @@
 typedef enum {
     AICTL_OPT_REDIS = 0,
     AICTL_OPT_REDIS_PASSWORD_FILE,
+    AICTL_OPT_SENTINEL_USER,
+    AICTL_OPT_SENTINEL_PASSWORD_FILE,
     AICTL_OPT_POSTGRES,
     AICTL_OPT_JSON,
     AICTL_OPT_HELP,
@@ -66,6 +68,7 @@ typedef struct {
 #define AICTL_BIT(name)  (1u << AICTL_OPT_##name)
 #define AICTL_COMMON                                                          \
     (AICTL_BIT(REDIS) | AICTL_BIT(REDIS_PASSWORD_FILE)                        \
+     | AICTL_BIT(SENTINEL_USER) | AICTL_BIT(SENTINEL_PASSWORD_FILE)           \
      | AICTL_BIT(POSTGRES) | AICTL_BIT(JSON) | AICTL_BIT(HELP))
 
 typedef struct {

@@ -19,199 +19,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "aictl.h"
+#include "aictl_redis_in.h"
 
 
 #define AICTL_CONNECT_MSEC  5000
 #define AICTL_REPLY_SEC     30
 #define AICTL_CMD_WORDS     16
-
-
-struct aictl_redis_s {
-    int          fd;
-    SSL_CTX     *ctx;
-    SSL         *ssl;
-    redisReader *reader;
-    unsigned     tls:1;
-    unsigned     db;
-    char         host[256];
-    char         path[108];
-    char         port[8];
-    char         user[128];
-    char         password[512];
-    char         address[512];
-    char         why[512];
-};
-
-
-static void aictl_redis_failed(aictl_redis_t *r, const char *what,
-    const char *why);
-
-
-/* Percent-decodes len bytes into buf: 0 or -1. */
-
-static int
-aictl_url_decode(char *buf, size_t size, const char *s, size_t len)
-{
-    char      hex[3];
-    char     *end;
-    size_t    i, n;
-
-    for (i = 0, n = 0; i < len; i++) {
-        if (n + 1 >= size) {
-            return -1;
-        }
-
-        if (s[i] != '%') {
-            buf[n++] = s[i];
-            continue;
-        }
-
-        if (i + 2 >= len) {
-            return -1;
-        }
-
-        hex[0] = s[i + 1];
-        hex[1] = s[i + 2];
-        hex[2] = '\0';
-        buf[n] = (char) strtol(hex, &end, 16);
-
-        if (*end || buf[n++] == '\0') {
-            return -1;
-        }
-
-        i += 2;
-    }
-
-    buf[n] = '\0';
-    return 0;
-}
-
-
-static int
-aictl_redis_userinfo(aictl_redis_t *r, const char *s, size_t len)
-{
-    const char  *colon;
-
-    colon = memchr(s, ':', len);
-
-    if (colon == NULL) {
-        return aictl_url_decode(r->user, sizeof(r->user), s, len);
-    }
-
-    if (aictl_url_decode(r->user, sizeof(r->user), s, (size_t) (colon - s))
-        != 0)
-    {
-        return -1;
-    }
-
-    colon++;
-    return aictl_url_decode(r->password, sizeof(r->password), colon,
-                            len - (size_t) (colon - s));
-}
-
-
-static int
-aictl_redis_number(const char *s, size_t len, int64_t max, int64_t *n)
-{
-    ai_str_t  text = { len, s };
-
-    return ai_str_int(text, n) == 0 && *n >= 0 && *n <= max ? 0 : -1;
-}
-
-
-static int
-aictl_redis_parse(aictl_redis_t *r, const char *url)
-{
-    size_t       len;
-    int64_t      n;
-    const char  *p, *at, *slash, *host, *end;
-
-    if (strncmp(url, "unix:", 5) == 0) {
-        len = strlen(url + 5);
-
-        if (len == 0 || len >= sizeof(r->path)) {
-            return -1;
-        }
-
-        memcpy(r->path, url + 5, len + 1);
-        (void) snprintf(r->address, sizeof(r->address), "unix:%s", r->path);
-        return 0;
-    }
-
-    if (strncmp(url, "redis://", 8) == 0) {
-        p = url + 8;
-
-    } else if (strncmp(url, "rediss://", 9) == 0) {
-        p = url + 9;
-        r->tls = 1;
-
-    } else {
-        return -1;
-    }
-
-    slash = strchr(p, '/');
-    end = slash ? slash : p + strlen(p);
-    at = memrchr(p, '@', (size_t) (end - p));
-
-    if (at) {
-        if (aictl_redis_userinfo(r, p, (size_t) (at - p)) != 0) {
-            return -1;
-        }
-
-        p = at + 1;
-    }
-
-    /* An IPv6 address stands in brackets. */
-    host = p;
-
-    if (*p == '[') {
-        host = ++p;
-        p = memchr(p, ']', (size_t) (end - p));
-        if (p == NULL) {
-            return -1;
-        }
-
-        len = (size_t) (p++ - host);
-
-    } else {
-        while (p < end && *p != ':') {
-            p++;
-        }
-
-        len = (size_t) (p - host);
-    }
-
-    if (len == 0 || len >= sizeof(r->host)) {
-        return -1;
-    }
-
-    memcpy(r->host, host, len);
-    r->host[len] = '\0';
-    n = 6379;
-
-    if (p < end
-        && (*p != ':'
-            || aictl_redis_number(p + 1, (size_t) (end - p - 1), 65535, &n)
-               != 0))
-    {
-        return -1;
-    }
-
-    (void) snprintf(r->port, sizeof(r->port), "%d", (int) n);
-    (void) snprintf(r->address, sizeof(r->address), "%s://%s:%s",
-                    r->tls ? "rediss" : "redis", r->host, r->port);
-
-    if (slash && slash[1]) {
-        if (aictl_redis_number(slash + 1, strlen(slash + 1), 65535, &n) != 0) {
-            return -1;
-        }
-
-        r->db = (unsigned) n;
-    }
-
-    return 0;
-}
 
 
 /* Connects within AICTL_CONNECT_MSEC; then the descriptor blocks. */
@@ -285,7 +98,7 @@ aictl_redis_connect(aictl_redis_t *r)
     memset(&hints, 0, sizeof(hints));
     hints.ai_socktype = SOCK_STREAM;
 
-    rc = getaddrinfo(r->host, r->port, &hints, &list);
+    rc = getaddrinfo(r->host.name, r->host.port, &hints, &list);
     if (rc != 0) {
         aictl_redis_failed(r, "resolve", gai_strerror(rc));
         return -1;
@@ -321,8 +134,8 @@ aictl_redis_tls(aictl_redis_t *r)
     r->ssl = SSL_new(r->ctx);
 
     if (r->ssl == NULL || SSL_set_fd(r->ssl, r->fd) != 1
-        || SSL_set_tlsext_host_name(r->ssl, r->host) != 1
-        || SSL_set1_host(r->ssl, r->host) != 1)
+        || SSL_set_tlsext_host_name(r->ssl, r->host.name) != 1
+        || SSL_set1_host(r->ssl, r->host.name) != 1)
     {
         aictl_redis_failed(r, "TLS", "cannot be set up");
         return -1;
@@ -342,7 +155,7 @@ aictl_redis_tls(aictl_redis_t *r)
 }
 
 
-static void
+void
 aictl_redis_failed(aictl_redis_t *r, const char *what, const char *why)
 {
     (void) snprintf(r->why, sizeof(r->why), "%s: %s",
@@ -547,40 +360,41 @@ aictl_redis_script(aictl_t *a, ai_script_e script, const char *key, int argc,
 }
 
 
-static int
-aictl_redis_password(aictl_t *a, aictl_redis_t *r)
-{
-    FILE  *f;
-    char  *got;
+/* The first line of the file that opt names, where it names one. */
 
-    if (a->opt[AICTL_OPT_REDIS_PASSWORD_FILE] == NULL) {
+static int
+aictl_redis_password(aictl_t *a, aictl_opt_e opt, char *password, size_t size)
+{
+    FILE        *f;
+    char        *got;
+    const char  *name;
+
+    name = a->opt[opt];
+
+    if (name == NULL) {
         return 0;
     }
 
-    f = fopen(a->opt[AICTL_OPT_REDIS_PASSWORD_FILE], "re");
+    f = fopen(name, "re");
     if (f == NULL) {
-        aictl_redis_failed(r, a->opt[AICTL_OPT_REDIS_PASSWORD_FILE],
-                           strerror(errno));
+        aictl_redis_failed(a->redis, name, strerror(errno));
         return -1;
     }
 
-    got = fgets(r->password, sizeof(r->password), f);
+    got = fgets(password, (int) size, f);
     (void) fclose(f);
 
     if (got == NULL) {
-        aictl_redis_failed(r, a->opt[AICTL_OPT_REDIS_PASSWORD_FILE],
-                           "is empty");
+        aictl_redis_failed(a->redis, name, "is empty");
         return -1;
     }
 
-    r->password[strcspn(r->password, "\r\n")] = '\0';
+    password[strcspn(password, "\r\n")] = '\0';
     return 0;
 }
 
 
-/* One step of the handshake: 0, or -1 with why. */
-
-static int
+int
 aictl_redis_step(aictl_t *a, int argc, const char **argv)
 {
     redisReply  *reply;
@@ -598,6 +412,20 @@ aictl_redis_step(aictl_t *a, int argc, const char **argv)
 }
 
 
+int
+aictl_redis_auth(aictl_t *a, const char *user, const char *password)
+{
+    if (password[0] == '\0') {
+        return 0;
+    }
+
+    return user[0] == '\0'
+           ? aictl_redis_step(a, 2, (const char *[]) { "AUTH", password })
+           : aictl_redis_step(a, 3, (const char *[]) { "AUTH", user,
+                                                       password });
+}
+
+
 static int
 aictl_redis_handshake(aictl_t *a)
 {
@@ -606,17 +434,11 @@ aictl_redis_handshake(aictl_t *a)
 
     r = a->redis;
 
-    if (r->password[0] && r->user[0]
-        && aictl_redis_step(a, 3, (const char *[]) { "AUTH", r->user,
-                                                     r->password }) != 0)
-    {
+    if (aictl_redis_auth(a, r->user, r->password) != 0) {
         return -1;
     }
 
-    if (r->password[0] && !r->user[0]
-        && aictl_redis_step(a, 2, (const char *[]) { "AUTH", r->password })
-           != 0)
-    {
+    if (r->nsentinels && aictl_sentinel_role(a) != 0) {
         return -1;
     }
 
@@ -629,6 +451,36 @@ aictl_redis_handshake(aictl_t *a)
     }
 
     return aictl_redis_step(a, 1, (const char *[]) { "PING" });
+}
+
+
+int
+aictl_redis_open(aictl_redis_t *r)
+{
+    r->reader = redisReaderCreate();
+
+    return r->reader && aictl_redis_connect(r) == 0
+           && (!r->tls || aictl_redis_tls(r) == 0) ? 0 : -1;
+}
+
+
+void
+aictl_redis_hangup(aictl_redis_t *r)
+{
+    SSL_free(r->ssl);
+    SSL_CTX_free(r->ctx);
+    r->ssl = NULL;
+    r->ctx = NULL;
+
+    if (r->fd >= 0) {
+        (void) close(r->fd);
+        r->fd = -1;
+    }
+
+    if (r->reader) {
+        redisReaderFree(r->reader);
+        r->reader = NULL;
+    }
 }
 
 
@@ -655,16 +507,21 @@ aictl_redis_try(aictl_t *a, char *why, size_t size)
 
     if (aictl_redis_parse(r, a->opt[AICTL_OPT_REDIS]) != 0) {
         (void) snprintf(why, size, "the address of Redis is none: it reads "
-                        "unix:PATH or redis://[user[:pass]@]host[:port][/db]");
+                        "unix:PATH, redis://[user[:pass]@]host[:port][/db] or "
+                        "sentinel://[user[:pass]@]host[:port][,…]/master");
         aictl_redis_close(a);
         return AICTL_USAGE;
     }
 
-    r->reader = redisReaderCreate();
-
-    rc = r->reader && aictl_redis_password(a, r) == 0
-         && aictl_redis_connect(r) == 0
-         && (!r->tls || aictl_redis_tls(r) == 0)
+    rc = aictl_redis_password(a, AICTL_OPT_REDIS_PASSWORD_FILE, r->password,
+                              sizeof(r->password))
+         == 0
+         && aictl_redis_password(a, AICTL_OPT_SENTINEL_PASSWORD_FILE,
+                                 r->sentinel_password,
+                                 sizeof(r->sentinel_password))
+            == 0
+         && (r->nsentinels == 0 || aictl_sentinel(a) == 0)
+         && aictl_redis_open(r) == 0
          && aictl_redis_handshake(a) == 0;
 
     if (!rc) {
@@ -731,18 +588,10 @@ aictl_redis_close(aictl_t *a)
         return;
     }
 
-    SSL_free(r->ssl);
-    SSL_CTX_free(r->ctx);
-
-    if (r->fd >= 0) {
-        (void) close(r->fd);
-    }
-
-    if (r->reader) {
-        redisReaderFree(r->reader);
-    }
+    aictl_redis_hangup(r);
 
     OPENSSL_cleanse(r->password, sizeof(r->password));
+    OPENSSL_cleanse(r->sentinel_password, sizeof(r->sentinel_password));
     free(r);
     a->redis = NULL;
     a->shards = 0;

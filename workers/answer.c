@@ -14,11 +14,17 @@
 
 static int answer_passes(const answer_t *a, ai_str_t name);
 static int answer_is(ai_str_t name, const char *z);
+static int answer_good(const answer_t *a);
 static int answer_emit_head(answer_t *a);
+static int answer_emit(answer_t *a, ai_str_t bytes, int begins);
 static int answer_events(answer_t *a);
 static int answer_event(answer_t *a, ai_str_t raw);
 static int answer_whole(answer_t *a, ai_str_t bytes);
 static int answer_flow(answer_t *a);
+static int answer_hold(answer_t *a, size_t held);
+
+
+static size_t  answer_held;
 
 
 void
@@ -40,6 +46,7 @@ answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
 void
 answer_free(answer_t *a)
 {
+    answer_hold(a, 0);
     ai_sse_free(&a->sse);
     free(a->headers);
     free(a->whole);
@@ -166,6 +173,19 @@ void
 answer_head(answer_t *a, int status)
 {
     a->status = status;
+
+    /* An error is a body, whatever it says it is. */
+
+    if (!answer_good(a)) {
+        a->sse_type = 0;
+    }
+}
+
+
+static int
+answer_good(const answer_t *a)
+{
+    return a->status >= 200 && a->status <= 299;
 }
 
 
@@ -177,7 +197,7 @@ answer_emit_head(answer_t *a)
     size_t     size;
     ai_buf_t   b;
 
-    if (a->head) {
+    if (a->head || a->emit == NULL) {
         return 0;
     }
 
@@ -206,6 +226,13 @@ answer_emit_head(answer_t *a)
 }
 
 
+static int
+answer_emit(answer_t *a, ai_str_t bytes, int begins)
+{
+    return a->emit == NULL ? 0 : emit_data(a->emit, bytes, begins);
+}
+
+
 /* Bytes. */
 
 int
@@ -215,24 +242,49 @@ answer_bytes(answer_t *a, ai_str_t bytes)
 
     a->bytes += bytes.len;
 
-    if (!a->sse_type) {
-        return answer_whole(a, bytes);
+    if (a->bytes > ANSWER_MAX) {
+        return -2;
     }
 
-    rc = ai_sse_feed(&a->sse, bytes.data, bytes.len);
+    if (!a->sse_type) {
+        rc = answer_whole(a, bytes);
 
-    return rc != 0 ? rc : answer_events(a);
+    } else {
+        rc = ai_sse_feed(&a->sse, bytes.data, bytes.len);
+
+        if (rc == 0) {
+            rc = answer_events(a);
+        }
+    }
+
+    return rc != 0 ? rc : answer_hold(a, a->sse.size + a->whole_size);
+}
+
+
+/* What all answers of the process hold has a bound; a small one is let be. */
+
+static int
+answer_hold(answer_t *a, size_t held)
+{
+    answer_held += held;
+    answer_held -= a->held;
+    a->held = held;
+
+    return answer_held > ANSWER_ALL_MAX && held > ANSWER_FAIR ? -2 : 0;
 }
 
 
 static int
 answer_events(answer_t *a)
 {
+    int       rc;
     ai_str_t  raw;
 
     while (ai_sse_next(&a->sse, &raw) == 1) {
-        if (answer_event(a, raw) != 0) {
-            return -1;
+        rc = answer_event(a, raw);
+
+        if (rc != 0) {
+            return rc;
         }
     }
 
@@ -251,19 +303,22 @@ answer_event(answer_t *a, ai_str_t raw)
     case PROVIDER_DROP:
         return 0;
 
+    case PROVIDER_BROKEN:
+        return -2;
+
     case PROVIDER_CUT:
         part = (ai_str_t) { cut.start, raw.data };
 
-        if (answer_emit_head(a) != 0 || emit_data(a->emit, part, 1) != 0) {
+        if (answer_emit_head(a) != 0 || answer_emit(a, part, 1) != 0) {
             return -1;
         }
 
         part = (ai_str_t) { raw.len - cut.end, raw.data + cut.end };
 
-        return emit_data(a->emit, part, 0);
+        return answer_emit(a, part, 0);
 
     default:
-        return answer_emit_head(a) == 0 ? emit_data(a->emit, raw, 1) : -1;
+        return answer_emit_head(a) == 0 ? answer_emit(a, raw, 1) : -1;
     }
 }
 
@@ -302,10 +357,11 @@ answer_whole(answer_t *a, ai_str_t bytes)
         free(a->whole);
         a->whole = NULL;
         a->whole_len = 0;
+        a->whole_size = 0;
     }
 
     if (a->flowing) {
-        return emit_data(a->emit, bytes, 0);
+        return answer_emit(a, bytes, 0);
     }
 
     return need > ANSWER_WHOLE_MAX ? answer_flow(a) : 0;
@@ -327,7 +383,7 @@ answer_flow(answer_t *a)
         return -1;
     }
 
-    return emit_data(a->emit, (ai_str_t) { a->whole_len, a->whole }, 1);
+    return answer_emit(a, (ai_str_t) { a->whole_len, a->whole }, 1);
 }
 
 
@@ -350,14 +406,28 @@ answer_read(const answer_t *a, provider_usage_t *u)
 int
 answer_finish(answer_t *a)
 {
+    int       rc;
     ai_str_t  raw;
 
     if (!a->sse_type) {
+
+        /* What is good and empty says so. */
+
+        if (answer_good(a)
+            && (a->usage.broken || (a->bytes == 0 && a->status != 204)))
+        {
+            return 0;
+        }
+
         return answer_flow(a) == 0 ? 1 : -1;
     }
 
-    if (ai_sse_rest(&a->sse, &raw) == 1 && answer_event(a, raw) != 0) {
-        return -1;
+    if (ai_sse_rest(&a->sse, &raw) == 1) {
+        rc = answer_event(a, raw);
+
+        if (rc != 0) {
+            return rc;
+        }
     }
 
     if (!a->usage.complete && !a->usage.error && a->usage.finish[0] == '\0') {
@@ -382,7 +452,7 @@ answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
     u->reasoning = p->reasoning;
     u->estimated = 0;
 
-    if (a->status >= 400 && u->input < 0 && u->output < 0) {
+    if (!answer_good(a) && u->input < 0 && u->output < 0) {
         u->input = 0;
         u->output = 0;
         return;

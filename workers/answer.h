@@ -18,6 +18,9 @@
 #define ANSWER_WHOLE_MAX    (256 * 1024 - 16 * 1024)   /* goes with settle */
 #define ANSWER_USAGE_MAX    (4 * 1024 * 1024)   /* over it usage is guessed */
 #define ANSWER_EVENT_MAX    AI_SSE_EVENT_MAX
+#define ANSWER_MAX          (64 * 1024 * 1024)  /* all of it, decoded */
+#define ANSWER_ALL_MAX      (128 * 1024 * 1024) /* unfinished ones, a process */
+#define ANSWER_FAIR         (256 * 1024)    /* of which nobody is denied */
 #define ANSWER_REQUEST_MAX  128
 
 typedef struct {
@@ -37,6 +40,7 @@ typedef struct {
     char              *whole;       /* an answer that is no stream */
     size_t             whole_len;
     size_t             whole_size;
+    size_t             held;        /* counted in what all hold */
     uint64_t           bytes;       /* of the answer so far */
     provider_usage_t   usage;
     int                status;
@@ -49,19 +53,22 @@ typedef struct {
     unsigned           unread:1;    /* too long to be read for usage */
 } answer_t;
 
-/* The strings and conf outlive a. */
+/* The strings and conf outlive a.  emit NULL: it is read again, for its usage
+ * alone. */
 void answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
     ai_dialect_e dialect, const route_t *route);
 void answer_free(answer_t *a);
 
 void answer_header(answer_t *a, ai_str_t name, ai_str_t value);
 void answer_head(answer_t *a, int status);
-/* 0; -1 no memory, -2 an event over ANSWER_EVENT_MAX. */
+/* 0; -1 no memory, -2 what no provider says: an event over ANSWER_EVENT_MAX or
+ * of broken JSON, an answer over ANSWER_MAX. */
 int answer_bytes(answer_t *a, ai_str_t bytes);
 
 /*
  * The provider has said all: hands the rest on.  1: the answer is whole,
- * 0: a stream ended early, -1 no memory.
+ * 0: a stream ended early, or a body is no JSON object; -1 no memory,
+ * -2 the last event is broken.
  */
 int answer_finish(answer_t *a);
 /* Reads usage from an answer that is no stream into u, which has what is

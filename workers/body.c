@@ -15,8 +15,8 @@
 
 static void body_push(job_t *job);
 static int body_fetch(job_t *job);
-static void body_on_reply(redis_t *rc, redisReply *reply, void *data);
-static void body_take(job_t *job, redis_t *rc, redisReply *reply);
+static void body_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
+static void body_take(job_t *job, redis_t *rc, ai_resp_t *reply);
 static int body_room(job_t *job, size_t len);
 
 
@@ -122,7 +122,7 @@ body_fetch(job_t *job)
 
 
 static void
-body_on_reply(redis_t *rc, redisReply *reply, void *data)
+body_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t   *job;
     jobs_t  *jobs;
@@ -135,7 +135,7 @@ body_on_reply(redis_t *rc, redisReply *reply, void *data)
     /* a tick asks again after a loss or an error */
 
     if (job->state == JOB_LOADING && reply != NULL
-        && reply->type != REDIS_REPLY_ERROR)
+        && reply->type != AI_RESP_ERROR)
     {
         body_take(job, rc, reply);
     }
@@ -149,13 +149,13 @@ body_on_reply(redis_t *rc, redisReply *reply, void *data)
 
 
 static void
-body_take(job_t *job, redis_t *rc, redisReply *reply)
+body_take(job_t *job, redis_t *rc, ai_resp_t *reply)
 {
     ai_str_t  piece;
 
     piece = redis_str(reply);
 
-    if (piece.len == 0 || reply->type != REDIS_REPLY_STRING
+    if (piece.len == 0 || reply->type != AI_RESP_STRING
         || (job->pieces != 0 && job->piece + 1 == job->pieces
             && job->body.len + piece.len != job->bytes))
     {
@@ -165,16 +165,14 @@ body_take(job_t *job, redis_t *rc, redisReply *reply)
         return;
     }
 
-    if (job->pieces == 0) {
-        redis_take(rc);
-        job->stored = reply;
-        job->body = piece;
+    if (job->pieces == 0 && (job->stored = redis_take(rc)) != NULL) {
+        job->body = redis_str(job->stored);
         job->has_body = 1;
         job_loaded(job);
         return;
     }
 
-    if (body_room(job, piece.len) != 0) {
+    if (job->pieces == 0 || body_room(job, piece.len) != 0) {
         log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
                 "its body cannot be kept");
         job_fail(job, "internal", NULL);
@@ -217,7 +215,7 @@ body_free(job_t *job)
     }
 
     if (job->stored != NULL) {
-        freeReplyObject(job->stored);
+        free(job->stored);
         job->stored = NULL;
     }
 

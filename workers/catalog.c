@@ -30,7 +30,7 @@ struct catalog_fetch_s {
     catalog_wait_t   *waits;
     uint64_t          began_msec;
     uint64_t          asked_msec;
-    redisReply       *reply;    /* its text, while it is parsed */
+    ai_resp_t        *reply;    /* its text, while it is parsed */
     catalog_t        *catalog;
     uv_work_t         work;
     catalog_fetch_t  *next;
@@ -49,7 +49,7 @@ struct catalogs_s {
 
 static void catalog_on_timer(uv_timer_t *timer);
 static void catalog_ask(catalog_fetch_t *f);
-static void catalog_on_reply(redis_t *rc, redisReply *reply, void *data);
+static void catalog_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
 static void catalog_ring(catalog_fetch_t *f);
 static void catalog_work(uv_work_t *work);
 static void catalog_worked(uv_work_t *work, int status);
@@ -253,7 +253,7 @@ catalog_ask(catalog_fetch_t *f)
 
 
 static void
-catalog_on_reply(redis_t *rc, redisReply *reply, void *data)
+catalog_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
     catalog_fetch_t  *f;
 
@@ -265,18 +265,22 @@ catalog_on_reply(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
         return;
     }
 
-    if (reply->type != REDIS_REPLY_STRING) {
+    if (reply->type != AI_RESP_STRING) {
         f->cs->w->metrics.catalog_misses_total++;
         catalog_ring(f);
         return;
     }
 
-    redis_take(rc);
-    f->reply = reply;
+    f->reply = redis_take(rc);
+
+    if (f->reply == NULL) {
+        return;
+    }
+
     f->busy = 1;
 
     if (reply->len <= CATALOG_LOOP_MAX
@@ -345,7 +349,7 @@ catalog_worked(uv_work_t *work, int status)
     catalog_fetch_t  *f;
 
     f = work->data;
-    freeReplyObject(f->reply);
+    free(f->reply);
     f->reply = NULL;
     f->busy = 0;
 
@@ -500,7 +504,17 @@ catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
         name.len = model.len - provider.len - 1;
     }
 
-    if (name.len == 0 || catalog_provider(c, provider, name, route) != 0) {
+    return name.len == 0 ? -1 : catalog_call(c, provider, name, route);
+}
+
+
+int
+catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
+    route_t *route)
+{
+    memset(route, 0, sizeof(*route));
+
+    if (catalog_provider(c, provider, model, route) != 0) {
         return -1;
     }
 

@@ -70,6 +70,10 @@ catalog_t *catalog_parse(ai_str_t text);
 int catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
     route_t *route);
 
+/* The same for a provider and a model as it is asked, which are borrowed. */
+int catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
+    route_t *route);
+
 /*
  * A route's URL and key, first that is set.  url: 0 and the base without a
  * trailing slash in buf[CATALOG_URL_MAX], or -1.  key: 1, 0 where none is

@@ -85,6 +85,7 @@ static provider_verdict_e
 anthropic_event(provider_usage_t *u, ai_str_t raw, int added,
     provider_cut_t *cut)
 {
+    int                     rc;
     ai_str_t                event, data, type, text;
     ai_json_t               j;
     ai_json_type_e          kind;
@@ -93,12 +94,16 @@ anthropic_event(provider_usage_t *u, ai_str_t raw, int added,
     (void) added;
     (void) cut;
 
-    if (!provider_data(raw, &event, &data)
-        || ai_json_scan(&j, anthropic_answer_names, data, data.len + 1,
-                        PROVIDER_DEPTH_MAX)
-           != AI_JSON_OK)
-    {
+    if (!provider_data(raw, &event, &data)) {
         return PROVIDER_PASS;
+    }
+
+    rc = ai_json_scan(&j, anthropic_answer_names, data, data.len + 1,
+                      PROVIDER_DEPTH_MAX);
+
+    if (rc != AI_JSON_OK) {
+        return rc == AI_JSON_ESYNTAX && data.len != 0 && data.data[0] == '{'
+               ? PROVIDER_BROKEN : PROVIDER_PASS;
     }
 
     f = &j.fields[ANTHROPIC_TYPE];
@@ -202,18 +207,28 @@ anthropic_usage(provider_usage_t *u, ai_str_t usage)
 static void
 anthropic_body(provider_usage_t *u, ai_str_t body)
 {
+    int                     rc;
     ai_str_t                text;
     ai_json_t               j;
     const ai_json_field_t  *f;
 
-    if (ai_json_scan(&j, anthropic_answer_names, body, body.len + 1,
-                     PROVIDER_DEPTH_MAX)
-        != AI_JSON_OK)
-    {
+    rc = ai_json_scan(&j, anthropic_answer_names, body, body.len + 1,
+                      PROVIDER_DEPTH_MAX);
+
+    if (rc != AI_JSON_OK) {
+        u->broken = rc == AI_JSON_ESYNTAX || rc == AI_JSON_ETYPE;
         return;
     }
 
     u->complete = 1;
+    f = &j.fields[ANTHROPIC_TYPE];
+
+    if (f->type == AI_JSON_STRING) {
+        text.data = body.data + f->start;
+        text.len = f->end - f->start;
+        u->error = ai_str_eqz(text, "\"error\"");
+    }
+
     f = &j.fields[ANTHROPIC_USAGE];
 
     if (f->type == AI_JSON_OBJECT) {

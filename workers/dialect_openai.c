@@ -166,7 +166,7 @@ static provider_verdict_e
 openai_event(provider_usage_t *u, ai_str_t raw, int added,
     provider_cut_t *cut)
 {
-    int                     usage;
+    int                     rc, usage;
     ai_str_t                event, data, choices, text;
     ai_json_t               j;
     ai_json_type_e          type;
@@ -181,11 +181,12 @@ openai_event(provider_usage_t *u, ai_str_t raw, int added,
         return PROVIDER_PASS;
     }
 
-    if (ai_json_scan(&j, openai_answer_names, data, data.len + 1,
-                     PROVIDER_DEPTH_MAX)
-        != AI_JSON_OK)
-    {
-        return PROVIDER_PASS;
+    rc = ai_json_scan(&j, openai_answer_names, data, data.len + 1,
+                      PROVIDER_DEPTH_MAX);
+
+    if (rc != AI_JSON_OK) {
+        return rc == AI_JSON_ESYNTAX && data.len != 0 && data.data[0] == '{'
+               ? PROVIDER_BROKEN : PROVIDER_PASS;
     }
 
     f = &j.fields[OPENAI_ERROR];
@@ -318,19 +319,23 @@ openai_cut(ai_str_t raw, size_t base, const ai_json_field_t *f,
 static void
 openai_body(provider_usage_t *u, ai_str_t body)
 {
+    int                     rc;
     ai_str_t                text, message;
     ai_json_t               j;
     ai_json_type_e          type;
     const ai_json_field_t  *f;
 
-    if (ai_json_scan(&j, openai_answer_names, body, body.len + 1,
-                     PROVIDER_DEPTH_MAX)
-        != AI_JSON_OK)
-    {
+    rc = ai_json_scan(&j, openai_answer_names, body, body.len + 1,
+                      PROVIDER_DEPTH_MAX);
+
+    if (rc != AI_JSON_OK) {
+        u->broken = rc == AI_JSON_ESYNTAX || rc == AI_JSON_ETYPE;
         return;
     }
 
     u->complete = 1;
+    f = &j.fields[OPENAI_ERROR];
+    u->error = f->type == AI_JSON_OBJECT || f->type == AI_JSON_STRING;
     f = &j.fields[OPENAI_USAGE];
 
     if (f->type == AI_JSON_OBJECT) {

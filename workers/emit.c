@@ -21,9 +21,9 @@ static int emit_join(emit_t *e, ai_str_t bytes);
 static void emit_run(void *data);
 static int emit_settling(const emit_t *e);
 static int emit_send(emit_t *e, int settle);
-static void emit_on_reply(redis_t *rc, redisReply *reply, void *data);
-static void emit_on_gap(emit_t *e, const redisReply *reply);
-static void emit_on_refusal(emit_t *e, const redisReply *reply);
+static void emit_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
+static void emit_on_gap(emit_t *e, const ai_resp_t *reply);
+static void emit_on_refusal(emit_t *e, const ai_resp_t *reply);
 static void emit_ack(emit_t *e, uint32_t seq);
 static void emit_prune(emit_t *e);
 static void emit_drop(emit_t *e);
@@ -90,6 +90,22 @@ emit_again(emit_t *e)
     }
 
     loop_defer(&e->w->loop, LOOP_WORK, &e->task);
+}
+
+
+int
+emit_written(const emit_t *e)
+{
+    return e->written;
+}
+
+
+void
+emit_forget(emit_t *e)
+{
+    e->ended = 0;
+    e->retry_at_msec = 0;
+    emit_lose(e, 0);
 }
 
 
@@ -192,10 +208,6 @@ emit_join(emit_t *e, ai_str_t bytes)
     ev->len += (uint32_t) bytes.len;
     e->unacked_bytes += bytes.len;
 
-    if (e->unacked_bytes > EMIT_HIGH_BYTES) {
-        e->high = 1;
-    }
-
     return 0;
 }
 
@@ -242,10 +254,6 @@ emit_add(emit_t *e, char type, ai_str_t payload)
     e->begun = 1;
     e->unacked_bytes += payload.len;
 
-    if (e->unacked_bytes > EMIT_HIGH_BYTES) {
-        e->high = 1;
-    }
-
     loop_defer(&e->w->loop, LOOP_WORK, &e->task);
 
     return ev;
@@ -290,10 +298,20 @@ emit_begun(const emit_t *e)
 }
 
 
-size_t
-emit_bytes(const emit_t *e)
+int
+emit_full(emit_t *e)
 {
-    return e->unacked_bytes;
+    int64_t  bound;
+
+    bound = EMIT_ALL_BYTES / (e->w->metrics.calls_open + 1);
+    bound = bound < EMIT_FAIR_BYTES ? EMIT_FAIR_BYTES
+            : bound > EMIT_HIGH_BYTES ? EMIT_HIGH_BYTES : bound;
+
+    if (e->unacked_bytes > (size_t) bound) {
+        e->high = 1;
+    }
+
+    return e->high;
 }
 
 
@@ -323,7 +341,9 @@ emit_run(void *data)
         return;
     }
 
-    if (emit_send(e, emit_settling(e)) == 0) {
+    e->settling = emit_settling(e) ? 1 : 0;
+
+    if (emit_send(e, e->settling) == 0) {
         e->waiting = 1;
     }
 }
@@ -420,7 +440,7 @@ emit_send(emit_t *e, int settle)
 
 
 static void
-emit_on_reply(redis_t *rc, redisReply *reply, void *data)
+emit_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
     emit_t         *e;
     ai_str_t        s;
@@ -482,6 +502,7 @@ emit_on_reply(redis_t *rc, redisReply *reply, void *data)
         emit_end(e, EMIT_SETTLED);
 
     } else if (redis_word(reply, "GONE")) {
+        e->written = e->settling;
         emit_end(e, EMIT_UNKNOWN);
 
     } else if (redis_word(reply, "GAP")) {
@@ -497,12 +518,12 @@ emit_on_reply(redis_t *rc, redisReply *reply, void *data)
  * which Redis has no memory for ends all the same. */
 
 static void
-emit_on_refusal(emit_t *e, const redisReply *reply)
+emit_on_refusal(emit_t *e, const ai_resp_t *reply)
 {
     if (e->tries == 0) {
         log_job(LOG_ERROR, "emit", e->tenant, e->job, "refused: %.*s",
-                reply->type == REDIS_REPLY_ERROR ? (int) reply->len : 0,
-                reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+                reply->type == AI_RESP_ERROR ? (int) reply->len : 0,
+                reply->type == AI_RESP_ERROR ? reply->str : "");
     }
 
     if (e->tries < EMIT_TRIES_MAX) {
@@ -521,7 +542,7 @@ emit_on_refusal(emit_t *e, const redisReply *reply)
 /* The log ends before what was sent: go on behind its tip, if we still can. */
 
 static void
-emit_on_gap(emit_t *e, const redisReply *reply)
+emit_on_gap(emit_t *e, const ai_resp_t *reply)
 {
     emit_event_t   *ev;
     ai_event_id_t   id;

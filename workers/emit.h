@@ -12,6 +12,8 @@
 #include "worker.h"
 
 #define EMIT_HIGH_BYTES  (256 * 1024)   /* unacknowledged: pause the source */
+#define EMIT_ALL_BYTES   (8 * 1024 * 1024)  /* the same of all calls open, */
+#define EMIT_FAIR_BYTES  (32 * 1024)    /* but so much of each */
 #define EMIT_LOW_BYTES   (128 * 1024)   /* go on */
 #define EMIT_KEEP_BYTES  (32 * 1024)    /* acknowledged, kept for a restart */
 #define EMIT_KEEP_MSEC   3000
@@ -76,11 +78,18 @@ int emit_settle(emit_t *e, char type, ai_str_t payload,
 
 /* Whether any event has been queued since emit_open. */
 int emit_begun(const emit_t *e);
-/* Bytes that are not acknowledged. */
-size_t emit_bytes(const emit_t *e);
+/* Whether the source is to pause until drained: more than its share of
+ * EMIT_ALL_BYTES is not acknowledged. */
+int emit_full(emit_t *e);
 /* Redis is there again, or time has passed: some times a second. */
 void emit_kick(emit_t *e);
 /* Sends all that is kept again; Redis skips what it has. */
 void emit_again(emit_t *e);
+/* After EMIT_UNKNOWN: whether that was the settle, so that its usage is in the
+ * outbox although the job is unknown. */
+int emit_written(const emit_t *e);
+/* After EMIT_UNKNOWN: drops the events, which nobody can read any more, and
+ * ends as EMIT_LOST. */
+void emit_forget(emit_t *e);
 
 #endif

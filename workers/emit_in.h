@@ -59,6 +59,8 @@ struct emit_s {
     unsigned             closed:1;
     unsigned             ended:1;
     unsigned             settled:1;
+    unsigned             settling:1;    /* what was sent last is the settle */
+    unsigned             written:1;     /* Redis knew only the ledger's part */
     unsigned             lingering:1;
     unsigned             high:1;        /* has been over EMIT_HIGH_BYTES */
 

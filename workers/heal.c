@@ -59,11 +59,11 @@ static int heal_rows(heal_t *h, const PGresult *res, int columns);
 static void heal_on_mark(db_t *db, const PGresult *res, void *data);
 static void heal_page(heal_t *h);
 static void heal_on_page(db_t *db, const PGresult *res, void *data);
-static void heal_on_version(redis_t *rc, redisReply *reply, void *data);
+static void heal_on_version(redis_t *rc, ai_resp_t *reply, void *data);
 static void heal_on_principal(db_t *db, const PGresult *res, void *data);
 static int heal_pv(heal_key_t *k, const PGresult *res);
-static void heal_on_write(redis_t *rc, redisReply *reply, void *data);
-static void heal_on_pv(redis_t *rc, redisReply *reply, void *data);
+static void heal_on_write(redis_t *rc, ai_resp_t *reply, void *data);
+static void heal_on_pv(redis_t *rc, ai_resp_t *reply, void *data);
 static void heal_key_done(heal_key_t *k, int failed);
 static void heal_end(heal_t *h);
 
@@ -298,7 +298,7 @@ heal_on_page(db_t *db, const PGresult *res, void *data)
 
 
 static void
-heal_on_version(redis_t *rc, redisReply *reply, void *data)
+heal_on_version(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int          stale;
     heal_t      *h;
@@ -316,7 +316,7 @@ heal_on_version(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply && reply->type == REDIS_REPLY_NIL) {
+    if (reply && reply->type == AI_RESP_NIL) {
         /* Who asks is told by Postgres; a refusal is for those who know. */
         stale = k->refused;
 
@@ -396,7 +396,7 @@ heal_pv(heal_key_t *k, const PGresult *res)
 
 
 static void
-heal_on_write(redis_t *rc, redisReply *reply, void *data)
+heal_on_write(redis_t *rc, ai_resp_t *reply, void *data)
 {
     heal_t      *h;
     heal_key_t  *k;
@@ -422,7 +422,7 @@ heal_on_write(redis_t *rc, redisReply *reply, void *data)
 
 
 static void
-heal_on_pv(redis_t *rc, redisReply *reply, void *data)
+heal_on_pv(redis_t *rc, ai_resp_t *reply, void *data)
 {
     heal_t      *h;
     heal_key_t  *k;
@@ -434,7 +434,7 @@ heal_on_pv(redis_t *rc, redisReply *reply, void *data)
 
     if (!h->closing) {
         h->written++;
-        heal_key_done(k, reply == NULL || reply->type == REDIS_REPLY_ERROR);
+        heal_key_done(k, reply == NULL || reply->type == AI_RESP_ERROR);
     }
 
     heal_release(h);

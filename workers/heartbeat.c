@@ -33,12 +33,12 @@ struct heartbeat_s {
 static void heartbeat_on_beat(uv_timer_t *timer);
 static void heartbeat_beat(heartbeat_t *hb, unsigned shard,
     redis_reply_pt cb);
-static void heartbeat_on_reply(redis_t *rc, redisReply *reply, void *data);
-static void heartbeat_on_bye(redis_t *rc, redisReply *reply, void *data);
+static void heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
+static void heartbeat_on_bye(redis_t *rc, ai_resp_t *reply, void *data);
 static void heartbeat_on_sweep(uv_timer_t *timer);
-static void heartbeat_on_swept(redis_t *rc, redisReply *reply, void *data);
+static void heartbeat_on_swept(redis_t *rc, ai_resp_t *reply, void *data);
 static void heartbeat_edges(heartbeat_t *hb, unsigned shard);
-static void heartbeat_on_alive(redis_t *rc, redisReply *reply, void *data);
+static void heartbeat_on_alive(redis_t *rc, ai_resp_t *reply, void *data);
 static void heartbeat_on_metrics(uv_timer_t *timer);
 static int64_t heartbeat_memory(void);
 static void heartbeat_on_closed(uv_handle_t *handle);
@@ -149,7 +149,7 @@ heartbeat_bye(heartbeat_t *hb, void (*done)(worker_t *w))
 
 
 static void
-heartbeat_on_bye(redis_t *rc, redisReply *reply, void *data)
+heartbeat_on_bye(redis_t *rc, ai_resp_t *reply, void *data)
 {
     heartbeat_t  *hb;
 
@@ -214,7 +214,7 @@ heartbeat_beat(heartbeat_t *hb, unsigned shard, redis_reply_pt cb)
 
 
 static void
-heartbeat_on_reply(redis_t *rc, redisReply *reply, void *data)
+heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int64_t       grace;
     heartbeat_t  *hb;
@@ -229,8 +229,8 @@ heartbeat_on_reply(redis_t *rc, redisReply *reply, void *data)
 
     if (!redis_word(reply, "OK")) {
         log_write(LOG_ERROR, "heartbeat", "beat: %.*s",
-                  reply->type == REDIS_REPLY_ERROR ? (int) reply->len : 0,
-                  reply->type == REDIS_REPLY_ERROR ? reply->str : "");
+                  reply->type == AI_RESP_ERROR ? (int) reply->len : 0,
+                  reply->type == AI_RESP_ERROR ? reply->str : "");
         return;
     }
 
@@ -271,7 +271,7 @@ heartbeat_on_sweep(uv_timer_t *timer)
 
 
 static void
-heartbeat_on_swept(redis_t *rc, redisReply *reply, void *data)
+heartbeat_on_swept(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int64_t  requeued, cancelled, dead;
 
@@ -282,7 +282,7 @@ heartbeat_on_swept(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
         log_write(LOG_ERROR, "heartbeat", "sweep: %.*s", (int) reply->len,
                   reply->str);
         return;
@@ -333,7 +333,7 @@ heartbeat_edges(heartbeat_t *hb, unsigned shard)
 
 
 static void
-heartbeat_on_alive(redis_t *rc, redisReply *reply, void *data)
+heartbeat_on_alive(redis_t *rc, ai_resp_t *reply, void *data)
 {
     size_t             i;
     int64_t            own, at;
@@ -349,27 +349,27 @@ heartbeat_on_alive(redis_t *rc, redisReply *reply, void *data)
     own = 0;
     n = 0;
 
-    if (reply == NULL || reply->type != REDIS_REPLY_ARRAY) {
+    if (reply == NULL || reply->type != AI_RESP_ARRAY) {
         free(look);
         return;
     }
 
     for (i = 0; i + 1 < reply->elements; i += 2) {
-        member = redis_str(reply->element[i]);
+        member = redis_str(&reply->element[i]);
 
         if (member.len > 2 && member.data[0] == 'w'
             && ai_str_eqz((ai_str_t) { member.len - 2, member.data + 2 },
                           hb->w->id))
         {
-            redis_int(reply->element[i + 1], &own);
+            redis_int(&reply->element[i + 1], &own);
         }
     }
 
     for (i = 0; own != 0 && i + 1 < reply->elements; i += 2) {
-        member = redis_str(reply->element[i]);
+        member = redis_str(&reply->element[i]);
 
         if (member.len < 3 || member.data[0] != 'e'
-            || redis_int(reply->element[i + 1], &at) != 0
+            || redis_int(&reply->element[i + 1], &at) != 0
             || at < own - HEARTBEAT_DEAD_MSEC)
         {
             continue;

@@ -19,21 +19,20 @@ struct http_s {
     worker_t     *w;
     CURLM        *multi;
     uv_timer_t    timer;
-    CURL         *easy[HTTP_EASY_KEPT];
-    unsigned      neasy;
+    http_call_t  *kept;         /* each with its handle, options set */
+    unsigned      nkept;
     unsigned      opened;
 };
 
 struct http_call_s {
     http_t              *http;
     CURL                *easy;
+    http_call_t         *next;          /* kept */
     const http_events_t *ev;
     void                *data;
-    const char          *body;          /* the caller's */
     size_t               body_len;
-    size_t               sent;          /* of it, to libcurl */
-    uint64_t             sent_msec;     /* its first byte */
     size_t               header_bytes;
+    uint64_t             begun_msec;    /* on a connection, 0: not yet */
     int                  status;        /* first digit of the one at hand */
     unsigned             depth;         /* callbacks on the stack */
     unsigned             head:1;        /* told */
@@ -53,10 +52,12 @@ typedef struct {
 } http_socket_t;
 
 
-static CURL *http_easy(http_t *h, long buffer);
+static http_call_t *http_call(http_t *h, long buffer);
+static int http_init(http_call_t *call);
 static int http_set(http_call_t *call, const http_request_t *req);
-static size_t http_on_read(char *buf, size_t size, size_t n, void *data);
-static int http_on_seek(void *data, curl_off_t offset, int origin);
+static void http_destroy(http_call_t *call);
+static int http_on_request(void *data, char *ip, char *local_ip, int port,
+    int local_port);
 static int http_on_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *per_socket);
 static int http_on_timeout(CURLM *multi, long msec, void *data);
@@ -109,8 +110,11 @@ http_open(worker_t *w)
 void
 http_close(http_t *h)
 {
-    while (h->neasy != 0) {
-        curl_easy_cleanup(h->easy[--h->neasy]);
+    http_call_t  *call;
+
+    while ((call = h->kept) != NULL) {
+        h->kept = call->next;
+        http_destroy(call);
     }
 
     curl_multi_cleanup(h->multi);
@@ -132,22 +136,15 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
     CURLMcode     rc;
     http_call_t  *call;
 
-    call = calloc(1, sizeof(*call));
+    call = http_call(h, req->stream ? (long) HTTP_STREAM_BUFFER
+                                    : (long) HTTP_BODY_BUFFER);
     if (call == NULL) {
         return NULL;
     }
 
-    call->http = h;
     call->ev = ev;
     call->data = data;
-    call->body = req->body;
     call->body_len = req->body_len;
-    call->easy = http_easy(h, req->stream ? (long) HTTP_STREAM_BUFFER
-                                          : (long) HTTP_BODY_BUFFER);
-    if (call->easy == NULL) {
-        free(call);
-        return NULL;
-    }
 
     rc = http_set(call, req) == 0
          ? curl_multi_add_handle(h->multi, call->easy) : CURLM_BAD_EASY_HANDLE;
@@ -155,8 +152,7 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
     if (rc != CURLM_OK) {
         log_write(LOG_ERROR, "http", "a call cannot start: %s",
                   curl_multi_strerror(rc));
-        curl_easy_cleanup(call->easy);
-        free(call);
+        http_destroy(call);
         return NULL;
     }
 
@@ -168,37 +164,65 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
 
 
 /*
- * A call that found no address leaves its buffer in the handle.  A reset makes
- * libcurl forget how large that is, and then write beyond it.
+ * A handle keeps its options from call to call.  One whose last call found no
+ * address still has its buffer: its size cannot be changed any more.
  */
 
-static CURL *
-http_easy(http_t *h, long buffer)
+static http_call_t *
+http_call(http_t *h, long buffer)
 {
-    CURL  *easy;
+    CURL         *easy;
+    http_call_t  *call;
 
-    while (h->neasy != 0) {
-        easy = h->easy[--h->neasy];
+    while ((call = h->kept) != NULL) {
+        h->kept = call->next;
+        h->nkept--;
 
-        if (curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer) == CURLE_OK) {
-            return easy;
+        if (curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, buffer)
+            == CURLE_OK)
+        {
+            easy = call->easy;
+            memset(call, 0, sizeof(*call));
+            call->http = h;
+            call->easy = easy;
+            return call;
         }
 
-        curl_easy_cleanup(easy);
+        http_destroy(call);
     }
 
-    easy = curl_easy_init();
-
-    if (easy != NULL) {
-        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, buffer);
+    call = calloc(1, sizeof(*call));
+    if (call == NULL) {
+        return NULL;
     }
 
-    return easy;
+    call->http = h;
+    call->easy = curl_easy_init();
+
+    if (call->easy == NULL
+        || curl_easy_setopt(call->easy, CURLOPT_BUFFERSIZE, buffer) != CURLE_OK
+        || http_init(call) != 0)
+    {
+        http_destroy(call);
+        return NULL;
+    }
+
+    return call;
 }
 
 
+static void
+http_destroy(http_call_t *call)
+{
+    curl_easy_cleanup(call->easy);
+    free(call);
+}
+
+
+/* What is the same for every call of a handle. */
+
 static int
-http_set(http_call_t *call, const http_request_t *req)
+http_init(http_call_t *call)
 {
     int          bad;
     CURL        *e;
@@ -206,17 +230,10 @@ http_set(http_call_t *call, const http_request_t *req)
 
     e = call->easy;
     bad = 0;
-    call->tls = strncmp(req->url, "https:", 6) == 0;
 
-    bad |= curl_easy_setopt(e, CURLOPT_URL, req->url);
-    bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, req->headers);
     bad |= curl_easy_setopt(e, CURLOPT_POST, 1L);
-    bad |= curl_easy_setopt(e, CURLOPT_READFUNCTION, http_on_read);
-    bad |= curl_easy_setopt(e, CURLOPT_READDATA, call);
-    bad |= curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, http_on_seek);
-    bad |= curl_easy_setopt(e, CURLOPT_SEEKDATA, call);
-    bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
-                            (curl_off_t) req->body_len);
+    bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, http_on_request);
+    bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, call);
     bad |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, http_on_header);
     bad |= curl_easy_setopt(e, CURLOPT_HEADERDATA, call);
     bad |= curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_body);
@@ -227,11 +244,8 @@ http_set(http_call_t *call, const http_request_t *req)
     bad |= curl_easy_setopt(e, CURLOPT_TCP_NODELAY, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-    bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
-                            (long) req->connect_msec);
     bad |= curl_easy_setopt(e, CURLOPT_HTTP_VERSION,
                             (long) CURL_HTTP_VERSION_2TLS);
-    bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->tls ? 1L : 0L);
     bad |= curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, HTTP_IDLE_SEC);
 
     /* A coding that comes unasked is undone: its header never passes. */
@@ -255,26 +269,31 @@ http_set(http_call_t *call, const http_request_t *req)
 }
 
 
-static size_t
-http_on_read(char *buf, size_t size, size_t n, void *data)
+/*
+ * The body as POSTFIELDS: a short one leaves in one write with the headers,
+ * and needs no buffer of libcurl's own.
+ */
+
+static int
+http_set(http_call_t *call, const http_request_t *req)
 {
-    http_call_t  *call;
+    int    bad;
+    CURL  *e;
 
-    call = data;
-    n *= size;
+    e = call->easy;
+    bad = 0;
+    call->tls = strncmp(req->url, "https:", 6) == 0;
 
-    if (n > call->body_len - call->sent) {
-        n = call->body_len - call->sent;
-    }
+    bad |= curl_easy_setopt(e, CURLOPT_URL, req->url);
+    bad |= curl_easy_setopt(e, CURLOPT_HTTPHEADER, req->headers);
+    bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDS, req->body);
+    bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
+                            (curl_off_t) req->body_len);
+    bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                            (long) req->connect_msec);
+    bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->tls ? 1L : 0L);
 
-    if (call->sent == 0) {
-        call->sent_msec = uv_hrtime() / 1000000;
-    }
-
-    memcpy(buf, call->body + call->sent, n);
-    call->sent += n;
-
-    return n;
+    return bad == 0 ? 0 : -1;
 }
 
 
@@ -286,27 +305,35 @@ http_on_read(char *buf, size_t size, size_t n, void *data)
  */
 
 static int
-http_on_seek(void *data, curl_off_t offset, int origin)
+http_on_request(void *data, char *ip, char *local_ip, int port, int local_port)
 {
+    long          sent;
+    uint64_t      now;
     http_call_t  *call;
 
+    (void) ip;
+    (void) local_ip;
+    (void) port;
+    (void) local_port;
+
     call = data;
+    now = uv_hrtime() / 1000000;
 
-    if (origin != SEEK_SET || offset != 0) {
-        return CURL_SEEKFUNC_FAIL;
+    if (call->begun_msec != 0) {
+        sent = 0;
+        curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+
+        if (sent != 0
+            && (!call->tls || now - call->begun_msec > HTTP_REFUSE_MSEC))
+        {
+            call->repeated = 1;
+            return CURL_PREREQFUNC_ABORT;
+        }
     }
 
-    if (call->sent != 0
-        && (!call->tls || uv_hrtime() / 1000000 - call->sent_msec
-                          > HTTP_REFUSE_MSEC))
-    {
-        call->repeated = 1;
-        return CURL_SEEKFUNC_FAIL;
-    }
+    call->begun_msec = now;
 
-    call->sent = 0;
-
-    return CURL_SEEKFUNC_OK;
+    return CURL_PREREQFUNC_OK;
 }
 
 
@@ -366,17 +393,16 @@ http_free(http_call_t *call)
 
     h = call->http;
     curl_multi_remove_handle(h->multi, call->easy);
+    h->w->metrics.calls_open--;
 
-    if (h->neasy < HTTP_EASY_KEPT) {
-        curl_easy_reset(call->easy);
-        h->easy[h->neasy++] = call->easy;
+    if (h->nkept < HTTP_EASY_KEPT) {
+        call->next = h->kept;
+        h->kept = call;
+        h->nkept++;
 
     } else {
-        curl_easy_cleanup(call->easy);
+        http_destroy(call);
     }
-
-    h->w->metrics.calls_open--;
-    free(call);
 }
 
 

@@ -5,14 +5,15 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 
-static int job_claimed(job_t *job, const redisReply *reply, unsigned spec);
-static void job_run(job_t *job, const redisReply *reply);
-static void job_resume_end(job_t *job, const redisReply *reply);
+static int job_claimed(job_t *job, const ai_resp_t *reply, unsigned spec);
+static void job_run(job_t *job, const ai_resp_t *reply);
+static void job_resume_end(job_t *job, const ai_resp_t *reply);
 static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
 static int job_route(job_t *job);
@@ -54,7 +55,7 @@ job_claim(job_t *job, redis_reply_pt cb)
 
 
 void
-job_on_claim(redis_t *rc, redisReply *reply, void *data)
+job_on_claim(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t  *job;
 
@@ -68,7 +69,7 @@ job_on_claim(redis_t *rc, redisReply *reply, void *data)
 
     /* It stays: the next tick claims it again. */
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
         if (!job->refused) {
             job->refused = 1;
             log_job(LOG_ERROR, "job", ai_str(""),
@@ -80,18 +81,26 @@ job_on_claim(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
+    if (redis_word(reply, "GONE")) {
+        job_drop(job);
+        job_unref(job);
+        return;
+    }
+
+    reply = redis_take(rc);
+
+    if (reply == NULL) {
+        job_unref(job);
+        return;
+    }
+
+    job->claimed = reply;
+
     if (redis_word(reply, "RUN") && job_claimed(job, reply, 2) == 0) {
-        redis_take(rc);
-        job->claimed = reply;
         job_run(job, reply);
 
     } else if (redis_word(reply, "END") && job_claimed(job, reply, 4) == 0) {
-        redis_take(rc);
-        job->claimed = reply;
         job_resume_end(job, reply);
-
-    } else if (redis_word(reply, "GONE")) {
-        job_drop(job);
 
     } else {
         if (!job->refused) {
@@ -102,8 +111,6 @@ job_on_claim(redis_t *rc, redisReply *reply, void *data)
         }
 
         if (job->attempt != 0) {
-            redis_take(rc);
-            job->claimed = reply;
             job_unreadable(job);
 
         } else {
@@ -118,7 +125,7 @@ job_on_claim(redis_t *rc, redisReply *reply, void *data)
 /* What every claimed job has: attempt, spec, times and an emit_t. */
 
 static int
-job_claimed(job_t *job, const redisReply *reply, unsigned spec)
+job_claimed(job_t *job, const ai_resp_t *reply, unsigned spec)
 {
     int       dialect;
     int64_t   attempt;
@@ -163,7 +170,7 @@ job_emit(job_t *job)
 
 
 static void
-job_run(job_t *job, const redisReply *reply)
+job_run(job_t *job, const ai_resp_t *reply)
 {
     int64_t  n;
 
@@ -216,7 +223,7 @@ job_run(job_t *job, const redisReply *reply)
 /* A job that an earlier attempt, or nobody, ran: it only needs its end. */
 
 static void
-job_resume_end(job_t *job, const redisReply *reply)
+job_resume_end(job_t *job, const ai_resp_t *reply)
 {
     ai_str_t           cause;
     const ai_error_t  *e;
@@ -228,8 +235,18 @@ job_resume_end(job_t *job, const redisReply *reply)
         e = ai_error_find(ai_str("internal"));
     }
 
-    job_end(job, ai_str_eqz(cause, "cancelled") ? "cancelled" : "failed",
-            e->cause, NULL);
+    job->ending = e->cause;
+    job->ending_state = ai_str_eqz(cause, "cancelled") ? "cancelled"
+                                                       : "failed";
+
+    /* The first attempt of a job is that of the first worker to have it. */
+
+    if (job->attempt == 1) {
+        job_end(job, job->ending_state, job->ending, NULL);
+        return;
+    }
+
+    recall_begin(job);
 }
 
 
@@ -306,8 +323,7 @@ job_route(job_t *job)
     }
 
     if (ai_str_eqz(job->route.api, "echo")) {
-        job->provider = job->dialect == AI_DIALECT_ANTHROPIC
-                        ? &provider_anthropic : &provider_openai;
+        job->provider = provider_of(job->dialect);
         return 0;
     }
 
@@ -404,7 +420,7 @@ job_bytes(job_t *job, ai_str_t bytes)
         return -1;
     }
 
-    if (!job->paused && emit_bytes(job->emit) > EMIT_HIGH_BYTES) {
+    if (!job->paused && emit_full(job->emit)) {
         job->paused = 1;
         job->w->metrics.paused_total++;
         call_pause(job);
@@ -428,6 +444,14 @@ job_on_drained(void *data)
         call_resume(job);
         job_unref(job);
     }
+}
+
+
+int
+job_complete(const job_t *job)
+{
+    return job->state == JOB_CALLING && job->has_answer
+           && (job->answer.usage.complete || job->answer.usage.error);
 }
 
 
@@ -485,13 +509,19 @@ job_whole(job_t *job)
     switch (answer_finish(&job->answer)) {
 
     case 1:
-        job_end(job, job->answer.status < 400 && !job->answer.usage.error
+        job_end(job, job->answer.status < 300 && !job->answer.usage.error
                      ? "done" : "failed", NULL, NULL);
         break;
 
     case 0:
         job_fail(job, "provider_bad",
-                 "The provider's answer ended before it was complete.");
+                 job->answer.usage.broken
+                 ? "The provider's answer is not a JSON object."
+                 : "The provider's answer ended before it was complete.");
+        break;
+
+    case -2:
+        job_fail(job, "provider_bad", NULL);
         break;
 
     default:

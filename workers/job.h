@@ -16,6 +16,7 @@
 #include "http.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
+#define JOB_CLOSE_MSEC  1000    /* for a provider to end a complete stream */
 
 /* A state is a list of jobs_t; a job is in one. */
 typedef enum {
@@ -24,6 +25,7 @@ typedef enum {
     JOB_PREPARING,              /* its request is being edited */
     JOB_CALLING,                /* the provider is asked */
     JOB_READING,                /* the answer's usage is being read */
+    JOB_RECALLING,              /* what an earlier attempt said is being read */
     JOB_ENDING,                 /* settle is to be sent or answered */
     JOB_DEAD,                   /* waits for its last callback */
     JOB_STATES
@@ -33,6 +35,7 @@ typedef struct jobs_s  jobs_t;
 typedef struct job_s  job_t;
 typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
+typedef struct recall_s  recall_t;
 
 struct job_s {
     jobs_t           *jobs;
@@ -48,8 +51,8 @@ struct job_s {
     unsigned          shard;
     uint32_t          attempt;
 
-    redisReply       *claimed;  /* spec, body and times lie in it */
-    redisReply       *stored;   /* a body over 8 KB */
+    ai_resp_t        *claimed;  /* spec, body and times lie in it */
+    ai_resp_t        *stored;   /* a body over 8 KB */
     char             *text;     /* or one in pieces, bytes long */
     size_t            bytes;
     unsigned          pieces;   /* 0: it is whole */
@@ -77,6 +80,9 @@ struct job_s {
     provider_usage_t  read;     /* of a whole answer, while it is read */
     http_call_t      *call;
     echo_t           *echo;
+    recall_t         *recall;
+    const char       *ending;   /* cause and state that claim's END gave it */
+    const char       *ending_state;
     char             *url;
     struct curl_slist *headers;
 
@@ -95,6 +101,9 @@ struct job_s {
     unsigned          has_body:1;
     unsigned          has_answer:1;     /* answer is initialised */
     unsigned          ever_called:1;
+    unsigned          asked:1;          /* the provider had all of a request
+                                         * that it did not answer in full */
+    unsigned          unknown:1;        /* what earlier attempts used */
     unsigned          paused:1;
     unsigned          cancelled:1;
     unsigned          left:1;           /* leave was sent for a dead edge */
@@ -134,6 +143,9 @@ void job_unref(job_t *job);
 void job_fail(job_t *job, const char *cause, const char *message);
 /* The provider's answer is whole. */
 void job_done(job_t *job);
+/* A stream has said its last event, or an error, and the provider has not
+ * closed it yet. */
+int job_complete(const job_t *job);
 /* Bytes of the answer: 0, or -1: the job has ended. */
 int job_bytes(job_t *job, ai_str_t bytes);
 

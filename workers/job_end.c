@@ -12,8 +12,9 @@ static void job_usage(job_t *job, const char *state, const char *cause,
     ai_usage_t *u);
 static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_reclaim(job_t *job);
-static void job_on_reclaim(redis_t *rc, redisReply *reply, void *data);
-static void job_on_tenant(redis_t *rc, redisReply *reply, void *data);
+static void job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data);
+static int job_forgotten(const job_t *job);
+static void job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data);
 
 
 void
@@ -94,6 +95,7 @@ job_stop(job_t *job)
     body_forget(job);
 
     if (job->state == JOB_CALLING) {
+        job->asked = job->call != NULL && http_sent(job->call);
         call_abort(job);
     }
 
@@ -129,9 +131,9 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
 
     if (!job->ever_called) {
 
-        /* Another worker called, and did not live to say what it took. */
+        /* Other workers called, and did not live to say what it took. */
 
-        if (cause != NULL && strcmp(cause, "lost") == 0) {
+        if (job->unknown) {
             u->input = -1;
             u->output = -1;
             u->cost = -1;
@@ -140,7 +142,9 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
         return;
     }
 
-    u->duration_usec = (int64_t) (job->done_usec - job->called_usec);
+    if (job->called_usec != 0) {
+        u->duration_usec = (int64_t) (job->done_usec - job->called_usec);
+    }
 
     if (job->first_usec != 0) {
         u->ttft_usec = (int64_t) (job->first_usec - job->called_usec);
@@ -153,6 +157,10 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
 
     if (job->answer.bytes != 0) {
         answer_usage(&job->answer, job->body.len, u);
+
+    } else if (job->asked && job->answer.status < 400) {
+        u->input = ((int64_t) job->body.len + 3) / 4;
+        u->estimated = 1;
     }
 
     if (job->route.price.input < 0 && job->route.price.output < 0
@@ -220,25 +228,25 @@ job_unreadable(job_t *job)
         return;
     }
 
-    freeReplyObject(job->claimed);
+    free(job->claimed);
     job->claimed = NULL;
 }
 
 
 static void
-job_on_tenant(redis_t *rc, redisReply *reply, void *data)
+job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t  *job;
 
     job = data;
     job->waiting = 0;
 
-    if (job->state == JOB_CLAIMING && redis_str(reply).len != 0) {
-        redis_take(rc);
-        job->stored = reply;
+    if (job->state == JOB_CLAIMING && redis_str(reply).len != 0
+        && (job->stored = redis_take(rc)) != NULL)
+    {
         memset(&job->spec, 0, sizeof(job->spec));
         job->spec.id = (ai_str_t) { AI_JOB_ID_LEN, job->id };
-        job->spec.tenant = redis_str(reply);
+        job->spec.tenant = redis_str(job->stored);
 
         if (job_emit(job) == 0) {
             job_fail(job, "internal", NULL);
@@ -248,7 +256,7 @@ job_on_tenant(redis_t *rc, redisReply *reply, void *data)
         }
 
     } else if (job->state == JOB_CLAIMING) {
-        freeReplyObject(job->claimed);
+        free(job->claimed);
         job->claimed = NULL;
     }
 
@@ -309,8 +317,21 @@ job_reclaim(job_t *job)
 }
 
 
+/*
+ * What Redis does not know it has lost, and what the job took is still to be
+ * paid for; unless we were deaf for so long that another may have ended it.
+ */
+
+static int
+job_forgotten(const job_t *job)
+{
+    return job->ever_called && !emit_written(job->emit)
+           && job->called_usec > job->jobs->deaf_usec;
+}
+
+
 static void
-job_on_reclaim(redis_t *rc, redisReply *reply, void *data)
+job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t    *job;
     int64_t   attempt;
@@ -325,11 +346,16 @@ job_on_reclaim(redis_t *rc, redisReply *reply, void *data)
         if (reply == NULL) {
             emit_again(job->emit);
 
-        } else if (redis_word(reply, "RUN")
+        } else if ((redis_word(reply, "RUN") || redis_word(reply, "END"))
                    && redis_int(redis_item(reply, 1), &attempt) == 0
                    && attempt == job->attempt)
         {
             emit_again(job->emit);
+
+        } else if (job_forgotten(job)) {
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "Redis has lost it");
+            emit_forget(job->emit);
 
         } else {
             job->w->metrics.jobs_abandoned_total++;
@@ -356,6 +382,12 @@ job_on_cancelled(void *data, ai_str_t reason)
 
     if (job->state == JOB_CLAIMING) {
         job->cancelled = 1;
+
+    } else if (job_complete(job)) {
+
+        /* Some clients leave as soon as they have read the last event. */
+
+        job_done(job);
 
     } else if (job->state < JOB_READING) {
         job_end(job, "cancelled", "cancelled", NULL);

@@ -24,6 +24,8 @@ struct jobs_s {
     uint64_t    random;
     uv_timer_t  timer;
     bodies_t    bodies;
+    uint64_t    heard_usec;     /* when Redis was there last */
+    uint64_t    deaf_usec;      /* when it was again, after JOBS_DEAF_MSEC */
     unsigned    closed:1;
 };
 
@@ -34,7 +36,7 @@ void job_drop(job_t *job);
 
 /* job.c */
 int job_claim(job_t *job, redis_reply_pt cb);
-void job_on_claim(redis_t *rc, redisReply *reply, void *data);
+void job_on_claim(redis_t *rc, ai_resp_t *reply, void *data);
 /* Its body is there. */
 void job_loaded(job_t *job);
 /* Its emit_t, when id, tenant and attempt are known: 0, or -1 no memory. */

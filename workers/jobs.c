@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "recall.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +14,15 @@
 
 
 #define JOBS_TICK_MSEC  100
+/* A job that another took over from us is in Redis for longer than this. */
+#define JOBS_DEAF_MSEC  25000
 
 
 static job_t **jobs_slot(jobs_t *jobs, ai_str_t id);
 static job_t *jobs_find(jobs_t *jobs, ai_str_t id);
-static void job_on_cancel_field(redis_t *rc, redisReply *reply, void *data);
+static void job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data);
 static void jobs_on_tick(uv_timer_t *timer);
+static void jobs_hear(jobs_t *jobs);
 static void job_check(job_t *job, uint64_t now);
 static void job_free(job_t *job);
 
@@ -40,7 +44,8 @@ jobs_open(worker_t *w)
 
     jobs->w = w;
     jobs->mask = size - 1;
-    jobs->table = calloc(size, sizeof(*jobs->table));
+    jobs->heard_usec = loop_now_usec(&w->loop);
+    jobs->table = calloc(size, sizeof(job_t *));
 
     if (jobs->table == NULL
         || ai_random(&jobs->random, sizeof(jobs->random)) != 0)
@@ -306,7 +311,7 @@ jobs_ready(jobs_t *jobs)
 
 
 static void
-job_on_cancel_field(redis_t *rc, redisReply *reply, void *data)
+job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data)
 {
     job_t  *job;
 
@@ -377,6 +382,7 @@ jobs_on_tick(uv_timer_t *timer)
 
     jobs = timer->data;
     now = uv_now(&jobs->w->loop.uv);
+    jobs_hear(jobs);
     emits_expire(jobs->w->emits);
     body_kick(jobs);
 
@@ -386,6 +392,27 @@ jobs_on_tick(uv_timer_t *timer)
             job_check(job, now);
         }
     }
+}
+
+
+/* Without Redis, or stopped: both look the same from here. */
+
+static void
+jobs_hear(jobs_t *jobs)
+{
+    uint64_t  now;
+
+    if (!redis_ready(jobs->w->redis)) {
+        return;
+    }
+
+    now = loop_now_usec(&jobs->w->loop);
+
+    if (now - jobs->heard_usec > JOBS_DEAF_MSEC * 1000) {
+        jobs->deaf_usec = now;
+    }
+
+    jobs->heard_usec = now;
 }
 
 
@@ -399,6 +426,10 @@ job_check(job_t *job, uint64_t now)
         emit_kick(job->emit);
     }
 
+    if (job->state == JOB_RECALLING) {
+        recall_kick(job);
+    }
+
     if (job->state == JOB_CLAIMING || job->state >= JOB_READING) {
 
         if (job->state == JOB_CLAIMING && !job->waiting) {
@@ -410,6 +441,15 @@ job_check(job_t *job, uint64_t now)
 
     if (job->state == JOB_LOADING) {
         body_load(job);
+    }
+
+    if (job_complete(job)) {
+
+        if (now >= job->heard_msec + JOB_CLOSE_MSEC) {
+            job_done(job);
+        }
+
+        return;
     }
 
     if (job->deadline_msec != 0 && now >= job->deadline_msec) {
@@ -522,10 +562,11 @@ job_free(job_t *job)
     }
 
     if (job->claimed != NULL) {
-        freeReplyObject(job->claimed);
+        free(job->claimed);
     }
 
     body_free(job);
+    recall_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);

@@ -19,13 +19,13 @@ static void ledger_on_timer_closed(uv_handle_t *handle);
 static void ledger_release(ledger_t *l);
 static void ledger_step(ledger_shard_t *s);
 static void ledger_create(ledger_shard_t *s);
-static void ledger_on_create(redis_t *rc, redisReply *reply, void *data);
+static void ledger_on_create(redis_t *rc, ai_resp_t *reply, void *data);
 static void ledger_read(ledger_shard_t *s);
 static int ledger_inherit(ledger_shard_t *s);
-static void ledger_on_read(redis_t *rc, redisReply *reply, void *data);
-static redisReply *ledger_entries(ledger_shard_t *s, redisReply *reply);
-static int ledger_take(ledger_shard_t *s, redisReply *reply);
-static void ledger_on_told(redis_t *rc, redisReply *reply, void *data);
+static void ledger_on_read(redis_t *rc, ai_resp_t *reply, void *data);
+static ai_resp_t *ledger_entries(ledger_shard_t *s, ai_resp_t *reply);
+static int ledger_take(ledger_shard_t *s, ai_resp_t *reply);
+static void ledger_on_told(redis_t *rc, ai_resp_t *reply, void *data);
 static void ledger_done(ledger_shard_t *s);
 
 
@@ -175,7 +175,7 @@ ledger_release(ledger_t *l)
         free(l->shards[i].rows);
 
         if (l->shards[i].reply) {
-            freeReplyObject(l->shards[i].reply);
+            free(l->shards[i].reply);
         }
     }
 
@@ -270,7 +270,7 @@ ledger_create(ledger_shard_t *s)
 
 
 static void
-ledger_on_create(redis_t *rc, redisReply *reply, void *data)
+ledger_on_create(redis_t *rc, ai_resp_t *reply, void *data)
 {
     ledger_shard_t  *s;
 
@@ -279,7 +279,7 @@ ledger_on_create(redis_t *rc, redisReply *reply, void *data)
     s = data;
     s->state = LEDGER_OFF;
 
-    if (reply && (reply->type != REDIS_REPLY_ERROR
+    if (reply && (reply->type != AI_RESP_ERROR
                   || strncmp(reply->str, "BUSYGROUP", 9) == 0))
     {
         s->state = LEDGER_IDLE;
@@ -343,7 +343,7 @@ ledger_inherit(ledger_shard_t *s)
 
 
 static void
-ledger_on_read(redis_t *rc, redisReply *reply, void *data)
+ledger_on_read(redis_t *rc, ai_resp_t *reply, void *data)
 {
     ledger_shard_t  *s;
 
@@ -355,10 +355,10 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR || redis_word(reply, "NOGROUP")) {
+    if (reply->type == AI_RESP_ERROR || redis_word(reply, "NOGROUP")) {
         s->state = LEDGER_OFF;
 
-        if (reply->type == REDIS_REPLY_ERROR
+        if (reply->type == AI_RESP_ERROR
             && strncmp(reply->str, "NOGROUP", 7) != 0)
         {
             log_write(LOG_ERROR, "ledger", "%s: %s", s->outbox, reply->str);
@@ -377,12 +377,13 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
         s->claim_msec = uv_now(&s->ledger->w->loop.uv) + LEDGER_CLAIM_MSEC;
     }
 
-    if (s->entries && ledger_take(s, reply) == 0) {
-        redis_take(rc);
-        ledger_write(s);
+    if (s->entries == NULL) {
+        if (s->claiming) {
+            ledger_step(s);
+        }
 
-    } else if (s->claiming && s->entries == NULL) {
-        ledger_step(s);
+    } else if (ledger_take(s, redis_take(rc)) == 0) {
+        ledger_write(s);
     }
 
     ledger_release(s->ledger);
@@ -391,12 +392,12 @@ ledger_on_read(redis_t *rc, redisReply *reply, void *data)
 
 /* The array of entries of a reply, NULL where there are none. */
 
-static redisReply *
-ledger_entries(ledger_shard_t *s, redisReply *reply)
+static ai_resp_t *
+ledger_entries(ledger_shard_t *s, ai_resp_t *reply)
 {
-    redisReply  *stream;
+    ai_resp_t   *stream;
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements == 0) {
+    if (reply->type != AI_RESP_ARRAY || reply->elements == 0) {
         return NULL;
     }
 
@@ -404,41 +405,47 @@ ledger_entries(ledger_shard_t *s, redisReply *reply)
         stream = reply;
 
     } else {
-        stream = reply->element[0];
+        stream = &reply->element[0];
     }
 
-    if (stream->type != REDIS_REPLY_ARRAY || stream->elements < 2
-        || stream->element[1]->type != REDIS_REPLY_ARRAY
-        || stream->element[1]->elements == 0)
+    if (stream->type != AI_RESP_ARRAY || stream->elements < 2
+        || stream->element[1].type != AI_RESP_ARRAY
+        || stream->element[1].elements == 0)
     {
         return NULL;
     }
 
-    return stream->element[1];
+    return &stream->element[1];
 }
 
 
 /* Makes the batch at hand of them: 0, or -1 where nothing is to be done. */
 
 static int
-ledger_take(ledger_shard_t *s, redisReply *reply)
+ledger_take(ledger_shard_t *s, ai_resp_t *reply)
 {
     size_t        i, n;
     unsigned      k;
-    redisReply  **e, *swap;
+    ai_resp_t    *e, swap;
 
-    e = s->entries->element;
     n = s->entries->elements;
+    s->entries = NULL;
     s->rows = calloc(n, sizeof(ledger_row_t));
 
-    if (s->rows == NULL) {
+    if (reply == NULL || s->rows == NULL) {
         log_write(LOG_ERROR, "ledger", "no memory for %zu rows", n);
+        free(s->rows);
+        s->rows = NULL;
+        free(reply);
         return -1;
     }
 
+    s->entries = ledger_entries(s, reply);
+    e = s->entries->element;
+
     /* Entries stay at the place of their rows: element k is row k. */
     for (i = 0, k = 0; i < n; i++) {
-        if (ledger_row_parse(&s->rows[k], e[i]) == 0) {
+        if (ledger_row_parse(&s->rows[k], &e[i]) == 0) {
             swap = e[k];
             e[k] = e[i];
             e[i] = swap;
@@ -449,6 +456,8 @@ ledger_take(ledger_shard_t *s, redisReply *reply)
     if (k == 0) {
         free(s->rows);
         s->rows = NULL;
+        s->entries = NULL;
+        free(reply);
         return -1;
     }
 
@@ -511,7 +520,7 @@ ledger_tell(ledger_shard_t *s)
 
 
 static void
-ledger_on_told(redis_t *rc, redisReply *reply, void *data)
+ledger_on_told(redis_t *rc, ai_resp_t *reply, void *data)
 {
     ledger_t        *l;
     ledger_shard_t  *s;
@@ -521,7 +530,7 @@ ledger_on_told(redis_t *rc, redisReply *reply, void *data)
     s = data;
     l = s->ledger;
 
-    if (reply == NULL || reply->type == REDIS_REPLY_ERROR) {
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
         s->failed = 1;
 
         if (reply) {
@@ -546,7 +555,7 @@ static void
 ledger_done(ledger_shard_t *s)
 {
     free(s->rows);
-    freeReplyObject(s->reply);
+    free(s->reply);
 
     s->rows = NULL;
     s->reply = NULL;

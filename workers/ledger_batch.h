@@ -30,8 +30,8 @@ typedef struct {
     ledger_t       *ledger;
     ledger_state_e  state;
     char            outbox[AI_KEY_MAX];
-    redisReply     *reply;      /* what the rows borrow from */
-    redisReply     *entries;    /* its array of entries */
+    ai_resp_t      *reply;      /* what the rows borrow from */
+    ai_resp_t      *entries;    /* its array of entries */
     ledger_row_t   *rows;
     unsigned        nrows;
     unsigned        pos;

@@ -115,24 +115,24 @@ ledger_row_at(ledger_row_t *row, ai_str_t text)
 
 
 static void
-ledger_row_fields(ledger_row_t *row, const redisReply *fields, ai_str_t *base,
+ledger_row_fields(ledger_row_t *row, const ai_resp_t *fields, ai_str_t *base,
     ai_str_t *usage, ai_str_t *at)
 {
     size_t            i;
     ai_str_t          value;
-    const redisReply  *name;
+    const ai_resp_t   *name;
 
     for (i = 0; i + 1 < fields->elements; i += 2) {
-        name = fields->element[i];
+        name = &fields->element[i];
 
         if (name->str == NULL || name->len != 1
-            || fields->element[i + 1]->str == NULL)
+            || fields->element[i + 1].str == NULL)
         {
             continue;
         }
 
-        value = (ai_str_t) { fields->element[i + 1]->len,
-                             fields->element[i + 1]->str };
+        value = (ai_str_t) { fields->element[i + 1].len,
+                             fields->element[i + 1].str };
 
         switch (name->str[0]) {
 
@@ -173,7 +173,7 @@ ledger_row_fields(ledger_row_t *row, const redisReply *fields, ai_str_t *base,
 
 
 int
-ledger_row_parse(ledger_row_t *row, const redisReply *entry)
+ledger_row_parse(ledger_row_t *row, const ai_resp_t *entry)
 {
     unsigned     i;
     ai_str_t     base, usage, at;
@@ -181,15 +181,15 @@ ledger_row_parse(ledger_row_t *row, const redisReply *entry)
 
     memset(row, 0, sizeof(*row));
 
-    if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
-        || entry->element[0]->str == NULL || entry->element[0]->len > 64)
+    if (entry->type != AI_RESP_ARRAY || entry->elements != 2
+        || entry->element[0].str == NULL || entry->element[0].len > 64)
     {
         return -1;
     }
 
-    row->entry = (ai_str_t) { entry->element[0]->len, entry->element[0]->str };
+    row->entry = (ai_str_t) { entry->element[0].len, entry->element[0].str };
 
-    if (entry->element[1]->type != REDIS_REPLY_ARRAY) {
+    if (entry->element[1].type != AI_RESP_ARRAY) {
         row->error = "the entry has no fields";
         return 0;
     }
@@ -197,7 +197,7 @@ ledger_row_parse(ledger_row_t *row, const redisReply *entry)
     memset(&base, 0, sizeof(base));
     memset(&usage, 0, sizeof(usage));
     memset(&at, 0, sizeof(at));
-    ledger_row_fields(row, entry->element[1], &base, &usage, &at);
+    ledger_row_fields(row, &entry->element[1], &base, &usage, &at);
 
     if (!ai_id_job_ok(row->columns[LEDGER_JOB])) {
         row->error = "j is no job id";
@@ -298,22 +298,22 @@ ledger_row_array(char *buf, size_t size, const ledger_row_t *rows, unsigned n,
 
 
 size_t
-ledger_row_record(char *buf, size_t size, const redisReply *entry)
+ledger_row_record(char *buf, size_t size, const ai_resp_t *entry)
 {
     char               mem[LEDGER_RECORD];
     size_t             i, len;
     ai_buf_t           b;
-    const redisReply  *fields, *name, *value;
+    const ai_resp_t   *fields, *name, *value;
     static const char  digits[] = "0123456789abcdef";
 
     ai_buf_init(&b, mem, sizeof(mem));
-    fields = entry->element[1];
+    fields = &entry->element[1];
 
-    for (i = 0; fields->type == REDIS_REPLY_ARRAY && i + 1 < fields->elements;
+    for (i = 0; fields->type == AI_RESP_ARRAY && i + 1 < fields->elements;
          i += 2)
     {
-        name = fields->element[i];
-        value = fields->element[i + 1];
+        name = &fields->element[i];
+        value = &fields->element[i + 1];
 
         if (name->str && value->str) {
             ai_record_add(&b, name->str,

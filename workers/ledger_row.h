@@ -6,8 +6,7 @@
 #ifndef LEDGER_ROW_H
 #define LEDGER_ROW_H
 
-#include <hiredis/hiredis.h>
-
+#include "ai_resp.h"
 #include "ai_str.h"
 
 #define LEDGER_COLUMNS  28
@@ -27,7 +26,7 @@ typedef struct {
 
 /* Reads one entry of XREADGROUP or inherit: 0, or -1 where it has no id.
  * A column that cannot be read leaves its name in error. */
-int ledger_row_parse(ledger_row_t *row, const redisReply *entry);
+int ledger_row_parse(ledger_row_t *row, const ai_resp_t *entry);
 
 /*
  * One column of n rows as an array literal, zero-ended, into buf; returns the
@@ -41,6 +40,6 @@ size_t ledger_row_array(char *buf, size_t size, const ledger_row_t *rows,
  * The entry as a record (docs/wire.md, 2) in bytea's hex, zero-ended: length,
  * or 0 where it does not fit.  What is no field of a record is left out.
  */
-size_t ledger_row_record(char *buf, size_t size, const redisReply *entry);
+size_t ledger_row_record(char *buf, size_t size, const ai_resp_t *entry);
 
 #endif

@@ -154,7 +154,7 @@ ledger_bury(ledger_shard_t *s, const char *error)
 
     if (record == NULL
         || ledger_row_record(record, LEDGER_RECORD_HEX,
-                             s->entries->element[s->pos])
+                             &s->entries->element[s->pos])
            == 0)
     {
         free(record);

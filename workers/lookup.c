@@ -53,7 +53,7 @@ struct lookup_s {
     unsigned         nwaiters;
     unsigned         refs;      /* timer, and commands that are out */
     uint64_t         tidy_msec;
-    redisReply      *readers;   /* being looked at: XINFO CONSUMERS */
+    ai_resp_t       *readers;   /* being looked at: XINFO CONSUMERS */
     unsigned         closing:1;
     lookup_key_t    *keys[LOOKUP_BUCKETS];
 };
@@ -67,14 +67,14 @@ static lookup_key_t **lookup_find(lookup_t *l, ai_str_t hex);
 static void lookup_ask(lookup_key_t *k);
 static void lookup_on_result(db_t *db, const PGresult *res, void *data);
 static void lookup_write(lookup_key_t *k, const PGresult *res);
-static void lookup_on_write(redis_t *rc, redisReply *reply, void *data);
+static void lookup_on_write(redis_t *rc, ai_resp_t *reply, void *data);
 static void lookup_answer(lookup_key_t *k, const char *status);
 static void lookup_ring(lookup_t *l, ai_str_t hex, ai_str_t edge,
     const char *status);
 static void lookup_acknowledge(lookup_t *l, ai_str_t entry);
 static void lookup_tidy(lookup_t *l);
-static void lookup_on_readers(redis_t *rc, redisReply *reply, void *data);
-static void lookup_on_beats(redis_t *rc, redisReply *reply, void *data);
+static void lookup_on_readers(redis_t *rc, ai_resp_t *reply, void *data);
+static void lookup_on_beats(redis_t *rc, ai_resp_t *reply, void *data);
 static ai_str_t lookup_reader(const lookup_t *l, size_t i);
 
 
@@ -188,7 +188,7 @@ lookup_release(lookup_t *l)
     }
 
     if (l->readers) {
-        freeReplyObject(l->readers);
+        free(l->readers);
     }
 
     free(l);
@@ -409,7 +409,7 @@ lookup_write(lookup_key_t *k, const PGresult *res)
 
 
 static void
-lookup_on_write(redis_t *rc, redisReply *reply, void *data)
+lookup_on_write(redis_t *rc, ai_resp_t *reply, void *data)
 {
     lookup_t      *l;
     lookup_key_t  *k;
@@ -428,7 +428,7 @@ lookup_on_write(redis_t *rc, redisReply *reply, void *data)
             lookup_answer(k, "ok");
 
         } else {
-            if (reply && reply->type == REDIS_REPLY_ERROR) {
+            if (reply && reply->type == AI_RESP_ERROR) {
                 log_write(LOG_ERROR, "lookup", "%s", reply->str);
             }
 
@@ -541,12 +541,12 @@ lookup_reader(const lookup_t *l, size_t i)
         return ai_str("");
     }
 
-    return redis_str(redis_item(l->readers->element[i], 1));
+    return redis_str(redis_item(&l->readers->element[i], 1));
 }
 
 
 static void
-lookup_on_readers(redis_t *rc, redisReply *reply, void *data)
+lookup_on_readers(redis_t *rc, ai_resp_t *reply, void *data)
 {
     char       alive[AI_KEY_MAX], (*members)[AI_PROCESS_ID_MAX + 4];
     size_t     i;
@@ -556,16 +556,13 @@ lookup_on_readers(redis_t *rc, redisReply *reply, void *data)
     l = data;
     members = NULL;
 
-    if (reply && reply->type == REDIS_REPLY_ARRAY && reply->elements > 0
+    if (reply && reply->type == AI_RESP_ARRAY && reply->elements > 0
         && !l->closing)
     {
         members = calloc(LOOKUP_READERS, sizeof(*members));
     }
 
-    if (members) {
-        redis_take(rc);
-        l->readers = reply;
-
+    if (members && (l->readers = redis_take(rc)) != NULL) {
         argv[0] = ai_str("ZMSCORE");
         argv[1].data = alive;
         argv[1].len = ai_keys_make(alive, sizeof(alive), AI_KEY_ALIVE, 0,
@@ -584,19 +581,18 @@ lookup_on_readers(redis_t *rc, redisReply *reply, void *data)
             l->refs++;
 
         } else {
-            freeReplyObject(l->readers);
+            free(l->readers);
             l->readers = NULL;
         }
-
-        free(members);
     }
 
+    free(members);
     lookup_release(l);
 }
 
 
 static void
-lookup_on_beats(redis_t *rc, redisReply *reply, void *data)
+lookup_on_beats(redis_t *rc, ai_resp_t *reply, void *data)
 {
     size_t     i;
     lookup_t  *l;
@@ -604,12 +600,12 @@ lookup_on_beats(redis_t *rc, redisReply *reply, void *data)
 
     l = data;
 
-    for (i = 0; reply && reply->type == REDIS_REPLY_ARRAY
+    for (i = 0; reply && reply->type == AI_RESP_ARRAY
                 && i < reply->elements; i++)
     {
         name = lookup_reader(l, i);
 
-        if (reply->element[i]->type == REDIS_REPLY_NIL && name.len > 0
+        if (reply->element[i].type == AI_RESP_NIL && name.len > 0
             && !ai_str_eqz(name, l->w->id))
         {
             (void) redis_commandf(rc, NULL, NULL,
@@ -618,7 +614,7 @@ lookup_on_beats(redis_t *rc, redisReply *reply, void *data)
         }
     }
 
-    freeReplyObject(l->readers);
+    free(l->readers);
     l->readers = NULL;
     lookup_release(l);
 }

@@ -20,6 +20,8 @@
 typedef enum {
     OPTION_REDIS = 256,
     OPTION_REDIS_PASSWORD,
+    OPTION_SENTINEL_USER,
+    OPTION_SENTINEL_PASSWORD,
     OPTION_POSTGRES,
     OPTION_LEDGER_POSTGRES,
     OPTION_SECRETS_DIR,
@@ -40,13 +42,16 @@ typedef enum {
 static int options_env(options_t *opt, char *list);
 static int options_number(const char *name, const char *text, unsigned max,
     unsigned *n);
-static int options_password(options_t *opt, const char *file);
+static int options_password(char *password, size_t size, const char *file);
 static int options_bad(const char *name, const char *value);
 
 
 static const struct option  options_long[] = {
     { "redis", required_argument, NULL, OPTION_REDIS },
     { "redis-password-file", required_argument, NULL, OPTION_REDIS_PASSWORD },
+    { "redis-sentinel-user", required_argument, NULL, OPTION_SENTINEL_USER },
+    { "redis-sentinel-password-file", required_argument, NULL,
+      OPTION_SENTINEL_PASSWORD },
     { "postgres", required_argument, NULL, OPTION_POSTGRES },
     { "ledger-postgres", required_argument, NULL, OPTION_LEDGER_POSTGRES },
     { "secrets-dir", required_argument, NULL, OPTION_SECRETS_DIR },
@@ -70,8 +75,12 @@ static const char  options_help[] =
 "\n"
 "  --redis URL                unix:PATH, rediss://... or\n"
 "                             redis://[user[:pass]@]host[:port][/db]\n"
-"                             (unix:/run/ngx-ai/redis.sock)\n"
+"                             (unix:/run/ngx-ai/redis.sock), or\n"
+"                             sentinel://[user[:pass]@]host[:port]\n"
+"                             [,host[:port]...]/master[/db], sentinels://...\n"
 "  --redis-password-file F    the password, from a file\n"
+"  --redis-sentinel-user NAME, --redis-sentinel-password-file F\n"
+"                             for Sentinels that ask for them\n"
 "  --postgres CONNINFO        for looking keys up\n"
 "  --ledger-postgres CONNINFO for the ledger\n"
 "  --secrets-dir DIR          where file: secrets lie\n"
@@ -98,7 +107,7 @@ options_parse(options_t *opt, int argc, char **argv)
     int          c, rc;
     long         cpus;
     char        *tail;
-    const char  *password;
+    const char  *password, *sentinel_password, *sentinel_user;
 
     memset(opt, 0, sizeof(*opt));
     redis_conf_parse(&opt->redis, "unix:/run/ngx-ai/redis.sock");
@@ -114,6 +123,8 @@ options_parse(options_t *opt, int argc, char **argv)
     opt->log_level = LOG_INFO;
     opt->metrics_sec = 5;
     password = NULL;
+    sentinel_password = NULL;
+    sentinel_user = "";
     optind = 1;
 
     while ((c = getopt_long(argc, argv, "h", options_long, NULL)) != -1) {
@@ -129,6 +140,17 @@ options_parse(options_t *opt, int argc, char **argv)
 
         case OPTION_REDIS_PASSWORD:
             password = optarg;
+            break;
+
+        case OPTION_SENTINEL_USER:
+            sentinel_user = optarg;
+            if (strlen(optarg) >= sizeof(opt->redis.sentinel_user)) {
+                rc = options_bad("redis-sentinel-user", optarg);
+            }
+            break;
+
+        case OPTION_SENTINEL_PASSWORD:
+            sentinel_password = optarg;
             break;
 
         case OPTION_POSTGRES:
@@ -212,7 +234,21 @@ options_parse(options_t *opt, int argc, char **argv)
         return -1;
     }
 
-    return password == NULL ? 0 : options_password(opt, password);
+    snprintf(opt->redis.sentinel_user, sizeof(opt->redis.sentinel_user), "%s",
+             sentinel_user);
+
+    if (password != NULL
+        && options_password(opt->redis.password, sizeof(opt->redis.password),
+                            password)
+           != 0)
+    {
+        return -1;
+    }
+
+    return sentinel_password == NULL ? 0
+           : options_password(opt->redis.sentinel_password,
+                              sizeof(opt->redis.sentinel_password),
+                              sentinel_password);
 }
 
 
@@ -260,7 +296,7 @@ options_number(const char *name, const char *text, unsigned max, unsigned *n)
 
 
 static int
-options_password(options_t *opt, const char *file)
+options_password(char *password, size_t size, const char *file)
 {
     FILE    *f;
     size_t   n;
@@ -271,16 +307,16 @@ options_password(options_t *opt, const char *file)
         return -1;
     }
 
-    n = fread(opt->redis.password, 1, sizeof(opt->redis.password), f);
+    n = fread(password, 1, size, f);
     fclose(f);
 
-    if (n == sizeof(opt->redis.password)) {
+    if (n == size) {
         fprintf(stderr, "ai-workers: %s is too long\n", file);
         return -1;
     }
 
-    opt->redis.password[n] = '\0';
-    opt->redis.password[strcspn(opt->redis.password, "\r\n")] = '\0';
+    password[n] = '\0';
+    password[strcspn(password, "\r\n")] = '\0';
 
     return 0;
 }

@@ -27,6 +27,14 @@ provider_find(ai_str_t api)
 }
 
 
+const provider_t *
+provider_of(ai_dialect_e dialect)
+{
+    return dialect == AI_DIALECT_ANTHROPIC ? &provider_anthropic
+                                           : &provider_openai;
+}
+
+
 void
 provider_usage_init(provider_usage_t *u)
 {

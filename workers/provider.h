@@ -32,13 +32,15 @@ typedef struct {
     uint64_t text_bytes;        /* of the answer's text, for an estimate */
     char     finish[PROVIDER_FINISH_MAX];
     unsigned complete:1;        /* the stream said that it ends */
-    unsigned error:1;           /* the provider reported one in the stream */
+    unsigned error:1;           /* the provider reported one in a 200 */
+    unsigned broken:1;          /* the body is no JSON object */
 } provider_usage_t;
 
 typedef enum {
     PROVIDER_PASS = 0,          /* the event goes on as it is */
     PROVIDER_DROP,              /* the client did not ask for it */
-    PROVIDER_CUT                /* without the bytes cut..cut_end */
+    PROVIDER_CUT,               /* without the bytes cut..cut_end */
+    PROVIDER_BROKEN             /* it begins as a JSON object and is none */
 } provider_verdict_e;
 
 typedef struct {
@@ -72,6 +74,8 @@ extern const provider_t  provider_anthropic;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);
+/* The one whose answers a client of this dialect gets. */
+const provider_t *provider_of(ai_dialect_e dialect);
 void provider_usage_init(provider_usage_t *u);
 
 /* For dialects. */

@@ -38,11 +38,11 @@ static void queue_begin(queue_t *q);
 static void queue_read(queue_t *q);
 static size_t queue_key(queue_t *q, unsigned stream, char *buf, size_t size);
 static unsigned queue_streams(const queue_t *q);
-static void queue_on_reply(redis_t *rc, redisReply *reply, void *data);
-static void queue_recovered(queue_t *q, const redisReply *reply);
-static unsigned queue_stream(queue_t *q, const redisReply *stream,
+static void queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
+static void queue_recovered(queue_t *q, const ai_resp_t *reply);
+static unsigned queue_stream(queue_t *q, const ai_resp_t *stream,
     ai_str_t *last);
-static void queue_entry(queue_t *q, unsigned stream, const redisReply *entry);
+static void queue_entry(queue_t *q, unsigned stream, const ai_resp_t *entry);
 static void queue_group(queue_t *q);
 static void queue_again(queue_t *q, unsigned msec);
 static void queue_on_timer(uv_timer_t *timer);
@@ -240,7 +240,7 @@ queue_read(queue_t *q)
 
 
 static void
-queue_on_reply(redis_t *rc, redisReply *reply, void *data)
+queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
     size_t    i;
     queue_t  *q;
@@ -255,7 +255,7 @@ queue_on_reply(redis_t *rc, redisReply *reply, void *data)
         return;
     }
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
 
         if (strncmp(reply->str, "NOGROUP", 7) == 0) {
             queue_group(q);
@@ -272,9 +272,9 @@ queue_on_reply(redis_t *rc, redisReply *reply, void *data)
     if (q->recover < queue_streams(q)) {
         queue_recovered(q, redis_item(reply, 0));
 
-    } else if (reply->type == REDIS_REPLY_ARRAY) {
+    } else if (reply->type == AI_RESP_ARRAY) {
         for (i = 0; i < reply->elements; i++) {
-            queue_stream(q, reply->element[i], &last);
+            queue_stream(q, &reply->element[i], &last);
         }
     }
 
@@ -285,7 +285,7 @@ queue_on_reply(redis_t *rc, redisReply *reply, void *data)
 /* One page of what was delivered before; an empty one ends a stream. */
 
 static void
-queue_recovered(queue_t *q, const redisReply *reply)
+queue_recovered(queue_t *q, const ai_resp_t *reply)
 {
     ai_str_t  last;
 
@@ -305,13 +305,13 @@ queue_recovered(queue_t *q, const redisReply *reply)
 /* [key, [[id, [name, value, ...]], ...]]: its entries; returns their count. */
 
 static unsigned
-queue_stream(queue_t *q, const redisReply *stream, ai_str_t *last)
+queue_stream(queue_t *q, const ai_resp_t *stream, ai_str_t *last)
 {
     char               key[AI_KEY_MAX];
     size_t             i, len;
     unsigned           n;
     ai_str_t           name;
-    const redisReply  *entries;
+    const ai_resp_t   *entries;
 
     name = redis_str(redis_item(stream, 0));
     entries = redis_item(stream, 1);
@@ -326,14 +326,14 @@ queue_stream(queue_t *q, const redisReply *stream, ai_str_t *last)
     }
 
     if (n == queue_streams(q) || entries == NULL
-        || entries->type != REDIS_REPLY_ARRAY)
+        || entries->type != AI_RESP_ARRAY)
     {
         return 0;
     }
 
     for (i = 0; i < entries->elements; i++) {
-        *last = redis_str(redis_item(entries->element[i], 0));
-        queue_entry(q, n, entries->element[i]);
+        *last = redis_str(redis_item(&entries->element[i], 0));
+        queue_entry(q, n, &entries->element[i]);
     }
 
     return (unsigned) entries->elements;
@@ -341,25 +341,25 @@ queue_stream(queue_t *q, const redisReply *stream, ai_str_t *last)
 
 
 static void
-queue_entry(queue_t *q, unsigned stream, const redisReply *entry)
+queue_entry(queue_t *q, unsigned stream, const ai_resp_t *entry)
 {
     size_t             i;
     ai_str_t           id, name, value, k, e, j;
     unsigned           shards;
-    const redisReply  *fields;
+    const ai_resp_t   *fields;
 
     shards = q->w->shards;
     id = redis_str(redis_item(entry, 0));
     fields = redis_item(entry, 1);
     k = e = j = ai_str("");
 
-    if (fields == NULL || fields->type != REDIS_REPLY_ARRAY) {
+    if (fields == NULL || fields->type != AI_RESP_ARRAY) {
         return;
     }
 
     for (i = 0; i + 1 < fields->elements; i += 2) {
-        name = redis_str(fields->element[i]);
-        value = redis_str(fields->element[i + 1]);
+        name = redis_str(&fields->element[i]);
+        value = redis_str(&fields->element[i + 1]);
 
         if (ai_str_eqz(name, "j")) {
             j = value;

@@ -5,6 +5,7 @@
 
 #include "redis_in.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@
 #define REDIS_PING_MSEC      1000       /* on a subscription */
 #define REDIS_BACKOFF_MIN    50
 #define REDIS_BACKOFF_MAX    2000
-#define REDIS_READ_SIZE      (64 * 1024)
+#define REDIS_KEEP_SIZE      (64 * 1024)    /* of what replies need */
 #define REDIS_READS_MAX      16         /* a turn, then others go on */
 
 
@@ -28,10 +29,14 @@ static void redis_on_write(redis_net_t *net);
 static void redis_on_fail(redis_net_t *net, const char *why);
 static void redis_on_tick(uv_timer_t *timer);
 static void redis_on_closed(uv_handle_t *handle);
-static void redis_dispatch(redis_t *rc, redisReply *reply);
-static void redis_message(redis_t *rc, redisReply *reply);
-static void redis_on_auth(redis_t *rc, redisReply *reply, void *data);
-static void redis_on_info(redis_t *rc, redisReply *reply, void *data);
+static int redis_drain(redis_t *rc);
+static void redis_dispatch(redis_t *rc, ai_resp_t *reply);
+static void redis_message(redis_t *rc, ai_resp_t *reply);
+static void redis_on_auth(redis_t *rc, ai_resp_t *reply, void *data);
+static void redis_on_role(redis_t *rc, ai_resp_t *reply, void *data);
+static int redis_useless(const redis_t *rc, const ai_resp_t *reply);
+static int redis_is_error(const ai_resp_t *reply, const char *code);
+static void redis_on_info(redis_t *rc, ai_resp_t *reply, void *data);
 static void redis_subscribe_all(redis_t *rc);
 
 
@@ -62,6 +67,10 @@ redis_open(loop_t *loop, const redis_conf_t *conf, const char *name,
     rc->net.on_fail = redis_on_fail;
     rc->net.data = rc;
 
+    if (conf->nsentinels != 0) {
+        sentinel_init(rc);
+    }
+
     uv_timer_init(&loop->uv, &rc->timer);
     rc->timer.data = rc;
     uv_timer_start(&rc->timer, redis_on_tick, 0, REDIS_TICK_MSEC);
@@ -84,6 +93,7 @@ redis_close(redis_t *rc)
     rc->ev = NULL;
     redis_fail(rc, NULL);
     rc->state = REDIS_CLOSED;
+    sentinel_done(rc);
     loop_undefer(rc->loop, &rc->flush);
     uv_close((uv_handle_t *) &rc->timer, redis_on_closed);
 }
@@ -101,10 +111,7 @@ redis_on_closed(uv_handle_t *handle)
         free(rc->channels[i]);
     }
 
-    if (rc->reader != NULL) {
-        redisReaderFree(rc->reader);
-    }
-
+    ai_resp_free(&rc->reader);
     redis_net_free(&rc->net);
     free(rc->pending);
     free(rc->out);
@@ -122,27 +129,37 @@ redis_ready(const redis_t *rc)
 static void
 redis_connect(redis_t *rc)
 {
-    if (rc->reader != NULL) {
-        redisReaderFree(rc->reader);
+    if (rc->conf->nsentinels != 0) {
+        sentinel_connect(rc);
+
+    } else {
+        redis_dial(rc, rc->conf->path[0] != '\0' ? NULL : &rc->conf->host);
     }
+}
 
-    rc->reader = redisReaderCreate();
 
-    if (rc->reader == NULL) {
-        redis_fail(rc, "no memory");
-        return;
-    }
+void
+redis_dial(redis_t *rc, const redis_host_t *host)
+{
+    static const ai_resp_limits_t  limits = {
+        REDIS_REPLY_MAX, REDIS_ITEMS_MAX, AI_RESP_DEPTH_MAX, REDIS_KEEP_SIZE
+    };
 
+    ai_resp_free(&rc->reader);
+    ai_resp_init(&rc->reader, &limits);
     rc->broken = 0;
+    rc->moved = 0;
+    rc->why[0] = '\0';
+    rc->out_pos = 0;
+    rc->out_len = 0;
     rc->state = REDIS_CONNECTING;
-    redis_net_connect(&rc->net);
+    redis_net_connect(&rc->net, host);
 }
 
 
 static void
 redis_on_open(redis_net_t *net)
 {
-    int       n;
     char      db[16];
     redis_t  *rc;
     ai_str_t  argv[3];
@@ -151,19 +168,12 @@ redis_on_open(redis_net_t *net)
     rc->state = REDIS_HANDSHAKE;
     rc->heard_at_msec = uv_now(&rc->loop->uv);
 
-    if (rc->conf->password[0] != '\0') {
-        n = 0;
-        argv[n++] = ai_str("AUTH");
-
-        if (rc->conf->user[0] != '\0') {
-            argv[n++] = (ai_str_t) { strlen(rc->conf->user), rc->conf->user };
-        }
-
-        argv[n].len = strlen(rc->conf->password);
-        argv[n++].data = rc->conf->password;
-        redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_auth, NULL,
-                   (unsigned) n, argv);
+    if (rc->sentinel.asking) {
+        sentinel_ask(rc);
+        return;
     }
+
+    redis_auth(rc, rc->conf->user, rc->conf->password);
 
     if (rc->conf->db != 0) {
         argv[0] = ai_str("SELECT");
@@ -177,32 +187,101 @@ redis_on_open(redis_net_t *net)
     argv[2] = ai_str("ngx-ai-worker");
     redis_send(rc, REDIS_HANDSHAKE_MSEC, NULL, NULL, 3, argv);
 
+    argv[0] = ai_str("ROLE");
+    redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_role, NULL, 1, argv);
+
+    /* of these three only PING is refused by a server that loads its data */
+
+    argv[0] = ai_str("PING");
+    redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_auth, NULL, 1, argv);
+
     argv[0] = ai_str("INFO");
     argv[1] = ai_str("server");
     redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_info, NULL, 2, argv);
 }
 
 
-static void
-redis_on_auth(redis_t *rc, redisReply *reply, void *data)
+void
+redis_auth(redis_t *rc, const char *user, const char *password)
 {
-    (void) data;
+    unsigned  n;
+    ai_str_t  argv[3];
 
-    if (reply != NULL && reply->type == REDIS_REPLY_ERROR) {
-        log_write(LOG_ERROR, "redis", "%s: %.*s", rc->name,
-                  (int) (reply->len < 200 ? reply->len : 200), reply->str);
-        rc->broken = 1;
+    if (password[0] == '\0') {
+        return;
+    }
+
+    n = 0;
+    argv[n++] = ai_str("AUTH");
+
+    if (user[0] != '\0') {
+        argv[n++] = (ai_str_t) { strlen(user), user };
+    }
+
+    argv[n++] = (ai_str_t) { strlen(password), password };
+    redis_send(rc, REDIS_HANDSHAKE_MSEC, redis_on_auth, NULL, n, argv);
+}
+
+
+void
+redis_refuse(redis_t *rc, const ai_resp_t *reply)
+{
+    redis_break(rc, "%.*s", reply->len < 190 ? (int) reply->len : 190,
+                reply->str);
+}
+
+
+void
+redis_break(redis_t *rc, const char *fmt, ...)
+{
+    va_list  args;
+
+    rc->broken = 1;
+
+    if (rc->why[0] == '\0') {
+        va_start(args, fmt);
+        vsnprintf(rc->why, sizeof(rc->why), fmt, args);
+        va_end(args);
     }
 }
 
 
-/*
- * A server that is loading its data answers no command yet; one that does not
- * tell its run id counts as another one.
- */
+static void
+redis_on_auth(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    (void) data;
+
+    if (reply != NULL && reply->type == AI_RESP_ERROR) {
+        redis_refuse(rc, reply);
+    }
+}
+
+
+/* Who may not ask for it is believed, but where there is a Sentinel. */
 
 static void
-redis_on_info(redis_t *rc, redisReply *reply, void *data)
+redis_on_role(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    (void) data;
+
+    if (reply == NULL) {
+        return;
+    }
+
+    if (reply->type == AI_RESP_ERROR && rc->conf->nsentinels == 0) {
+        return;
+    }
+
+    if (!ai_str_eqz(redis_str(redis_item(reply, 0)), "master")) {
+        redis_break(rc, "the server is not the master");
+    }
+}
+
+
+/* A server that does not tell its run id counts as another one. */
+
+static void
+redis_on_info(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int          restarted;
     char         id[sizeof(rc->run_id)];
@@ -217,7 +296,7 @@ redis_on_info(redis_t *rc, redisReply *reply, void *data)
 
     id[0] = '\0';
 
-    if (reply->type == REDIS_REPLY_STRING) {
+    if (reply->type == AI_RESP_STRING) {
         p = strstr(reply->str, "run_id:");
 
         if (p != NULL) {
@@ -230,13 +309,8 @@ redis_on_info(redis_t *rc, redisReply *reply, void *data)
             }
         }
 
-    } else if (reply->type == REDIS_REPLY_ERROR
-               && (strncmp(reply->str, "NOAUTH", 6) == 0
-                   || strncmp(reply->str, "LOADING", 7) == 0))
-    {
-        log_write(LOG_WARN, "redis", "%s: %.*s", rc->name,
-                  (int) (reply->len < 200 ? reply->len : 200), reply->str);
-        rc->broken = 1;
+    } else if (redis_is_error(reply, "NOAUTH")) {
+        redis_refuse(rc, reply);
         return;
     }
 
@@ -247,7 +321,13 @@ redis_on_info(redis_t *rc, redisReply *reply, void *data)
     rc->backoff_msec = 0;
     rc->said_lost = 0;
     redis_subscribe_all(rc);
-    log_write(LOG_DEBUG, "redis", "%s: ready", rc->name);
+
+    if (rc->conf->nsentinels != 0) {
+        sentinel_ready(rc);
+
+    } else {
+        log_write(LOG_DEBUG, "redis", "%s: ready", rc->name);
+    }
 
     if (rc->ev != NULL && rc->ev->ready != NULL) {
         rc->ev->ready(rc, restarted, rc->data);
@@ -287,16 +367,19 @@ redis_fail(redis_t *rc, const char *why)
     rc->state = REDIS_WAITING;
     rc->out_pos = 0;
     rc->out_len = 0;
+    rc->retry_at_msec = uv_now(&rc->loop->uv);
 
-    rc->backoff_msec = rc->backoff_msec == 0 ? REDIS_BACKOFF_MIN
-                                             : rc->backoff_msec * 2;
-    if (rc->backoff_msec > REDIS_BACKOFF_MAX) {
-        rc->backoff_msec = REDIS_BACKOFF_MAX;
+    if (!sentinel_more(rc)) {
+        rc->backoff_msec = rc->backoff_msec == 0 ? REDIS_BACKOFF_MIN
+                                                 : rc->backoff_msec * 2;
+        if (rc->backoff_msec > REDIS_BACKOFF_MAX) {
+            rc->backoff_msec = REDIS_BACKOFF_MAX;
+        }
+
+        rc->retry_at_msec += rc->backoff_msec / 2
+                             + (unsigned) rand_r(&rc->seed)
+                               % (rc->backoff_msec / 2 + 1);
     }
-
-    rc->retry_at_msec = uv_now(&rc->loop->uv) + rc->backoff_msec / 2
-                        + (unsigned) rand_r(&rc->seed)
-                          % (rc->backoff_msec / 2 + 1);
 
     pending = rc->pending;
     first = rc->pending_first;
@@ -352,6 +435,11 @@ redis_on_tick(uv_timer_t *timer)
 
     default:
         break;
+    }
+
+    if (rc->moved) {
+        redis_fail(rc, "the master is another now");
+        return;
     }
 
     if (rc->pending_count != 0
@@ -441,8 +529,9 @@ redis_subscribe_all(redis_t *rc)
 static void
 redis_on_read(redis_net_t *net)
 {
-    char         buf[REDIS_READ_SIZE];
-    void        *reply;
+    int          ok;
+    char        *buf;
+    size_t       size;
     ssize_t      n;
     redis_t     *rc;
     unsigned     i;
@@ -451,7 +540,14 @@ redis_on_read(redis_net_t *net)
 
     for (i = 0; i < REDIS_READS_MAX; i++) {
 
-        n = redis_net_read(net, buf, sizeof(buf));
+        buf = ai_resp_room(&rc->reader, &size);
+
+        if (buf == NULL) {
+            redis_fail(rc, "no memory for a reply");
+            return;
+        }
+
+        n = redis_net_read(net, buf, size);
 
         if (n == 0) {
             break;
@@ -463,43 +559,65 @@ redis_on_read(redis_net_t *net)
         }
 
         rc->heard_at_msec = uv_now(&rc->loop->uv);
+        ai_resp_fed(&rc->reader, (size_t) n);
+        ok = redis_drain(rc);
 
-        if (redisReaderFeed(rc->reader, buf, (size_t) n) != REDIS_OK) {
-            redis_fail(rc, "no memory for a reply");
-            return;
-        }
-
-        for ( ;; ) {
-            if (redisReaderGetReply(rc->reader, &reply) != REDIS_OK) {
-                redis_fail(rc, "malformed reply");
-                return;
-            }
-
-            if (reply == NULL) {
-                break;
-            }
-
-            redis_dispatch(rc, reply);
-
-            if (rc->broken) {
-                redis_fail(rc, "refused");
-                return;
-            }
-
-            if (rc->state != REDIS_HANDSHAKE && rc->state != REDIS_READY) {
-                return;
-            }
-        }
-
-        if ((size_t) n < sizeof(buf) && net->ssl == NULL) {
+        if (!ok || ((size_t) n < size && net->ssl == NULL)) {
             break;
         }
     }
 }
 
 
+/* The replies that are whole; 0 where the connection is no more. */
+
+static int
+redis_drain(redis_t *rc)
+{
+    ai_resp_t  *reply;
+
+    for ( ;; ) {
+        switch (ai_resp_next(&rc->reader, &reply)) {
+
+        case AI_RESP_OK:
+            break;
+
+        case AI_RESP_AGAIN:
+            return 1;
+
+        case AI_RESP_OVER:
+            redis_fail(rc, "a reply over its limits");
+            return 0;
+
+        case AI_RESP_MEMORY:
+            redis_fail(rc, "no memory for a reply");
+            return 0;
+
+        default:
+            redis_fail(rc, "malformed reply");
+            return 0;
+        }
+
+        redis_dispatch(rc, reply);
+
+        if (rc->broken) {
+            redis_fail(rc, rc->why[0] != '\0' ? rc->why : "refused");
+            return 0;
+        }
+
+        if (sentinel_follow(rc)) {
+            return 0;
+        }
+
+        if (rc->state != REDIS_HANDSHAKE && rc->state != REDIS_READY) {
+            return 0;
+        }
+    }
+}
+
+
 static void
-redis_dispatch(redis_t *rc, redisReply *reply)
+redis_dispatch(redis_t *rc, ai_resp_t *reply)
 {
     redis_pending_t  p;
 
@@ -507,13 +625,11 @@ redis_dispatch(redis_t *rc, redisReply *reply)
         && rc->pending_count == 0)
     {
         redis_message(rc, reply);
-        freeReplyObject(reply);
         return;
     }
 
     if (rc->pending_count == 0) {
         rc->broken = 1;
-        freeReplyObject(reply);
         return;
     }
 
@@ -523,10 +639,9 @@ redis_dispatch(redis_t *rc, redisReply *reply)
 
     if (p.script != NULL) {
 
-        if (reply->type == REDIS_REPLY_ERROR
+        if (reply->type == AI_RESP_ERROR
             && strncmp(reply->str, "NOSCRIPT", 8) == 0)
         {
-            freeReplyObject(reply);
             redis_eval(rc, &p);
             return;
         }
@@ -534,43 +649,75 @@ redis_dispatch(redis_t *rc, redisReply *reply)
         free(p.tail);
     }
 
-    rc->taken = 0;
+    if (rc->state == REDIS_READY && redis_useless(rc, reply)) {
+        redis_refuse(rc, reply);
 
-    if (p.cb != NULL) {
+        if (p.cb != NULL) {
+            p.cb(rc, NULL, p.data);
+        }
+
+    } else if (p.cb != NULL) {
         p.cb(rc, reply, p.data);
-    }
-
-    if (!rc->taken) {
-        freeReplyObject(reply);
     }
 }
 
 
-static void
-redis_message(redis_t *rc, redisReply *reply)
+/* Errors of a server that is no master, or not yet: nothing can be done there,
+ * and what was asked of it has not been. */
+
+static int
+redis_useless(const redis_t *rc, const ai_resp_t *reply)
 {
-    if (reply->type == REDIS_REPLY_ERROR) {
-        log_write(LOG_ERROR, "redis", "%s: %.*s", rc->name,
-                  (int) (reply->len < 200 ? reply->len : 200), reply->str);
-        rc->broken = 1;
+    return redis_is_error(reply, "READONLY")
+           || redis_is_error(reply, "LOADING")
+           || redis_is_error(reply, "MASTERDOWN")
+           || (rc->conf->nsentinels != 0
+               && redis_is_error(reply, "NOREPLICAS"));
+}
+
+
+static int
+redis_is_error(const ai_resp_t *reply, const char *code)
+{
+    size_t  n;
+
+    n = strlen(code);
+
+    return reply->type == AI_RESP_ERROR && reply->len >= n
+           && memcmp(reply->str, code, n) == 0;
+}
+
+
+static void
+redis_message(redis_t *rc, ai_resp_t *reply)
+{
+    if (reply->type == AI_RESP_ERROR) {
+        redis_refuse(rc, reply);
         return;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3
-        || !ai_str_eqz(redis_str(reply->element[0]), "message"))
+    if (reply->type != AI_RESP_ARRAY || reply->elements != 3
+        || !ai_str_eqz(redis_str(&reply->element[0]), "message"))
     {
         return;
     }
 
     if (rc->ev != NULL && rc->ev->message != NULL) {
-        rc->ev->message(rc, redis_str(reply->element[1]),
-                        redis_str(reply->element[2]), rc->data);
+        rc->ev->message(rc, redis_str(&reply->element[1]),
+                        redis_str(&reply->element[2]), rc->data);
     }
 }
 
 
-void
+ai_resp_t *
 redis_take(redis_t *rc)
 {
-    rc->taken = 1;
+    return ai_resp_copy(&rc->reader);
+}
+
+
+int
+redis_word(const ai_resp_t *reply, const char *word)
+{
+    return ai_str_eqz(ai_resp_str(ai_resp_item(reply, 0)), word);
 }

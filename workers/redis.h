@@ -1,17 +1,17 @@
 /*
  * A connection to Redis in libuv's loop: commands with callbacks in order,
- * scripts, subscriptions; reconnects by itself.  hiredis is only the codec.
+ * scripts, subscriptions; reconnects by itself, to the master that a Sentinel
+ * names where there are some.
  *
  * A redis_t owns its socket, buffers and the commands that wait for replies;
- * a reply belongs to the connection and is freed after its callback, unless
- * the callback takes it.  Nothing blocks.  All calls from the loop's thread.
+ * a reply lies in the connection's buffer for the time of its callback, which
+ * may take a copy.  Nothing blocks.  All calls from the loop's thread.
  */
 
 #ifndef REDIS_H
 #define REDIS_H
 
-#include <hiredis/hiredis.h>
-
+#include "ai_resp.h"
 #include "ai_scripts.h"
 #include "ai_str.h"
 #include "loop.h"
@@ -19,24 +19,37 @@
 #define REDIS_OUT_MAX      (64 * 1024 * 1024)   /* unwritten bytes */
 #define REDIS_PENDING_MAX  65536                /* commands without a reply */
 #define REDIS_ARGS_MAX     256                  /* words of a command */
+#define REDIS_REPLY_MAX    (64 * 1024 * 1024)   /* bytes of a reply */
+#define REDIS_ITEMS_MAX    262144               /* its elements */
+
+#define REDIS_SENTINELS_MAX  16
 
 typedef struct {
-    char     host[256];         /* or empty: path */
-    char     path[108];
-    char     user[128];
-    char     password[512];
-    int      port;
-    int      db;
-    unsigned tls:1;
+    char         name[256];
+    int          port;
+} redis_host_t;
+
+typedef struct {
+    redis_host_t host;          /* or empty: path, or Sentinels */
+    char         path[108];
+    char         user[128];
+    char         password[512];
+    int          db;
+    redis_host_t sentinels[REDIS_SENTINELS_MAX];
+    unsigned     nsentinels;
+    char         master[128];   /* as the Sentinels name it */
+    char         sentinel_user[128];
+    char         sentinel_password[512];
+    unsigned     tls:1;         /* to Sentinels, too */
 } redis_conf_t;
 
 typedef struct redis_s  redis_t;
 
 /*
- * reply: what Redis answered (an error too: REDIS_REPLY_ERROR), or NULL where
+ * reply: what Redis answered (an error too: AI_RESP_ERROR), or NULL where
  * the connection was lost first: then nobody knows whether it was done.
  */
-typedef void (*redis_reply_pt)(redis_t *rc, redisReply *reply, void *data);
+typedef void (*redis_reply_pt)(redis_t *rc, ai_resp_t *reply, void *data);
 
 /* Each may be NULL. */
 typedef struct {
@@ -49,7 +62,9 @@ typedef struct {
         void *data);
 } redis_events_t;
 
-/* unix:PATH, redis://[user[:pass]@]host[:port][/db], rediss://: 0 or -1. */
+/* unix:PATH, redis://[user[:pass]@]host[:port][/db], rediss://,
+ * sentinel://[user[:pass]@]host[:port][,...]/master[/db], sentinels://: 0 or
+ * -1.  User and password are Redis', not the Sentinels'. */
 int redis_conf_parse(redis_conf_t *conf, const char *url);
 
 /*
@@ -85,15 +100,15 @@ int redis_command_wait(redis_t *rc, unsigned msec, redis_reply_pt cb,
  * that subscribes takes no commands.  0 or -1. */
 int redis_subscribe(redis_t *rc, ai_str_t channel);
 
-/* In a reply callback: the reply is the callback's now (freeReplyObject). */
-void redis_take(redis_t *rc);
+/* In a reply callback: a copy of the reply, to be freed with free().  NULL: no
+ * memory. */
+ai_resp_t *redis_take(redis_t *rc);
 
-/* Reading replies without trusting their shape. */
-ai_str_t redis_str(const redisReply *reply);    /* string, status; else empty */
-const redisReply *redis_item(const redisReply *reply, size_t i);    /* NULL */
+/* Reading replies without trusting their shape (ai_resp.h). */
+#define redis_str   ai_resp_str
+#define redis_item  ai_resp_item
+#define redis_int   ai_resp_int
 /* First element of a script's reply is this word. */
-int redis_word(const redisReply *reply, const char *word);
-/* An integer or a decimal string: 0 or -1. */
-int redis_int(const redisReply *reply, int64_t *n);
+int redis_word(const ai_resp_t *reply, const char *word);
 
 #endif

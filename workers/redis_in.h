@@ -30,6 +30,15 @@ typedef struct {
     unsigned           words;
 } redis_pending_t;
 
+typedef struct {
+    redis_host_t          master;   /* as a Sentinel said */
+    redis_t              *next;     /* of this process' connections */
+    unsigned              first;    /* Sentinel to ask first */
+    unsigned              asked;    /* Sentinels, since it was ready */
+    unsigned              asking:1; /* the peer is a Sentinel */
+    unsigned              answered:1;
+} sentinel_t;
+
 struct redis_s {
     loop_t               *loop;
     const redis_conf_t   *conf;
@@ -38,8 +47,9 @@ struct redis_s {
     void                 *data;
 
     redis_net_t           net;
+    sentinel_t            sentinel;
     redis_state_e         state;
-    redisReader          *reader;
+    ai_resp_reader_t      reader;
     uv_timer_t            timer;
     loop_task_t           flush;
 
@@ -62,13 +72,38 @@ struct redis_s {
     unsigned              backoff_msec;
     unsigned              seed;
     char                  run_id[64];
+    char                  why[200];     /* it is broken, or empty */
     unsigned              broken:1;
-    unsigned              taken:1;
+    unsigned              moved:1;      /* the master is another now */
     unsigned              said_lost:1;
 };
 
 /* redis.c: ends the connection; why is NULL for redis_close. */
 void redis_fail(redis_t *rc, const char *why);
+/* Begins to connect, with nothing left of an earlier connection. */
+void redis_dial(redis_t *rc, const redis_host_t *host);
+/* From a reply's callback: ends it when that has returned. */
+void redis_break(redis_t *rc, const char *fmt, ...);
+/* The same, for what this error says. */
+void redis_refuse(redis_t *rc, const ai_resp_t *reply);
+/* The AUTH of a handshake, where there is a password. */
+void redis_auth(redis_t *rc, const char *user, const char *password);
+
+/* sentinel.c: for connections that a Sentinel tells where to go. */
+/* Into and out of the list of them. */
+void sentinel_init(redis_t *rc);
+void sentinel_done(redis_t *rc);
+/* Begins to connect to a Sentinel. */
+void sentinel_connect(redis_t *rc);
+/* What to say to it, once connected. */
+void sentinel_ask(redis_t *rc);
+/* After each reply: 1 where it has named the master, which is being connected
+ * to instead now. */
+int sentinel_follow(redis_t *rc);
+/* The connection is ready: who still talks to another master is cut off. */
+void sentinel_ready(redis_t *rc);
+/* The try has failed: 1 where another Sentinel is to be asked at once. */
+int sentinel_more(redis_t *rc);
 
 /* redis_send.c */
 /* A command with a reply within msec, in any state: 0 or -1. */

@@ -44,10 +44,11 @@ redis_net_init(redis_net_t *net, loop_t *loop, const redis_conf_t *conf)
 
 
 void
-redis_net_connect(redis_net_t *net)
+redis_net_connect(redis_net_t *net, const redis_host_t *host)
 {
     struct sockaddr_un  un;
 
+    net->host = host;
     net->deadline_msec = uv_now(&net->loop->uv) + REDIS_NET_CONNECT_MSEC;
 
     if (net->conf->tls && net->ctx == NULL) {
@@ -67,7 +68,7 @@ redis_net_connect(redis_net_t *net)
                          |SSL_MODE_RELEASE_BUFFERS);
     }
 
-    if (net->conf->host[0] != '\0') {
+    if (host != NULL) {
         redis_net_resolve(net);
         return;
     }
@@ -93,7 +94,7 @@ redis_net_resolve(redis_net_t *net)
     memset(&hints, 0, sizeof(hints));
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
-    snprintf(port, sizeof(port), "%d", net->conf->port);
+    snprintf(port, sizeof(port), "%d", net->host->port);
 
     net->lookup = malloc(sizeof(*net->lookup));
     if (net->lookup == NULL) {
@@ -104,7 +105,7 @@ redis_net_resolve(redis_net_t *net)
     net->lookup->data = net;
 
     if (uv_getaddrinfo(&net->loop->uv, net->lookup, redis_net_on_resolved,
-                       net->conf->host, port, &hints)
+                       net->host->name, port, &hints)
         != 0)
     {
         free(net->lookup);
@@ -292,7 +293,7 @@ redis_net_name(redis_net_t *net)
     const char        *host;
     X509_VERIFY_PARAM *param;
 
-    host = net->conf->host;
+    host = net->host->name;
     param = SSL_get0_param(net->ssl);
 
     if (X509_VERIFY_PARAM_set1_ip_asc(param, host) == 1) {

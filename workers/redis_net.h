@@ -18,6 +18,7 @@ typedef struct redis_net_s  redis_net_t;
 struct redis_net_s {
     loop_t             *loop;
     const redis_conf_t *conf;
+    const redis_host_t *host;       /* NULL: conf's path */
     SSL_CTX            *ctx;
     SSL                *ssl;
     uv_poll_t          *poll;
@@ -39,8 +40,9 @@ struct redis_net_s {
 };
 
 void redis_net_init(redis_net_t *net, loop_t *loop, const redis_conf_t *conf);
-/* Begins; ends in on_open or on_fail, both also from within. */
-void redis_net_connect(redis_net_t *net);
+/* Begins, to host (kept, not copied) or to conf's path; ends in on_open or
+ * on_fail, both also from within. */
+void redis_net_connect(redis_net_t *net, const redis_host_t *host);
 /* Bytes read; 0 nothing now; -1 closed or broken. */
 ssize_t redis_net_read(redis_net_t *net, char *buf, size_t size);
 /* Bytes written; 0 nothing now (on_write follows); -1 broken. */

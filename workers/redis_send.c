@@ -15,9 +15,6 @@
 
 
 static int redis_room(redis_t *rc, size_t len);
-static char *redis_put_head(char *p, char type, size_t n);
-static char *redis_put_bulk(char *p, ai_str_t s);
-static size_t redis_size(unsigned argc, const ai_str_t *argv);
 static redis_pending_t *redis_push(redis_t *rc);
 
 
@@ -90,7 +87,9 @@ redis_send(redis_t *rc, unsigned msec, redis_reply_pt cb, void *data,
 {
     redis_pending_t  *pending;
 
-    if (argc > REDIS_ARGS_MAX || redis_room(rc, redis_size(argc, argv)) != 0) {
+    if (argc > REDIS_ARGS_MAX
+        || redis_room(rc, ai_resp_size(argc, argv)) != 0)
+    {
         return -1;
     }
 
@@ -111,19 +110,13 @@ redis_send(redis_t *rc, unsigned msec, redis_reply_pt cb, void *data,
 int
 redis_write(redis_t *rc, unsigned argc, const ai_str_t *argv)
 {
-    char      *p;
-    unsigned   i;
+    char  *p;
 
-    if (redis_room(rc, redis_size(argc, argv)) != 0) {
+    if (redis_room(rc, ai_resp_size(argc, argv)) != 0) {
         return -1;
     }
 
-    p = redis_put_head(rc->out + rc->out_len, '*', argc);
-
-    for (i = 0; i < argc; i++) {
-        p = redis_put_bulk(p, argv[i]);
-    }
-
+    p = ai_resp_put(rc->out + rc->out_len, argc, argv);
     rc->out_len = (size_t) (p - rc->out);
 
     return 0;
@@ -147,7 +140,7 @@ redis_script(redis_t *rc, ai_script_e script, ai_str_t prefix,
     }
 
     s = &ai_scripts[script];
-    size = redis_size(argc, argv) + redis_size(1, &prefix) + 128;
+    size = ai_resp_size(argc, argv) + ai_resp_size(1, &prefix) + 128;
 
     if (redis_room(rc, size) != 0) {
         return -1;
@@ -170,19 +163,19 @@ redis_script(redis_t *rc, ai_script_e script, ai_str_t prefix,
     pending->script = s;
     pending->words = argc + 4;
 
-    p = redis_put_bulk(start, ai_str("1"));
-    p = redis_put_bulk(p, prefix);
+    p = ai_resp_put_bulk(start, ai_str("1"));
+    p = ai_resp_put_bulk(p, prefix);
 
     for (i = 0; i < argc; i++) {
-        p = redis_put_bulk(p, argv[i]);
+        p = ai_resp_put_bulk(p, argv[i]);
     }
 
     pending->tail = start;
     pending->tail_len = (size_t) (p - start);
 
-    p = redis_put_head(rc->out + rc->out_len, '*', pending->words);
-    p = redis_put_bulk(p, ai_str("EVALSHA"));
-    p = redis_put_bulk(p, (ai_str_t) { 40, s->sha1 });
+    p = ai_resp_put_head(rc->out + rc->out_len, '*', pending->words);
+    p = ai_resp_put_bulk(p, ai_str("EVALSHA"));
+    p = ai_resp_put_bulk(p, (ai_str_t) { 40, s->sha1 });
     memcpy(p, start, pending->tail_len);
     rc->out_len = (size_t) (p - rc->out) + pending->tail_len;
 
@@ -213,9 +206,9 @@ redis_eval(redis_t *rc, redis_pending_t *p)
     pending->data = p->data;
     pending->deadline_msec = uv_now(&rc->loop->uv) + REDIS_COMMAND_MSEC;
 
-    at = redis_put_head(rc->out + rc->out_len, '*', p->words);
-    at = redis_put_bulk(at, ai_str("EVAL"));
-    at = redis_put_bulk(at, (ai_str_t) { p->script->len, p->script->source });
+    at = ai_resp_put_head(rc->out + rc->out_len, '*', p->words);
+    at = ai_resp_put_bulk(at, ai_str("EVAL"));
+    at = ai_resp_put_bulk(at, (ai_str_t) { p->script->len, p->script->source });
     memcpy(at, p->tail, p->tail_len);
     rc->out_len = (size_t) (at - rc->out) + p->tail_len;
     free(p->tail);
@@ -303,62 +296,6 @@ redis_room(redis_t *rc, size_t len)
     loop_defer(rc->loop, LOOP_FLUSH, &rc->flush);
 
     return 0;
-}
-
-
-static size_t
-redis_size(unsigned argc, const ai_str_t *argv)
-{
-    size_t    size;
-    unsigned  i;
-
-    size = 32;
-
-    for (i = 0; i < argc; i++) {
-        size += argv[i].len + 32;
-    }
-
-    return size;
-}
-
-
-static char *
-redis_put_head(char *p, char type, size_t n)
-{
-    char   buf[24];
-    char  *d;
-
-    *p++ = type;
-    d = buf + sizeof(buf);
-
-    do {
-        *--d = (char) ('0' + n % 10);
-        n /= 10;
-    } while (n != 0);
-
-    memcpy(p, d, (size_t) (buf + sizeof(buf) - d));
-    p += buf + sizeof(buf) - d;
-    *p++ = '\r';
-    *p++ = '\n';
-
-    return p;
-}
-
-
-static char *
-redis_put_bulk(char *p, ai_str_t s)
-{
-    p = redis_put_head(p, '$', s.len);
-
-    if (s.len != 0) {
-        memcpy(p, s.data, s.len);
-    }
-
-    p += s.len;
-    *p++ = '\r';
-    *p++ = '\n';
-
-    return p;
 }
 
 

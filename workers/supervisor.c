@@ -69,7 +69,7 @@ static void supervisor_on_exit(uv_process_t *process, int64_t status,
 static void supervisor_bye(supervisor_t *sup, const child_t *child);
 static void supervisor_byes(supervisor_t *sup);
 static void supervisor_on_ready(redis_t *rc, int restarted, void *data);
-static void supervisor_on_shards(redis_t *rc, redisReply *reply, void *data);
+static void supervisor_on_shards(redis_t *rc, ai_resp_t *reply, void *data);
 static void supervisor_on_signal(uv_signal_t *handle, int signo);
 static void supervisor_forward(supervisor_t *sup, int signo);
 static void supervisor_stop(supervisor_t *sup);
@@ -435,7 +435,7 @@ supervisor_on_ready(redis_t *rc, int restarted, void *data)
 /* A fresh Redis has none yet, and no jobs. */
 
 static void
-supervisor_on_shards(redis_t *rc, redisReply *reply, void *data)
+supervisor_on_shards(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int64_t        n;
     supervisor_t  *sup;

@@ -40,7 +40,7 @@ static void worker_files(void);
 static void worker_signals(worker_t *w);
 static void worker_close(worker_t *w);
 static void worker_on_ready(redis_t *rc, int restarted, void *data);
-static void worker_on_shards(redis_t *rc, redisReply *reply, void *data);
+static void worker_on_shards(redis_t *rc, ai_resp_t *reply, void *data);
 static int worker_subscribe(worker_t *w);
 static void worker_begin(worker_t *w);
 static void worker_on_lost(redis_t *rc, void *data);
@@ -277,7 +277,7 @@ worker_on_ready(redis_t *rc, int restarted, void *data)
 
 
 static void
-worker_on_shards(redis_t *rc, redisReply *reply, void *data)
+worker_on_shards(redis_t *rc, ai_resp_t *reply, void *data)
 {
     int64_t    n;
     worker_t  *w;

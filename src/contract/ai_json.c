@@ -42,6 +42,7 @@ enum {
 
 static const unsigned char *ai_json_plain(const unsigned char *p,
     const unsigned char *end);
+static void ai_json_seed(uint64_t seed[2]);
 static int ai_json_token(ai_json_t *j, uint32_t state, unsigned char c,
     uint64_t at);
 static int ai_json_value(ai_json_t *j, unsigned char c, uint64_t at);
@@ -89,9 +90,28 @@ ai_json_init(ai_json_t *j, const char *const *names, uint64_t max,
     j->current = -1;
     j->status = AI_JSON_MORE;
 
-    /* Without random bytes collisions can be made, and refuse only the body
-     * of who made them. */
-    (void) ai_random(j->seed, sizeof(j->seed));
+    ai_json_seed(j->seed);
+}
+
+
+/*
+ * Random bytes cost more than a small scan: one secret a thread, and a number
+ * that makes each seed another.  Without random bytes collisions can be made,
+ * and refuse only the body of who made them.
+ */
+
+static void
+ai_json_seed(uint64_t seed[2])
+{
+    static _Thread_local unsigned  known;
+    static _Thread_local uint64_t  secret[2];
+
+    if (!known) {
+        known = ai_random(secret, sizeof(secret)) == 0;
+    }
+
+    seed[0] = secret[0];
+    seed[1] = ++secret[1];
 }
 
 

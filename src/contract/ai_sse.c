@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AI_SSE_BUF_MIN   4096
+#define AI_SSE_BUF_MIN   1024
 #define AI_SSE_BUF_KEEP  (64 * 1024)    /* a larger one goes when it is empty */
 #define AI_SSE_BOM       "\xEF\xBB\xBF"
 #define AI_SSE_BOM_LEN   3

@@ -32,13 +32,13 @@ static ngx_int_t ngx_http_ai_admit_ids(ngx_http_request_t *r,
 static void ngx_http_ai_admit_send(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc);
 static void ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static ngx_uint_t ngx_http_ai_admit_body(ngx_http_ai_open_t *open,
     ngx_http_ai_redis_cmd_t *cmd);
 static void ngx_http_ai_admit_call(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_number(ngx_str_t *s, u_char *buf, uint64_t n);
 static void ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_unknown(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_stale(ngx_http_ai_open_t *open);
@@ -46,7 +46,7 @@ static void ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l,
     ngx_uint_t state, ngx_http_ai_principal_t *p);
 static void ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 
 
 void
@@ -240,7 +240,7 @@ ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc)
 /* Whether it was kept is what admit says. */
 
 static void
-ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_open_t *open = cmd->data;
@@ -368,7 +368,7 @@ ngx_http_ai_admit_number(ngx_str_t *s, u_char *buf, uint64_t n)
 
 
 static void
-ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_open_t *open = cmd->data;
@@ -627,12 +627,12 @@ ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
         return;
     }
 
-    if (ngx_http_ai_model_allowed(p, &ctx->model) != NGX_OK) {
+    if (ngx_http_ai_model_allowed(ctx->principal, &ctx->model) != NGX_OK) {
         ngx_http_ai_stream_fail(open, "model_not_allowed", 0, -1);
         return;
     }
 
-    open->tenant = p->tenant;
+    open->tenant = ctx->principal->tenant;
     open->shard = ngx_http_ai_edge_shard(&open->tenant);
 
     ngx_http_ai_admit_send(open);
@@ -673,7 +673,7 @@ ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open)
 
 
 static void
-ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_open_t *open = cmd->data;

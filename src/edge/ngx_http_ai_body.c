@@ -1,7 +1,9 @@
 /*
  * The request body: into memory as it arrives, past the scanner, never into a
- * file.  Its blocks are freed when the job is admitted, or with the request;
- * all requests of the edge together hold at most ai_body_memory.
+ * file; one that another module has had nginx read before (mirror, a proxy
+ * that failed) is copied from where that left it.  Its blocks are freed when
+ * the job is admitted, or with the request; all requests of the edge together
+ * hold at most ai_body_memory.
  */
 
 #include "ngx_http_ai_edge.h"
@@ -12,6 +14,8 @@
 /* Bytes taken of one request in a turn of the event loop. */
 #define NGX_HTTP_AI_BODY_TURN   65536
 #define NGX_HTTP_AI_BODY_FIRST  8192
+/* The same of one that was read before, at once. */
+#define NGX_HTTP_AI_BODY_COPY   16384
 /* Also a piece of a large body in Redis, which with what its list adds to it
  * then fits into 64 KB of its allocator. */
 #define NGX_HTTP_AI_BODY_BLOCK  (65536 - 128)
@@ -34,6 +38,9 @@ static const char *const  ngx_http_ai_body_fields[] = {
 typedef struct {
     ngx_http_ai_ctx_t          *ctx;
     ngx_chain_t                *tail;
+    ngx_chain_t                *given;        /* read before: the next of it */
+    off_t                       at;           /* taken of the next */
+    unsigned                    before:1;     /* others may still want it */
     ai_json_t                   json;
 } ngx_http_ai_body_t;
 
@@ -42,8 +49,12 @@ static void ngx_http_ai_body_cleanup(void *data);
 static void ngx_http_ai_body_begin(ngx_http_request_t *r);
 static void ngx_http_ai_body_event(ngx_http_request_t *r);
 static void ngx_http_ai_body_next(ngx_http_request_t *r);
+static void ngx_http_ai_body_copy(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body);
 static ngx_int_t ngx_http_ai_body_take(ngx_http_request_t *r,
     ngx_http_ai_body_t *body, size_t *taken);
+static ngx_int_t ngx_http_ai_body_feed(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body, u_char *data, size_t len);
 static ngx_int_t ngx_http_ai_body_store(ngx_http_request_t *r,
     ngx_http_ai_body_t *body, u_char *data, size_t len);
 static void ngx_http_ai_body_done(ngx_http_request_t *r,
@@ -73,6 +84,11 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     cln->handler = ngx_http_ai_body_cleanup;
     cln->data = ctx;
 
+    /* Of another location with ai_pass, before an error led here. */
+
+    ngx_http_ai_body_free(ctx);
+    ctx->body_len = 0;
+
     /* Not from the pool, whose small pieces stay while an answer streams. */
 
     body = ngx_alloc(sizeof(ngx_http_ai_body_t), r->connection->log);
@@ -82,6 +98,9 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     body->ctx = ctx;
     body->tail = NULL;
+    body->before = (r->request_body != NULL);
+    body->given = body->before ? r->request_body->bufs : NULL;
+    body->at = 0;
     ctx->reader = body;
 
     ai_json_init(&body->json, ngx_http_ai_body_fields, (uint64_t) -1,
@@ -173,6 +192,11 @@ ngx_http_ai_body_next(ngx_http_request_t *r)
     rev = r->connection->read;
     taken = 0;
 
+    if (body->before) {
+        ngx_http_ai_body_copy(r, body);
+        return;
+    }
+
     for ( ;; ) {
 
         if (ngx_http_ai_body_take(r, body, &taken) != NGX_OK) {
@@ -213,13 +237,67 @@ ngx_http_ai_body_next(ngx_http_request_t *r)
 }
 
 
+/* Leaves it as it is.  What lies in a file is read as nginx itself does it. */
+
+static void
+ngx_http_ai_body_copy(ngx_http_request_t *r, ngx_http_ai_body_t *body)
+{
+    off_t       left;
+    size_t      taken;
+    u_char     *data, text[NGX_HTTP_AI_BODY_COPY];
+    ssize_t     n;
+    ngx_buf_t  *b;
+
+    taken = 0;
+
+    while (body->given != NULL) {
+        b = body->given->buf;
+        left = ngx_buf_size(b) - body->at;
+
+        if (left <= 0) {
+            body->given = body->given->next;
+            body->at = 0;
+            continue;
+        }
+
+        if (taken >= NGX_HTTP_AI_BODY_TURN) {
+            ngx_post_event(r->connection->read, &ngx_posted_next_events);
+            return;
+        }
+
+        n = ngx_min(left, NGX_HTTP_AI_BODY_COPY);
+
+        if (ngx_buf_in_memory(b)) {
+            data = b->pos + body->at;
+
+        } else {
+            data = text;
+            n = ngx_read_file(b->file, text, n, b->file_pos + body->at);
+
+            if (n <= 0) {
+                ngx_http_ai_body_fail(r, "internal", NULL);
+                return;
+            }
+        }
+
+        if (ngx_http_ai_body_feed(r, body, data, n) != NGX_OK) {
+            return;
+        }
+
+        body->at += n;
+        taken += n;
+    }
+
+    ngx_http_ai_body_done(r, body);
+}
+
+
 /* Takes what nginx has read; anything but NGX_OK: the request was answered. */
 
 static ngx_int_t
 ngx_http_ai_body_take(ngx_http_request_t *r, ngx_http_ai_body_t *body,
     size_t *taken)
 {
-    int           status;
     size_t        len;
     ngx_buf_t    *b;
     ngx_chain_t  *cl, *next;
@@ -230,14 +308,7 @@ ngx_http_ai_body_take(ngx_http_request_t *r, ngx_http_ai_body_t *body,
         len = b->last - b->pos;
 
         if (len) {
-            status = ai_json_feed(&body->json, (char *) b->pos, len);
-
-            if (status < 0) {
-                ngx_http_ai_body_bad(r, body, status);
-                return NGX_DONE;
-            }
-
-            if (ngx_http_ai_body_store(r, body, b->pos, len) != NGX_OK) {
+            if (ngx_http_ai_body_feed(r, body, b->pos, len) != NGX_OK) {
                 return NGX_DONE;
             }
 
@@ -251,6 +322,23 @@ ngx_http_ai_body_take(ngx_http_request_t *r, ngx_http_ai_body_t *body,
     r->request_body->bufs = NULL;
 
     return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ai_body_feed(ngx_http_request_t *r, ngx_http_ai_body_t *body,
+    u_char *data, size_t len)
+{
+    int  status;
+
+    status = ai_json_feed(&body->json, (char *) data, len);
+
+    if (status < 0) {
+        ngx_http_ai_body_bad(r, body, status);
+        return NGX_DONE;
+    }
+
+    return ngx_http_ai_body_store(r, body, data, len);
 }
 
 
@@ -275,11 +363,14 @@ ngx_http_ai_body_store(ngx_http_request_t *r, ngx_http_ai_body_t *body,
             known = r->headers_in.chunked ? -1
                     : r->headers_in.content_length_n - (off_t) ctx->body_len;
 
-            size = cl == NULL ? NGX_HTTP_AI_BODY_FIRST
-                              : NGX_HTTP_AI_BODY_BLOCK;
+            /* As much again as has come: who drips holds little. */
+
+            size = ngx_max(len, ctx->body_len);
+            size = ngx_max(size, NGX_HTTP_AI_BODY_FIRST);
+            size = ngx_min(size, NGX_HTTP_AI_BODY_BLOCK);
 
             if (known > 0) {
-                size = (size_t) ngx_min(known, NGX_HTTP_AI_BODY_BLOCK);
+                size = (size_t) ngx_min(known, (off_t) size);
             }
 
             alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
@@ -366,7 +457,7 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 
     /* An answer streams without nginx's buffer and without the scanner. */
 
-    if (r->request_body->buf != NULL) {
+    if (!body->before && r->request_body->buf != NULL) {
         ngx_pfree(r->pool, r->request_body->buf->start);
     }
 

@@ -31,6 +31,7 @@ ngx_http_ai_block(ngx_conf_t *cf, ngx_http_ai_block_command_t *commands,
 
     save = *cf;
     cf->handler = ngx_http_ai_block_line;
+    /* cppcheck-suppress autoVariables; it is put back before block goes */
     cf->handler_conf = (void *) &block;
 
     rv = ngx_conf_parse(cf, NULL);

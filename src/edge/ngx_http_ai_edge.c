@@ -21,13 +21,13 @@
 static ngx_int_t ngx_http_ai_edge_handshake(ngx_http_ai_redis_t *redis,
     ngx_uint_t which, void *data);
 static void ngx_http_ai_edge_shards_set(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_edge_shards_got(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_edge_beaten(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_edge_catalog_set(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static ngx_int_t ngx_http_ai_edge_give(ngx_http_ai_redis_cmd_t *cmd,
     ngx_http_ai_redis_handler_pt handler, ngx_str_t *argv, ngx_uint_t argc);
 static ngx_uint_t ngx_http_ai_edge_beat(ngx_http_ai_redis_cmd_t *cmd,
@@ -195,7 +195,7 @@ ngx_http_ai_edge_handshake(ngx_http_ai_redis_t *redis, ngx_uint_t which,
 
 
 static void
-ngx_http_ai_edge_shards_set(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_edge_shards_set(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_str_t  argv[2];
@@ -221,7 +221,7 @@ ngx_http_ai_edge_shards_set(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
 
 static void
-ngx_http_ai_edge_shards_got(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_edge_shards_got(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     int64_t   n;
@@ -235,7 +235,7 @@ ngx_http_ai_edge_shards_got(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
     s = ai_str("");
 
-    if (status == NGX_HTTP_AI_REDIS_OK && reply->type == REDIS_REPLY_STRING) {
+    if (status == NGX_HTTP_AI_REDIS_OK && reply->type == AI_RESP_STRING) {
         s.data = reply->str;
         s.len = reply->len;
     }
@@ -261,7 +261,7 @@ ngx_http_ai_edge_shards_got(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
 
 static void
-ngx_http_ai_edge_catalog_set(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_edge_catalog_set(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     if (status == NGX_HTTP_AI_REDIS_OK) {
@@ -290,7 +290,7 @@ ngx_http_ai_edge_catalog_set(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
 
 static void
-ngx_http_ai_edge_beaten(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_edge_beaten(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     if (cmd == &ngx_http_ai_edge_hello_cmd
@@ -519,14 +519,14 @@ ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
 
 
 ai_str_t
-ngx_http_ai_reply_str(redisReply *reply, size_t i)
+ngx_http_ai_reply_str(ai_resp_t *reply, size_t i)
 {
-    redisReply  *e;
+    ai_resp_t   *e;
 
-    if (reply->type == REDIS_REPLY_ARRAY && i < reply->elements) {
-        e = reply->element[i];
+    if (reply->type == AI_RESP_ARRAY && i < reply->elements) {
+        e = &reply->element[i];
 
-        if (e->type == REDIS_REPLY_STRING || e->type == REDIS_REPLY_STATUS) {
+        if (e->type == AI_RESP_STRING || e->type == AI_RESP_STATUS) {
             return (ai_str_t) { e->len, e->str };
         }
     }

@@ -117,7 +117,7 @@ struct ngx_http_ai_open_s {
 
 
 /* What a reply's element says: strings, numbers as text; empty otherwise. */
-ai_str_t ngx_http_ai_reply_str(redisReply *reply, size_t i);
+ai_str_t ngx_http_ai_reply_str(ai_resp_t *reply, size_t i);
 
 /* Key of this shard into buf[AI_KEY_MAX]; *s then points there. */
 void ngx_http_ai_edge_key(ngx_str_t *s, char *buf, ai_key_e key,

@@ -187,6 +187,7 @@ ngx_http_ai_error_answer(ngx_http_request_t *r, const ai_error_t *e,
     u_char             *p;
     size_t              len;
     ai_buf_t            out;
+    ai_dialect_e        dialect;
     ngx_http_ai_ctx_t  *ctx;
 
     ctx = ngx_http_ai_find_ctx(r);
@@ -221,9 +222,19 @@ ngx_http_ai_error_answer(ngx_http_request_t *r, const ai_error_t *e,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    dialect = ngx_http_ai_error_dialect(r);
+
+    /* Under the name, too, by which the dialect's SDKs show it. */
+
     if (ctx != NULL && ctx->job.len
-        && ngx_http_ai_error_header(r, "X-AI-Job", ctx->job.data, ctx->job.len)
-           != NGX_OK)
+        && (ngx_http_ai_error_header(r, "X-AI-Job", ctx->job.data,
+                                     ctx->job.len)
+            != NGX_OK
+            || ngx_http_ai_error_header(r,
+                                        dialect == AI_DIALECT_ANTHROPIC
+                                        ? "request-id" : "x-request-id",
+                                        ctx->job.data, ctx->job.len)
+               != NGX_OK))
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -234,7 +245,7 @@ ngx_http_ai_error_answer(ngx_http_request_t *r, const ai_error_t *e,
     }
 
     ai_buf_init(&out, (char *) p, NGX_HTTP_AI_ERROR_MAX);
-    ai_error_body(&out, ngx_http_ai_error_dialect(r), e, message,
+    ai_error_body(&out, dialect, e, message,
                   ctx ? ngx_http_ai_str(&ctx->job) : ai_str(""));
 
     return ngx_http_ai_send_json(r, status, p, ai_buf_len(&out));

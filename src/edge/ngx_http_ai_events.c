@@ -11,9 +11,9 @@
 static ngx_int_t ngx_http_ai_events_take(ngx_http_ai_open_t *open,
     ai_event_t *ev, ngx_uint_t log);
 static void ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_events_failed(ngx_http_ai_open_t *open);
 
 
@@ -190,7 +190,7 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
 
 
 static void
-ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_open_t *open = cmd->data;
@@ -199,9 +199,9 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     uint32_t     tip;
     ai_str_t     id, type;
     ai_event_t   ev;
-    redisReply  *entry, *fields;
+    ai_resp_t   *entry, *fields;
 
-    if (status != NGX_HTTP_AI_REDIS_OK || reply->type != REDIS_REPLY_ARRAY) {
+    if (status != NGX_HTTP_AI_REDIS_OK || reply->type != AI_RESP_ARRAY) {
         ngx_http_ai_redis_cancel(&open->state);
         ngx_http_ai_events_failed(open);
         return;
@@ -211,18 +211,18 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     bytes = 0;
 
     for (i = 0; i < reply->elements; i++) {
-        entry = reply->element[i];
+        entry = &reply->element[i];
         id = ngx_http_ai_reply_str(entry, 0);
 
-        if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
+        if (entry->type != AI_RESP_ARRAY || entry->elements != 2
             || ai_id_event_parse(id, &ev.id) != 0)
         {
             continue;
         }
 
-        fields = entry->element[1];
+        fields = &entry->element[1];
 
-        if (fields->type != REDIS_REPLY_ARRAY) {
+        if (fields->type != AI_RESP_ARRAY) {
             continue;
         }
 
@@ -270,7 +270,7 @@ taken:
 
 
 static void
-ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_open_t *open = cmd->data;

@@ -10,7 +10,7 @@
 
 
 static void ngx_http_ai_gather_reply(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_gather_timeout(ngx_event_t *ev);
 static void ngx_http_ai_gather_end(ngx_http_ai_gather_t *g);
 static void ngx_http_ai_gather_cleanup(void *data);
@@ -81,7 +81,7 @@ ngx_http_ai_gather_run(ngx_http_ai_gather_t *g,
 
 
 static void
-ngx_http_ai_gather_reply(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_gather_reply(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_gather_t  *g = cmd->data;

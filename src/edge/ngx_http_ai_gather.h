@@ -20,7 +20,7 @@ struct ngx_http_ai_gather_s {
 
     /* A reply to command i; NULL: none came.  Valid during the call only. */
     void                      (*reply)(ngx_http_ai_gather_t *g, ngx_uint_t i,
-                                       redisReply *reply);
+                                       ai_resp_t *reply);
 
     /* All are there, or time is up.  What it returns finalizes the request,
      * unless it asked more by another ngx_http_ai_gather_run(). */

@@ -56,10 +56,10 @@ typedef struct {
 static ngx_int_t ngx_http_ai_health_ask(ngx_http_request_t *r,
     ngx_http_ai_health_e kind);
 static void ngx_http_ai_health_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
-    redisReply *reply);
+    ai_resp_t *reply);
 static void ngx_http_ai_health_sweep(ngx_http_ai_health_t *h,
-    redisReply *reply);
-static void ngx_http_ai_health_config(u_char *text, redisReply *reply);
+    ai_resp_t *reply);
+static void ngx_http_ai_health_config(u_char *text, ai_resp_t *reply);
 static ngx_int_t ngx_http_ai_health_done(ngx_http_ai_gather_t *g);
 static void ngx_http_ai_health_details(ai_buf_t *b, ngx_http_ai_health_t *h);
 static ngx_uint_t ngx_http_ai_health_check(ai_buf_t *b, const char *name,
@@ -165,7 +165,7 @@ ngx_http_ai_health_ask(ngx_http_request_t *r, ngx_http_ai_health_e kind)
 
 static void
 ngx_http_ai_health_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
-    redisReply *reply)
+    ai_resp_t *reply)
 {
     ngx_http_ai_health_t  *h = (ngx_http_ai_health_t *) g;
 
@@ -175,7 +175,7 @@ ngx_http_ai_health_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
         return;
     }
 
-    n = reply->type == REDIS_REPLY_INTEGER ? reply->integer : 0;
+    n = reply->type == AI_RESP_INTEGER ? reply->integer : 0;
 
     switch ((ngx_http_ai_health_cmd_e) i) {
 
@@ -192,10 +192,10 @@ ngx_http_ai_health_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
         break;
 
     case NGX_HTTP_AI_HEALTH_TIME:
-        if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
-            && reply->element[0]->type == REDIS_REPLY_STRING
-            && ai_str_int((ai_str_t) { reply->element[0]->len,
-                                       reply->element[0]->str }, &n) == 0)
+        if (reply->type == AI_RESP_ARRAY && reply->elements == 2
+            && reply->element[0].type == AI_RESP_STRING
+            && ai_str_int((ai_str_t) { reply->element[0].len,
+                                       reply->element[0].str }, &n) == 0)
         {
             h->now = n * 1000;
             h->answered = 1;
@@ -221,22 +221,22 @@ ngx_http_ai_health_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
 
 
 static void
-ngx_http_ai_health_sweep(ngx_http_ai_health_t *h, redisReply *reply)
+ngx_http_ai_health_sweep(ngx_http_ai_health_t *h, ai_resp_t *reply)
 {
     size_t       i;
     int64_t      n;
-    redisReply  *name, *value;
+    ai_resp_t   *name, *value;
 
-    if (reply->type != REDIS_REPLY_ARRAY) {
+    if (reply->type != AI_RESP_ARRAY) {
         return;
     }
 
     for (i = 0; i + 1 < reply->elements; i += 2) {
-        name = reply->element[i];
-        value = reply->element[i + 1];
+        name = &reply->element[i];
+        value = &reply->element[i + 1];
 
-        if (name->type != REDIS_REPLY_STRING
-            || value->type != REDIS_REPLY_STRING
+        if (name->type != AI_RESP_STRING
+            || value->type != AI_RESP_STRING
             || ai_str_int((ai_str_t) { value->len, value->str }, &n) != 0)
         {
             continue;
@@ -256,12 +256,12 @@ ngx_http_ai_health_sweep(ngx_http_ai_health_t *h, redisReply *reply)
 
 
 static void
-ngx_http_ai_health_config(u_char *text, redisReply *reply)
+ngx_http_ai_health_config(u_char *text, ai_resp_t *reply)
 {
-    if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2
-        && reply->element[1]->type == REDIS_REPLY_STRING)
+    if (reply->type == AI_RESP_ARRAY && reply->elements == 2
+        && reply->element[1].type == AI_RESP_STRING)
     {
-        ngx_cpystrn(text, (u_char *) reply->element[1]->str,
+        ngx_cpystrn(text, (u_char *) reply->element[1].str,
                     NGX_HTTP_AI_HEALTH_TEXT);
     }
 }

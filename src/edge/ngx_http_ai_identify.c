@@ -165,7 +165,7 @@ ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
     switch (state) {
 
     case NGX_HTTP_AI_KEY_ACTIVE:
-        if (p->expires && p->expires <= ngx_time()) {
+        if (p == NULL || (p->expires && p->expires <= ngx_time())) {
             ctx->refusal = "unauthenticated";
             break;
         }

@@ -39,14 +39,14 @@ typedef struct {
 static ngx_http_ai_show_t *ngx_http_ai_job_begin(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_uint_t status);
 static void ngx_http_ai_job_cancelled(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_job_read(ngx_http_ai_show_t *show);
 static void ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static ai_str_t ngx_http_ai_job_copy(ngx_pool_t *pool, ai_str_t s);
 static void ngx_http_ai_job_log(ngx_http_ai_show_t *show);
 static void ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static ngx_int_t ngx_http_ai_job_event(ngx_http_ai_show_t *show,
     ai_event_t *ev);
 static void ngx_http_ai_job_answer(ngx_http_ai_show_t *show);
@@ -171,7 +171,7 @@ ngx_http_ai_job_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
 
 static void
-ngx_http_ai_job_cancelled(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_job_cancelled(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_show_t *show = cmd->data;
@@ -225,7 +225,7 @@ ngx_http_ai_job_read(ngx_http_ai_show_t *show)
 
 
 static void
-ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_show_t *show = cmd->data;
@@ -335,7 +335,7 @@ ngx_http_ai_job_log(ngx_http_ai_show_t *show)
 
 
 static void
-ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_show_t *show = cmd->data;
@@ -343,12 +343,12 @@ ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     size_t             i, k, n;
     ai_str_t           id, type;
     ai_event_t         ev;
-    redisReply        *entry, *fields;
+    ai_resp_t         *entry, *fields;
     ngx_connection_t  *c;
 
     c = show->request->connection;
 
-    if (status != NGX_HTTP_AI_REDIS_OK || reply->type != REDIS_REPLY_ARRAY) {
+    if (status != NGX_HTTP_AI_REDIS_OK || reply->type != AI_RESP_ARRAY) {
         ngx_http_ai_job_fail(show, "unavailable");
         ngx_http_run_posted_requests(c);
         return;
@@ -357,10 +357,10 @@ ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     n = 0;
 
     for (i = 0; i < reply->elements; i++) {
-        entry = reply->element[i];
+        entry = &reply->element[i];
         id = ngx_http_ai_reply_str(entry, 0);
 
-        if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2
+        if (entry->type != AI_RESP_ARRAY || entry->elements != 2
             || ai_id_event_parse(id, &ev.id) != 0)
         {
             continue;
@@ -369,9 +369,9 @@ ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         show->last = ev.id;
         n++;
 
-        fields = entry->element[1];
+        fields = &entry->element[1];
 
-        if (fields->type != REDIS_REPLY_ARRAY) {
+        if (fields->type != AI_RESP_ARRAY) {
             continue;
         }
 

@@ -16,7 +16,7 @@ static ngx_int_t ngx_http_ai_jobs_events(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ai_jobs_after(ngx_http_request_t *r,
     ai_event_id_t *id);
 static void ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 
 
 ngx_int_t
@@ -136,7 +136,7 @@ ngx_http_ai_jobs_after(ngx_http_request_t *r, ai_event_id_t *id)
 
 
 static void
-ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_open_t *open = cmd->data;

@@ -26,7 +26,7 @@ typedef struct {
 static ngx_int_t ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave);
 static ngx_uint_t ngx_http_ai_leave_passes(ngx_uint_t error);
 static void ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 
 
 static ngx_queue_t  ngx_http_ai_leaving;      /* to be told again */
@@ -46,15 +46,19 @@ void
 ngx_http_ai_leave_done(void)
 {
     ngx_uint_t    i;
-    ngx_queue_t  *q, *queues[] = { &ngx_http_ai_leaving,
-                                   &ngx_http_ai_telling };
+    ngx_queue_t  *q, *next, *queues[] = { &ngx_http_ai_leaving,
+                                          &ngx_http_ai_telling };
 
     for (i = 0; i < 2; i++) {
-        while (!ngx_queue_empty(queues[i])) {
-            q = ngx_queue_head(queues[i]);
-            ngx_queue_remove(q);
+        for (q = ngx_queue_head(queues[i]);
+             q != ngx_queue_sentinel(queues[i]);
+             q = next)
+        {
+            next = ngx_queue_next(q);
             ngx_free(ngx_queue_data(q, ngx_http_ai_leave_t, queue));
         }
+
+        ngx_queue_init(queues[i]);
     }
 }
 
@@ -145,7 +149,7 @@ ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave)
 
 
 static void
-ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_leave_t *leave = cmd->data;

@@ -31,12 +31,12 @@ typedef struct {
 static ngx_http_ai_search_t *ngx_http_ai_lookup_find(u_char *sha);
 static ngx_int_t ngx_http_ai_lookup_read(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_lookup_timeout(ngx_event_t *ev);
-static ngx_uint_t ngx_http_ai_lookup_parse(redisReply *reply,
+static ngx_uint_t ngx_http_ai_lookup_parse(ai_resp_t *reply,
     ngx_http_ai_principal_t *p);
 static void ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
     ngx_http_ai_principal_t *p);
@@ -200,7 +200,7 @@ ngx_http_ai_lookup_read(ngx_http_ai_search_t *s)
 
 
 static void
-ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_search_t *s = cmd->data;
@@ -209,7 +209,7 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     ngx_http_ai_principal_t  p;
 
     if (status != NGX_HTTP_AI_REDIS_OK
-        || reply->type != REDIS_REPLY_ARRAY)
+        || reply->type != AI_RESP_ARRAY)
     {
         ngx_http_ai_count(redis_errors);
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
@@ -277,7 +277,7 @@ ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
 
 
 static void
-ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_search_t *s = cmd->data;
@@ -302,7 +302,7 @@ ngx_http_ai_lookup_timeout(ngx_event_t *ev)
  * makes the whole unusable. */
 
 static ngx_uint_t
-ngx_http_ai_lookup_parse(redisReply *reply, ngx_http_ai_principal_t *p)
+ngx_http_ai_lookup_parse(ai_resp_t *reply, ngx_http_ai_principal_t *p)
 {
     size_t      i;
     int64_t     n;

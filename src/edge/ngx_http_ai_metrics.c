@@ -40,7 +40,7 @@ typedef struct {
 static ngx_int_t ngx_http_ai_metrics_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static void ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
-    redisReply *reply);
+    ai_resp_t *reply);
 static ngx_int_t ngx_http_ai_metrics_done(ngx_http_ai_gather_t *g);
 static ngx_int_t ngx_http_ai_metrics_records(ngx_http_ai_metrics_page_t *page);
 static void ngx_http_ai_metrics_edge(ai_buf_t *b);
@@ -205,13 +205,13 @@ ngx_http_ai_metrics_handler(ngx_http_request_t *r)
 
 static void
 ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
-    redisReply *reply)
+    ai_resp_t *reply)
 {
     ngx_http_ai_metrics_page_t  *page = (ngx_http_ai_metrics_page_t *) g;
 
     size_t                         k;
     int64_t                        n;
-    redisReply                    *e;
+    ai_resp_t                     *e;
     ngx_http_ai_metrics_worker_t  *w;
 
     if (reply == NULL) {
@@ -220,13 +220,13 @@ ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
 
     if (page->second) {
 
-        for (k = 0; reply->type == REDIS_REPLY_ARRAY && k < reply->elements
+        for (k = 0; reply->type == AI_RESP_ARRAY && k < reply->elements
                     && k < page->nworkers; k++)
         {
-            e = reply->element[k];
+            e = &reply->element[k];
             w = &page->workers[k];
 
-            if (e->type == REDIS_REPLY_STRING && e->len <= sizeof(w->record)) {
+            if (e->type == AI_RESP_STRING && e->len <= sizeof(w->record)) {
                 ngx_memcpy(w->record, e->str, e->len);
                 w->len = e->len;
             }
@@ -237,35 +237,35 @@ ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
 
     page->up = 1;
 
-    if (i == 2 && reply->type == REDIS_REPLY_INTEGER) {
+    if (i == 2 && reply->type == AI_RESP_INTEGER) {
         page->leases = reply->integer;
         return;
     }
 
-    if (i == 3 && reply->type == REDIS_REPLY_INTEGER) {
+    if (i == 3 && reply->type == AI_RESP_INTEGER) {
         page->outbox = reply->integer;
         return;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY) {
+    if (reply->type != AI_RESP_ARRAY) {
         return;
     }
 
     if (i == 1) {
         for (k = 0; k + 1 < reply->elements; k += 2) {
-            e = reply->element[k + 1];
+            e = &reply->element[k + 1];
 
-            if (reply->element[k]->type != REDIS_REPLY_STRING
-                || e->type != REDIS_REPLY_STRING
+            if (reply->element[k].type != AI_RESP_STRING
+                || e->type != AI_RESP_STRING
                 || ai_str_int((ai_str_t) { e->len, e->str }, &n) != 0)
             {
                 continue;
             }
 
-            if (ngx_strcmp(reply->element[k]->str, "slots") == 0) {
+            if (ngx_strcmp(reply->element[k].str, "slots") == 0) {
                 page->slots = n;
 
-            } else if (ngx_strcmp(reply->element[k]->str, "pressure") == 0) {
+            } else if (ngx_strcmp(reply->element[k].str, "pressure") == 0) {
                 page->pressure = n;
             }
         }
@@ -284,9 +284,9 @@ ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
     for (k = 0; k < reply->elements
                 && page->nworkers < NGX_HTTP_AI_METRICS_WORKERS; k++)
     {
-        e = reply->element[k];
+        e = &reply->element[k];
 
-        if (e->type == REDIS_REPLY_STRING
+        if (e->type == AI_RESP_STRING
             && ai_keys_process_ok((ai_str_t) { e->len, e->str }))
         {
             w = &page->workers[page->nworkers++];

@@ -7,10 +7,10 @@
 
 
 static void ngx_http_ai_store_begun(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static ngx_int_t ngx_http_ai_store_piece(ngx_http_ai_open_t *open);
 static void ngx_http_ai_store_taken(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_store_failed(ngx_http_ai_open_t *open,
     ngx_http_ai_redis_cmd_t *cmd, ngx_uint_t status);
 
@@ -44,7 +44,7 @@ ngx_http_ai_store(ngx_http_ai_open_t *open, ngx_http_ai_store_pt done)
 
 
 static void
-ngx_http_ai_store_begun(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_store_begun(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_open_t *open = cmd->data;
@@ -116,7 +116,7 @@ ngx_http_ai_store_piece(ngx_http_ai_open_t *open)
 
 
 static void
-ngx_http_ai_store_taken(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_store_taken(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_open_t *open = cmd->data;
@@ -128,7 +128,7 @@ ngx_http_ai_store_taken(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
     /* the list begins with an empty element */
 
-    if (reply->type != REDIS_REPLY_INTEGER
+    if (reply->type != AI_RESP_INTEGER
         || reply->integer != (long long) open->pieces + 1)
     {
         open->stored(open, NGX_ERROR);

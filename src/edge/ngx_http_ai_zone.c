@@ -32,6 +32,8 @@ typedef struct {
     ngx_uint_t                  generation;   /* records of others are void */
     ngx_queue_t                 lru;          /* the free ones are its tail */
     uint32_t                    mask;
+    uint32_t                    nrecords;
+    uint32_t                    touched;      /* those behind are as new */
     uint32_t                   *buckets;
     ngx_http_ai_zone_record_t  *records;
 } ngx_http_ai_zone_sh_t;
@@ -40,6 +42,8 @@ typedef struct {
 static ngx_int_t ngx_http_ai_zone_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_http_ai_zone_record_t *ngx_http_ai_zone_find(
     ngx_http_ai_zone_sh_t *sh, u_char *sha, uint32_t **link);
+static ngx_http_ai_zone_record_t *ngx_http_ai_zone_last(
+    ngx_http_ai_zone_sh_t *sh);
 static void ngx_http_ai_zone_strings(ngx_http_ai_principal_t *p,
     ngx_str_t **s);
 
@@ -80,7 +84,7 @@ static ngx_int_t
 ngx_http_ai_zone_init_zone(ngx_shm_zone_t *zone, void *data)
 {
     size_t                      size;
-    uint32_t                    i, n, nbuckets;
+    uint32_t                    n, nbuckets;
     ngx_slab_pool_t            *shpool;
     ngx_http_ai_zone_sh_t      *sh;
 
@@ -114,8 +118,8 @@ ngx_http_ai_zone_init_zone(ngx_shm_zone_t *zone, void *data)
     ngx_memset(sh->buckets, 0xff, nbuckets * sizeof(uint32_t));
 
     for ( ;; ) {
-        sh->records = ngx_slab_calloc(shpool,
-                                      n * sizeof(ngx_http_ai_zone_record_t));
+        sh->records = ngx_slab_alloc(shpool,
+                                     n * sizeof(ngx_http_ai_zone_record_t));
         if (sh->records != NULL) {
             break;
         }
@@ -131,9 +135,9 @@ ngx_http_ai_zone_init_zone(ngx_shm_zone_t *zone, void *data)
 
     ngx_queue_init(&sh->lru);
 
-    for (i = 0; i < n; i++) {
-        ngx_queue_insert_tail(&sh->lru, &sh->records[i].lru);
-    }
+    /* Records become memory when they are first needed. */
+
+    sh->nrecords = n;
 
     shpool->data = sh;
     shpool->log_nomem = 0;
@@ -220,7 +224,6 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     uint32_t                    index, *link;
     ngx_str_t                  *s[NGX_HTTP_AI_ZONE_STRINGS];
     ngx_uint_t                  i;
-    ngx_queue_t                *q;
     ngx_slab_pool_t            *shpool;
     ngx_http_ai_zone_sh_t      *sh;
     ngx_http_ai_zone_record_t  *record;
@@ -252,8 +255,7 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     record = ngx_http_ai_zone_find(sh, sha, &link);
 
     if (record == NULL) {
-        q = ngx_queue_last(&sh->lru);
-        record = ngx_queue_data(q, ngx_http_ai_zone_record_t, lru);
+        record = ngx_http_ai_zone_last(sh);
 
         if (record->used
             && ngx_http_ai_zone_find(sh, record->sha, &link) == record)
@@ -371,6 +373,32 @@ ngx_http_ai_zone_find(ngx_http_ai_zone_sh_t *sh, u_char *sha, uint32_t **link)
     *link = &sh->buckets[hash & sh->mask];
 
     return NULL;
+}
+
+
+/* The record to be used next: a free one, else the one unused the longest. */
+
+static ngx_http_ai_zone_record_t *
+ngx_http_ai_zone_last(ngx_http_ai_zone_sh_t *sh)
+{
+    ngx_queue_t                *q;
+    ngx_http_ai_zone_record_t  *record;
+
+    if (!ngx_queue_empty(&sh->lru)) {
+        q = ngx_queue_last(&sh->lru);
+        record = ngx_queue_data(q, ngx_http_ai_zone_record_t, lru);
+
+        if (!record->used || sh->touched == sh->nrecords) {
+            return record;
+        }
+    }
+
+    record = &sh->records[sh->touched++];
+
+    ngx_memzero(record, sizeof(ngx_http_ai_zone_record_t));
+    ngx_queue_insert_tail(&sh->lru, &record->lru);
+
+    return record;
 }
 
 

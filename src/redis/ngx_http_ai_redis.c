@@ -103,7 +103,7 @@ void
 ngx_http_ai_redis_stop(ngx_http_ai_redis_t *redis)
 {
     ngx_uint_t                 i;
-    ngx_queue_t               *q;
+    ngx_queue_t               *q, *next;
     ngx_http_ai_redis_conn_t  *conn;
 
     if (redis == NULL) {
@@ -120,9 +120,11 @@ ngx_http_ai_redis_stop(ngx_http_ai_redis_t *redis)
 
     ngx_http_ai_redis_out_done(redis);
 
-    while (!ngx_queue_empty(&redis->slots)) {
-        q = ngx_queue_head(&redis->slots);
-        ngx_queue_remove(q);
+    for (q = ngx_queue_head(&redis->slots);
+         q != ngx_queue_sentinel(&redis->slots);
+         q = next)
+    {
+        next = ngx_queue_next(q);
         ngx_free(ngx_queue_data(q, ngx_http_ai_redis_slot_t, queue));
     }
 

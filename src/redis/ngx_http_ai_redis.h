@@ -1,6 +1,6 @@
 /*
  * The Redis transport of one nginx worker process: three connections in
- * nginx's own event loop, which hiredis only parses for.
+ * nginx's own event loop.
  * The process owns one ngx_http_ai_redis_t from its init_process to its
  * exit_process; everything here is called from the event loop and never blocks.
  */
@@ -13,8 +13,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <hiredis/hiredis.h>
-
+#include <ai_resp.h>
 #include <ai_scripts.h>
 
 
@@ -72,8 +71,8 @@
 /* One reply: its bytes, and its elements, nested ones included. */
 #define NGX_HTTP_AI_REDIS_MAX_REPLY      (32 * 1024 * 1024)
 #define NGX_HTTP_AI_REDIS_MAX_ELEMENTS   131072
-/* Arrays in arrays, as hiredis 0.14 has it: replies are freed by recursion. */
-#define NGX_HTTP_AI_REDIS_MAX_DEPTH      7
+/* Arrays in arrays. */
+#define NGX_HTTP_AI_REDIS_MAX_DEPTH      AI_RESP_DEPTH_MAX
 /* Channels of the subscription. */
 #define NGX_HTTP_AI_REDIS_MAX_CHANNELS   16
 /* Addresses of one host, and Sentinels. */
@@ -93,7 +92,7 @@ typedef struct ngx_http_ai_redis_cmd_s  ngx_http_ai_redis_cmd_t;
  * may finalize a request ends with ngx_http_run_posted_requests(c).
  */
 typedef void (*ngx_http_ai_redis_handler_pt)(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 
 
 /*

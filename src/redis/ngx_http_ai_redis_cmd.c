@@ -26,7 +26,7 @@ static void ngx_http_ai_redis_arm(ngx_http_ai_redis_conn_t *conn,
 static ngx_uint_t ngx_http_ai_redis_warn(ngx_http_ai_redis_conn_t *conn);
 static ngx_uint_t ngx_http_ai_redis_again(ngx_http_ai_redis_slot_t *slot);
 static ngx_uint_t ngx_http_ai_redis_error(ngx_http_ai_redis_slot_t *slot,
-    redisReply *reply);
+    ai_resp_t *reply);
 
 
 #define ngx_http_ai_redis_lane(slot)                                          \
@@ -577,7 +577,7 @@ ngx_http_ai_redis_cancel(ngx_http_ai_redis_cmd_t *cmd)
 
 
 void
-ngx_http_ai_redis_dispatch(ngx_http_ai_redis_conn_t *conn, redisReply *reply)
+ngx_http_ai_redis_dispatch(ngx_http_ai_redis_conn_t *conn, ai_resp_t *reply)
 {
     ngx_uint_t                 status, error;
     ngx_queue_t               *q;
@@ -602,7 +602,7 @@ ngx_http_ai_redis_dispatch(ngx_http_ai_redis_conn_t *conn, redisReply *reply)
 
     if (ngx_queue_empty(&lane->slots) || slot->end > lane->sent) {
 
-        if (reply->type == REDIS_REPLY_ERROR) {
+        if (reply->type == AI_RESP_ERROR) {
             text = ngx_http_ai_redis_error_text(reply, buf, sizeof(buf));
             ngx_http_ai_redis_doom(conn, "the server says: %V", &text);
             return;
@@ -615,7 +615,7 @@ ngx_http_ai_redis_dispatch(ngx_http_ai_redis_conn_t *conn, redisReply *reply)
     status = NGX_HTTP_AI_REDIS_OK;
     error = NGX_HTTP_AI_REDIS_E_NONE;
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
         status = NGX_HTTP_AI_REDIS_ERROR;
         error = ngx_http_ai_redis_error(slot, reply);
 
@@ -681,7 +681,7 @@ ngx_http_ai_redis_warn(ngx_http_ai_redis_conn_t *conn)
 /* Counts an error reply, and dooms the connection where it tells us to. */
 
 static ngx_uint_t
-ngx_http_ai_redis_error(ngx_http_ai_redis_slot_t *slot, redisReply *reply)
+ngx_http_ai_redis_error(ngx_http_ai_redis_slot_t *slot, ai_resp_t *reply)
 {
     u_char                     buf[128];
     ngx_str_t                  text;

@@ -155,11 +155,7 @@ ngx_http_ai_redis_connect_addr(ngx_http_ai_redis_conn_t *conn)
         return;
     }
 
-    if (ngx_http_ai_redis_reader_init(conn) != NGX_OK) {
-        ngx_http_ai_redis_doom(conn, "no memory");
-        ngx_http_ai_redis_close(conn);
-        return;
-    }
+    ngx_http_ai_redis_reader_init(conn);
 
     ngx_memzero(&peer, sizeof(ngx_peer_connection_t));
 
@@ -379,10 +375,7 @@ ngx_http_ai_redis_disconnect(ngx_http_ai_redis_conn_t *conn)
         conn->resolving = NULL;
     }
 
-    if (conn->reader) {
-        redisReaderFree(conn->reader);
-        conn->reader = NULL;
-    }
+    ai_resp_free(&conn->reader);
 
     c = conn->connection;
 

@@ -15,9 +15,8 @@
 #define NGX_HTTP_AI_REDIS_FREE_SLOTS   1024
 #define NGX_HTTP_AI_REDIS_COPY         2048    /* shorter body parts: copied */
 
-#define NGX_HTTP_AI_REDIS_RECV         65536   /* read buffer of the process */
+#define NGX_HTTP_AI_REDIS_KEEP         65536   /* of a read buffer */
 #define NGX_HTTP_AI_REDIS_TURN         524288  /* bytes read in one turn */
-#define NGX_HTTP_AI_REDIS_LINE         65536   /* a reply of one line */
 
 #define NGX_HTTP_AI_REDIS_ERROR_LEN    256     /* of a kept error text */
 #define NGX_HTTP_AI_REDIS_NAME_LEN     320     /* a host name and a port */
@@ -25,7 +24,7 @@
 
 #define NGX_HTTP_AI_REDIS_BACKOFF_MIN  25
 #define NGX_HTTP_AI_REDIS_BACKOFF_MAX  2000
-#define NGX_HTTP_AI_REDIS_STABLE       5000    /* READY so long: no backoff */
+#define NGX_HTTP_AI_REDIS_STABLE       1000    /* READY so long: no backoff */
 #define NGX_HTTP_AI_REDIS_PING         5000
 #define NGX_HTTP_AI_REDIS_SUB_PING     300
 #define NGX_HTTP_AI_REDIS_RESOLVE      5000
@@ -88,13 +87,6 @@ typedef struct {
 } ngx_http_ai_redis_lane_t;
 
 
-typedef struct {
-    ngx_uint_t                     elements;
-    size_t                         bytes;
-    unsigned                       over:1;
-} ngx_http_ai_redis_limits_t;
-
-
 struct ngx_http_ai_redis_conn_s {
     /* As in ngx_connection_t, for the debug log of timers. */
     void                          *ident[3];
@@ -109,9 +101,7 @@ struct ngx_http_ai_redis_conn_s {
     ngx_msec_t                     since;
     ngx_log_t                      log;        /* quiet while retrying */
 
-    redisReader                   *reader;
-    redisReplyObjectFunctions      functions;
-    ngx_http_ai_redis_limits_t     limits;
+    ai_resp_reader_t               reader;
 
     ngx_http_ai_redis_lane_t       early;      /* the handshake's */
     ngx_http_ai_redis_lane_t       lane;
@@ -179,8 +169,6 @@ struct ngx_http_ai_redis_s {
     ngx_uint_t                     nlinks;
     ngx_queue_t                    slots;      /* free ones */
     ngx_uint_t                     nslots;
-
-    u_char                         recv[NGX_HTTP_AI_REDIS_RECV];
 };
 
 
@@ -232,22 +220,21 @@ void ngx_http_ai_redis_out_done(ngx_http_ai_redis_t *redis);
 
 /* ngx_http_ai_redis_reply.c: bytes from the server */
 
-ngx_int_t ngx_http_ai_redis_reader_init(ngx_http_ai_redis_conn_t *conn);
+void ngx_http_ai_redis_reader_init(ngx_http_ai_redis_conn_t *conn);
 
 /*
- * Parses n bytes and gives each reply to ngx_http_ai_redis_dispatch(), until
- * the connection is doomed.
+ * Gives each reply that conn->reader has whole to ngx_http_ai_redis_dispatch(),
+ * until the connection is doomed.
  */
-void ngx_http_ai_redis_reader_feed(ngx_http_ai_redis_conn_t *conn,
-    u_char *data, size_t n);
+void ngx_http_ai_redis_reader_drain(ngx_http_ai_redis_conn_t *conn);
 
-ngx_uint_t ngx_http_ai_redis_classify(redisReply *reply);
+ngx_uint_t ngx_http_ai_redis_classify(ai_resp_t *reply);
 
 /*
  * The text of an error reply as it may be logged: printable, short, without
  * the arguments that Redis repeats for an unknown command.
  */
-ngx_str_t ngx_http_ai_redis_error_text(redisReply *reply, u_char *buf,
+ngx_str_t ngx_http_ai_redis_error_text(ai_resp_t *reply, u_char *buf,
     size_t len);
 
 
@@ -259,7 +246,7 @@ ngx_uint_t ngx_http_ai_redis_internal(ngx_http_ai_redis_conn_t *conn,
     ngx_uint_t argc);
 
 void ngx_http_ai_redis_dispatch(ngx_http_ai_redis_conn_t *conn,
-    redisReply *reply);
+    ai_resp_t *reply);
 
 /*
  * Empties a lane: those past their deadline end as TIMEOUT, the others as
@@ -311,7 +298,7 @@ void ngx_http_ai_redis_read_handler(ngx_event_t *rev);
 void ngx_http_ai_redis_write_handler(ngx_event_t *wev);
 void ngx_http_ai_redis_flush_handler(ngx_event_t *ev);
 void ngx_http_ai_redis_timer_handler(ngx_event_t *ev);
-void ngx_http_ai_redis_pong(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+void ngx_http_ai_redis_pong(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status);
 
 /* Writes now. */
@@ -338,7 +325,7 @@ uint64_t ngx_http_ai_redis_usec(void);
 
 void ngx_http_ai_redis_subscribe(ngx_http_ai_redis_conn_t *conn);
 void ngx_http_ai_redis_sub_dispatch(ngx_http_ai_redis_conn_t *conn,
-    redisReply *reply);
+    ai_resp_t *reply);
 void ngx_http_ai_redis_sub_timer(ngx_http_ai_redis_conn_t *conn);
 
 

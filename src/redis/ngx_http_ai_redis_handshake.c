@@ -12,15 +12,15 @@ static void ngx_http_ai_redis_step(ngx_http_ai_redis_conn_t *conn,
 static void ngx_http_ai_redis_auth(ngx_http_ai_redis_conn_t *conn,
     ngx_str_t *user, ngx_str_t *password);
 static void ngx_http_ai_redis_expect_ok(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_redis_named(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_redis_role(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_redis_first_pong(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_redis_master(ngx_http_ai_redis_cmd_t *cmd,
-    redisReply *reply, ngx_uint_t status);
+    ai_resp_t *reply, ngx_uint_t status);
 static ngx_int_t ngx_http_ai_redis_set_master(ngx_http_ai_redis_conn_t *conn,
     ngx_str_t *host, ngx_str_t *port);
 
@@ -163,7 +163,7 @@ ngx_http_ai_redis_handshake_next(ngx_http_ai_redis_conn_t *conn)
 
 
 static void
-ngx_http_ai_redis_expect_ok(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_redis_expect_ok(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     u_char                     buf[128];
@@ -178,7 +178,7 @@ ngx_http_ai_redis_expect_ok(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         return;
     }
 
-    if (status == NGX_HTTP_AI_REDIS_OK && reply->type != REDIS_REPLY_STATUS) {
+    if (status == NGX_HTTP_AI_REDIS_OK && reply->type != AI_RESP_STATUS) {
         ngx_http_ai_redis_doom(conn, "an unexpected reply in the handshake");
     }
 }
@@ -187,7 +187,7 @@ ngx_http_ai_redis_expect_ok(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 /* A server that does not let us name ourselves is as good as any. */
 
 static void
-ngx_http_ai_redis_named(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_redis_named(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     u_char                     buf[128];
@@ -205,10 +205,10 @@ ngx_http_ai_redis_named(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
 
 static void
-ngx_http_ai_redis_role(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_redis_role(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
-    redisReply                *role;
+    ai_resp_t                 *role;
     ngx_http_ai_redis_conn_t  *conn;
 
     conn = cmd->data;
@@ -218,14 +218,14 @@ ngx_http_ai_redis_role(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         return;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1
-        || reply->element[0]->type != REDIS_REPLY_STRING)
+    if (reply->type != AI_RESP_ARRAY || reply->elements < 1
+        || reply->element[0].type != AI_RESP_STRING)
     {
         ngx_http_ai_redis_doom(conn, "an unexpected reply in the handshake");
         return;
     }
 
-    role = reply->element[0];
+    role = &reply->element[0];
 
     if (role->len != sizeof("master") - 1
         || ngx_memcmp(role->str, "master", sizeof("master") - 1) != 0)
@@ -237,7 +237,7 @@ ngx_http_ai_redis_role(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
 
 
 static void
-ngx_http_ai_redis_first_pong(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_redis_first_pong(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_redis_conn_t  *conn;
@@ -279,7 +279,7 @@ ngx_http_ai_redis_sentinel_next(ngx_http_ai_redis_conn_t *conn)
 
 
 static void
-ngx_http_ai_redis_master(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_redis_master(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_str_t                  host, port;
@@ -292,24 +292,24 @@ ngx_http_ai_redis_master(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
         return;
     }
 
-    if (reply->type == REDIS_REPLY_NIL) {
+    if (reply->type == AI_RESP_NIL) {
         ngx_http_ai_redis_doom(conn, "Sentinel knows no master \"%V\"",
                                &conn->redis->conf->master);
         return;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2
-        || reply->element[0]->type != REDIS_REPLY_STRING
-        || reply->element[1]->type != REDIS_REPLY_STRING)
+    if (reply->type != AI_RESP_ARRAY || reply->elements != 2
+        || reply->element[0].type != AI_RESP_STRING
+        || reply->element[1].type != AI_RESP_STRING)
     {
         ngx_http_ai_redis_doom(conn, "an unexpected reply of Sentinel");
         return;
     }
 
-    host.data = (u_char *) reply->element[0]->str;
-    host.len = (size_t) reply->element[0]->len;
-    port.data = (u_char *) reply->element[1]->str;
-    port.len = (size_t) reply->element[1]->len;
+    host.data = (u_char *) reply->element[0].str;
+    host.len = (size_t) reply->element[0].len;
+    port.data = (u_char *) reply->element[1].str;
+    port.len = (size_t) reply->element[1].len;
 
     if (ngx_http_ai_redis_set_master(conn, &host, &port) != NGX_OK) {
         ngx_http_ai_redis_doom(conn, "an unusable address from Sentinel");

@@ -12,15 +12,14 @@ static void ngx_http_ai_redis_ping(ngx_http_ai_redis_conn_t *conn);
 void
 ngx_http_ai_redis_read_handler(ngx_event_t *rev)
 {
+    char                      *buf;
     size_t                     size, total;
     ssize_t                    n;
     ngx_connection_t          *c;
-    ngx_http_ai_redis_t       *redis;
     ngx_http_ai_redis_conn_t  *conn;
 
     c = rev->data;
     conn = c->data;
-    redis = conn->redis;
 
     if (c->close) {
         ngx_http_ai_redis_stop_conn(conn, 1);
@@ -32,17 +31,16 @@ ngx_http_ai_redis_read_handler(ngx_event_t *rev)
         return;
     }
 
-    /*
-     * hiredis moves what is left of its buffer after each kilobyte it has
-     * parsed: small pieces where replies are small.
-     */
-
-    size = (conn->which == NGX_HTTP_AI_REDIS_BULK) ? sizeof(redis->recv)
-                                                   : 16384;
-
     for (total = 0; total < NGX_HTTP_AI_REDIS_TURN; total += n) {
 
-        n = c->recv(c, redis->recv, size);
+        buf = ai_resp_room(&conn->reader, &size);
+
+        if (buf == NULL) {
+            ngx_http_ai_redis_doom(conn, "no memory for a reply");
+            break;
+        }
+
+        n = c->recv(c, (u_char *) buf, size);
 
         if (n == NGX_AGAIN) {
             break;
@@ -62,7 +60,8 @@ ngx_http_ai_redis_read_handler(ngx_event_t *rev)
         conn->moved = ngx_current_msec;
         conn->info.bytes_in += n;
 
-        ngx_http_ai_redis_reader_feed(conn, redis->recv, n);
+        ai_resp_fed(&conn->reader, n);
+        ngx_http_ai_redis_reader_drain(conn);
 
         if (conn->doomed) {
             break;
@@ -267,7 +266,7 @@ ngx_http_ai_redis_ping(ngx_http_ai_redis_conn_t *conn)
 
 
 void
-ngx_http_ai_redis_pong(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_redis_pong(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_redis_conn_t  *conn;
@@ -275,7 +274,7 @@ ngx_http_ai_redis_pong(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     conn = cmd->data;
 
     if (status == NGX_HTTP_AI_REDIS_OK
-        && reply->type == REDIS_REPLY_STATUS)
+        && reply->type == AI_RESP_STATUS)
     {
         conn->info.rtt_usec = ngx_http_ai_redis_usec() - conn->ping_usec;
     }

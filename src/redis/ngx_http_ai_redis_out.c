@@ -186,20 +186,11 @@ void
 ngx_http_ai_redis_out_size(ngx_http_ai_redis_t *redis,
     ngx_http_ai_redis_lane_t *lane, u_char type, size_t n)
 {
-    u_char  *p, buf[NGX_INT64_LEN + 3];
+    char  *p, buf[AI_RESP_HEAD_MAX];
 
-    p = buf + sizeof(buf);
-    *--p = LF;
-    *--p = CR;
+    p = ai_resp_put_head(buf, (char) type, n);
 
-    do {
-        *--p = (u_char) ('0' + n % 10);
-        n /= 10;
-    } while (n);
-
-    *--p = type;
-
-    ngx_http_ai_redis_out_copy(redis, lane, p, buf + sizeof(buf) - p);
+    ngx_http_ai_redis_out_copy(redis, lane, buf, p - buf);
 }
 
 
@@ -207,6 +198,25 @@ void
 ngx_http_ai_redis_out_arg(ngx_http_ai_redis_t *redis,
     ngx_http_ai_redis_lane_t *lane, const void *data, size_t len)
 {
+    size_t                    n;
+    u_char                   *last;
+    ngx_http_ai_redis_seg_t  *seg;
+
+    seg = lane->last;
+
+    if (seg && !seg->borrowed && lane->out
+        && (size_t) (seg->buf.end - seg->buf.last)
+           >= AI_RESP_HEAD_MAX + len + 2)
+    {
+        last = (u_char *) ai_resp_put_bulk((char *) seg->buf.last,
+                                           (ai_str_t) { len, data });
+        n = last - seg->buf.last;
+        seg->buf.last = last;
+        seg->end += n;
+        lane->taken += n;
+        return;
+    }
+
     ngx_http_ai_redis_out_size(redis, lane, '$', len);
     ngx_http_ai_redis_out_copy(redis, lane, data, len);
     ngx_http_ai_redis_out_copy(redis, lane, CRLF, 2);

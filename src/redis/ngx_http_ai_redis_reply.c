@@ -1,33 +1,15 @@
 /*
- * Bytes from the server: hiredis' reader under limits, and what an error reply
- * says.  The reader is its connection's; a reply lives for one dispatch.
+ * Bytes from the server: replies under limits, and what an error reply says.
+ * The reader is its connection's; a reply lives for one dispatch.
  */
 
 #include "ngx_http_ai_redis_conn.h"
-
-
-#if (HIREDIS_MAJOR >= 1)
-#define NGX_HTTP_AI_REDIS_COUNT  size_t
-#else
-#define NGX_HTTP_AI_REDIS_COUNT  int
-#endif
 
 
 typedef struct {
     ngx_str_t    word;
     ngx_uint_t   error;
 } ngx_http_ai_redis_word_t;
-
-
-static void *ngx_http_ai_redis_create_string(const redisReadTask *task,
-    char *str, size_t len);
-static void *ngx_http_ai_redis_create_array(const redisReadTask *task,
-    NGX_HTTP_AI_REDIS_COUNT elements);
-static ngx_int_t ngx_http_ai_redis_reader_over(ngx_http_ai_redis_conn_t *conn);
-
-
-/* hiredis' own, which its reader does not offer by name. */
-static redisReplyObjectFunctions  ngx_http_ai_redis_functions;
 
 
 static ngx_http_ai_redis_word_t  ngx_http_ai_redis_words[] = {
@@ -53,162 +35,58 @@ static ngx_http_ai_redis_word_t  ngx_http_ai_redis_words[] = {
 };
 
 
-ngx_int_t
+void
 ngx_http_ai_redis_reader_init(ngx_http_ai_redis_conn_t *conn)
 {
-    conn->reader = redisReaderCreate();
-    if (conn->reader == NULL) {
-        return NGX_ERROR;
-    }
+    static const ai_resp_limits_t  limits = {
+        NGX_HTTP_AI_REDIS_MAX_REPLY,
+        NGX_HTTP_AI_REDIS_MAX_ELEMENTS,
+        NGX_HTTP_AI_REDIS_MAX_DEPTH,
+        NGX_HTTP_AI_REDIS_KEEP
+    };
 
-    if (ngx_http_ai_redis_functions.createArray == NULL) {
-        ngx_http_ai_redis_functions = *conn->reader->fn;
-    }
-
-    conn->functions = ngx_http_ai_redis_functions;
-    conn->functions.createString = ngx_http_ai_redis_create_string;
-    conn->functions.createArray = ngx_http_ai_redis_create_array;
-
-    conn->reader->fn = &conn->functions;
-    conn->reader->privdata = &conn->limits;
-
-    ngx_memzero(&conn->limits, sizeof(conn->limits));
-
-    return NGX_OK;
-}
-
-
-/*
- * A reader that gets NULL from these gives up as if without memory, before it
- * has made room for what the server announced.
- */
-
-static void *
-ngx_http_ai_redis_create_string(const redisReadTask *task, char *str,
-    size_t len)
-{
-    ngx_http_ai_redis_limits_t  *limits = task->privdata;
-
-    limits->bytes += len;
-
-    if (limits->bytes > NGX_HTTP_AI_REDIS_MAX_REPLY) {
-        limits->over = 1;
-        return NULL;
-    }
-
-    return ngx_http_ai_redis_functions.createString(task, str, len);
-}
-
-
-static void *
-ngx_http_ai_redis_create_array(const redisReadTask *task,
-    NGX_HTTP_AI_REDIS_COUNT elements)
-{
-    ngx_uint_t                   depth;
-    const redisReadTask         *parent;
-    ngx_http_ai_redis_limits_t  *limits = task->privdata;
-
-    depth = 1;
-
-    for (parent = task->parent; parent; parent = parent->parent) {
-        depth++;
-    }
-
-    if (depth > NGX_HTTP_AI_REDIS_MAX_DEPTH) {
-        return NULL;
-    }
-
-    if ((size_t) elements > NGX_HTTP_AI_REDIS_MAX_ELEMENTS - limits->elements)
-    {
-        limits->over = 1;
-        return NULL;
-    }
-
-    limits->elements += (ngx_uint_t) elements;
-
-    return ngx_http_ai_redis_functions.createArray(task, elements);
+    ai_resp_init(&conn->reader, &limits);
 }
 
 
 void
-ngx_http_ai_redis_reader_feed(ngx_http_ai_redis_conn_t *conn, u_char *data,
-    size_t n)
+ngx_http_ai_redis_reader_drain(ngx_http_ai_redis_conn_t *conn)
 {
-    void  *reply;
-
-    if (redisReaderFeed(conn->reader, (char *) data, n) != REDIS_OK) {
-        ngx_http_ai_redis_doom(conn, "no memory for a reply");
-        return;
-    }
+    ai_resp_t  *reply;
 
     while (!conn->doomed && !conn->answered) {
 
-        if (redisReaderGetReply(conn->reader, &reply) != REDIS_OK) {
-            if (conn->limits.over) {
-                ngx_http_ai_redis_doom(conn, "a reply over %d bytes or %d "
-                                       "elements",
-                                       NGX_HTTP_AI_REDIS_MAX_REPLY,
-                                       NGX_HTTP_AI_REDIS_MAX_ELEMENTS);
-                return;
-            }
+        switch (ai_resp_next(&conn->reader, &reply)) {
 
+        case AI_RESP_OK:
+            ngx_http_ai_redis_dispatch(conn, reply);
+            break;
+
+        case AI_RESP_AGAIN:
+            return;
+
+        case AI_RESP_OVER:
+            ngx_http_ai_redis_doom(conn, "a reply over %d bytes, %d elements "
+                                   "or %d levels",
+                                   NGX_HTTP_AI_REDIS_MAX_REPLY,
+                                   NGX_HTTP_AI_REDIS_MAX_ELEMENTS,
+                                   NGX_HTTP_AI_REDIS_MAX_DEPTH);
+            return;
+
+        case AI_RESP_MEMORY:
+            ngx_http_ai_redis_doom(conn, "no memory for a reply");
+            return;
+
+        default:
             ngx_http_ai_redis_doom(conn, "not a Redis reply");
             return;
         }
-
-        if (reply == NULL) {
-            if (ngx_http_ai_redis_reader_over(conn) != NGX_OK) {
-                ngx_http_ai_redis_doom(conn, "a reply over %d bytes",
-                                       NGX_HTTP_AI_REDIS_MAX_REPLY);
-            }
-
-            return;
-        }
-
-        conn->limits.bytes = 0;
-        conn->limits.elements = 0;
-
-        ngx_http_ai_redis_dispatch(conn, reply);
-
-        freeReplyObject(reply);
     }
-}
-
-
-static ngx_int_t
-ngx_http_ai_redis_reader_over(ngx_http_ai_redis_conn_t *conn)
-{
-    size_t   n;
-    u_char  *p, *lf;
-
-    n = conn->reader->len - conn->reader->pos;
-
-    if (conn->limits.bytes + n > NGX_HTTP_AI_REDIS_MAX_REPLY) {
-        return NGX_ERROR;
-    }
-
-    if (n <= NGX_HTTP_AI_REDIS_LINE) {
-        return NGX_OK;
-    }
-
-    /*
-     * Only a bulk string, behind the line with its length, may be that long:
-     * what has no end of line is read again from its start each time.
-     */
-
-    p = (u_char *) conn->reader->buf + conn->reader->pos;
-    lf = ngx_strlchr(p, p + NGX_INT64_LEN + 3, LF);
-
-    if (lf == NULL || lf == p || lf[-1] != CR) {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 
 ngx_uint_t
-ngx_http_ai_redis_classify(redisReply *reply)
+ngx_http_ai_redis_classify(ai_resp_t *reply)
 {
     size_t                     n, len;
     ngx_http_ai_redis_word_t  *w;
@@ -230,7 +108,7 @@ ngx_http_ai_redis_classify(redisReply *reply)
 
 
 ngx_str_t
-ngx_http_ai_redis_error_text(redisReply *reply, u_char *buf, size_t len)
+ngx_http_ai_redis_error_text(ai_resp_t *reply, u_char *buf, size_t len)
 {
     u_char     *p, *args;
     size_t      i;

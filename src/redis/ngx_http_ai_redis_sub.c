@@ -10,7 +10,7 @@ static void ngx_http_ai_redis_sub_ack(ngx_http_ai_redis_conn_t *conn,
     ngx_str_t *channel);
 static ngx_int_t ngx_http_ai_redis_sub_find(ngx_http_ai_redis_conn_t *conn,
     ngx_str_t *channel);
-static ngx_uint_t ngx_http_ai_redis_sub_is(redisReply *reply,
+static ngx_uint_t ngx_http_ai_redis_sub_is(ai_resp_t *reply,
     const char *word);
 
 
@@ -66,31 +66,31 @@ ngx_http_ai_redis_subscribe(ngx_http_ai_redis_conn_t *conn)
 
 void
 ngx_http_ai_redis_sub_dispatch(ngx_http_ai_redis_conn_t *conn,
-    redisReply *reply)
+    ai_resp_t *reply)
 {
     u_char                      buf[128];
     ngx_str_t                   text, channel, payload;
     ngx_http_ai_redis_hooks_t  *hooks;
 
-    if (reply->type == REDIS_REPLY_ERROR) {
+    if (reply->type == AI_RESP_ERROR) {
         text = ngx_http_ai_redis_error_text(reply, buf, sizeof(buf));
         ngx_http_ai_redis_doom(conn, "the server says: %V", &text);
         return;
     }
 
-    if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 2
-        || reply->element[0]->type != REDIS_REPLY_STRING
-        || reply->element[1]->type != REDIS_REPLY_STRING)
+    if (reply->type != AI_RESP_ARRAY || reply->elements < 2
+        || reply->element[0].type != AI_RESP_STRING
+        || reply->element[1].type != AI_RESP_STRING)
     {
         goto unexpected;
     }
 
-    channel.data = (u_char *) reply->element[1]->str;
-    channel.len = (size_t) reply->element[1]->len;
+    channel.data = (u_char *) reply->element[1].str;
+    channel.len = (size_t) reply->element[1].len;
 
     if (reply->elements == 2) {
 
-        if (!ngx_http_ai_redis_sub_is(reply->element[0], "pong")
+        if (!ngx_http_ai_redis_sub_is(&reply->element[0], "pong")
             || conn->pings == 0)
         {
             goto unexpected;
@@ -108,15 +108,15 @@ ngx_http_ai_redis_sub_dispatch(ngx_http_ai_redis_conn_t *conn,
     }
 
     if (conn->subscribing
-        && reply->element[2]->type == REDIS_REPLY_INTEGER
-        && ngx_http_ai_redis_sub_is(reply->element[0], "subscribe"))
+        && reply->element[2].type == AI_RESP_INTEGER
+        && ngx_http_ai_redis_sub_is(&reply->element[0], "subscribe"))
     {
         ngx_http_ai_redis_sub_ack(conn, &channel);
         return;
     }
 
-    if (reply->element[2]->type != REDIS_REPLY_STRING
-        || !ngx_http_ai_redis_sub_is(reply->element[0], "message"))
+    if (reply->element[2].type != AI_RESP_STRING
+        || !ngx_http_ai_redis_sub_is(&reply->element[0], "message"))
     {
         goto unexpected;
     }
@@ -127,8 +127,8 @@ ngx_http_ai_redis_sub_dispatch(ngx_http_ai_redis_conn_t *conn,
         return;
     }
 
-    payload.data = (u_char *) reply->element[2]->str;
-    payload.len = (size_t) reply->element[2]->len;
+    payload.data = (u_char *) reply->element[2].str;
+    payload.len = (size_t) reply->element[2].len;
 
     hooks = conn->redis->hooks;
 
@@ -195,7 +195,7 @@ ngx_http_ai_redis_sub_find(ngx_http_ai_redis_conn_t *conn, ngx_str_t *channel)
 
 
 static ngx_uint_t
-ngx_http_ai_redis_sub_is(redisReply *reply, const char *word)
+ngx_http_ai_redis_sub_is(ai_resp_t *reply, const char *word)
 {
     return (size_t) reply->len == ngx_strlen(word)
            && ngx_memcmp(reply->str, word, reply->len) == 0;

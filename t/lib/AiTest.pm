@@ -190,6 +190,8 @@ sub san_env {
         LSAN_OPTIONS => "suppressions=$root/t/lib/lsan.supp:"
             . 'print_suppressions=0',
         UBSAN_OPTIONS => "print_stacktrace=1:log_path=$self->{dir}/sanitizer",
+        TSAN_OPTIONS => "suppressions=$root/t/lib/tsan.supp:"
+            . "log_path=$self->{dir}/sanitizer",
     );
 }
 
@@ -441,12 +443,13 @@ sub check_logs {
     }
     Test::More::is(join("\n", @bad), '', 'no alerts');
 
-    my @reports = glob "$self->{dir}/sanitizer* $self->{dir}/*/sanitizer*";
+    my @reports = grep { -s }
+        glob "$self->{dir}/sanitizer* $self->{dir}/*/sanitizer*";
     for my $path (glob "$self->{dir}/*.out $self->{dir}/*/*.out"
         . " $self->{dir}/*/error.log")
     {
         push @reports, $path
-            if slurp($path) =~ /(?:Address|Leak|Undefined\w*)Sanitizer
+            if slurp($path) =~ /(?:Address|Leak|Thread|Undefined\w*)Sanitizer
                                 |:\d+:\d+:\sruntime\serror:/x;
     }
     Test::More::is(join("\n", map { slurp($_) } @reports), '',
@@ -517,6 +520,23 @@ sub done_testing {
 }
 
 
+# Keeps what the scripts said of themselves (tools/cover-lua.pl).
+sub covered {
+    my ($dir) = @_;
+    my %seen;
+
+    for my $path (glob "$dir/redis*/redis.log") {
+        open my $fh, '<', $path or next;
+        while (<$fh>) {
+            @seen{ split ' ', $1 } = () if /COVERED (.*)/;
+        }
+    }
+    open my $out, '>', "$ENV{AI_T_COVERED}/" . File::Basename::basename($dir)
+        or return;
+    print $out map { "$_\n" } sort keys %seen;
+}
+
+
 END {
     if ($$ == $owner) {
         my $status = $?;
@@ -537,6 +557,7 @@ END {
         }
         for my $world (@worlds) {
             AiProc::stop_all($world->{dir});
+            covered($world->{dir}) if $ENV{AI_T_COVERED};
             if ($ENV{AI_T_KEEP}) {
                 Test::More::diag("kept $world->{dir}");
             } else {

@@ -189,7 +189,7 @@ ngx_http_ai_redis_test_lost(ngx_http_ai_redis_t *redis, void *data)
 
 
 static void
-ngx_http_ai_redis_test_hooked(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_redis_test_hooked(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_uint_t  which;
@@ -197,7 +197,7 @@ ngx_http_ai_redis_test_hooked(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
     which = cmd - ngx_http_ai_redis_test_hooks;
     ngx_http_ai_redis_test_event("hook %ui %ui", which, status);
 
-    if (status == NGX_HTTP_AI_REDIS_OK && reply->type == REDIS_REPLY_STRING) {
+    if (status == NGX_HTTP_AI_REDIS_OK && reply->type == AI_RESP_STRING) {
         ngx_http_ai_redis_refuse(cmd->data, which, "refused by the test");
     }
 }
@@ -227,7 +227,7 @@ ngx_http_ai_redis_test_handshake(ngx_http_ai_redis_t *redis, ngx_uint_t which,
 
 
 static u_char *
-ngx_http_ai_redis_test_render(u_char *p, u_char *last, redisReply *reply)
+ngx_http_ai_redis_test_render(u_char *p, u_char *last, ai_resp_t *reply)
 {
     size_t     i;
     u_char     md5[16], hex[32];
@@ -235,18 +235,18 @@ ngx_http_ai_redis_test_render(u_char *p, u_char *last, redisReply *reply)
 
     switch (reply->type) {
 
-    case REDIS_REPLY_NIL:
+    case AI_RESP_NIL:
         return ngx_slprintf(p, last, "nil");
 
-    case REDIS_REPLY_INTEGER:
+    case AI_RESP_INTEGER:
         return ngx_slprintf(p, last, "%L", (int64_t) reply->integer);
 
-    case REDIS_REPLY_ARRAY:
+    case AI_RESP_ARRAY:
         p = ngx_slprintf(p, last, "[");
 
         for (i = 0; i < reply->elements; i++) {
             p = ngx_slprintf(p, last, i ? "," : "");
-            p = ngx_http_ai_redis_test_render(p, last, reply->element[i]);
+            p = ngx_http_ai_redis_test_render(p, last, &reply->element[i]);
         }
 
         return ngx_slprintf(p, last, "]");
@@ -326,7 +326,7 @@ ngx_http_ai_redis_test_answer(ngx_http_ai_redis_test_ctx_t *ctx)
 
 
 static void
-ngx_http_ai_redis_test_done(ngx_http_ai_redis_cmd_t *cmd, redisReply *reply,
+ngx_http_ai_redis_test_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_connection_t              *c;

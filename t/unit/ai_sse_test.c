@@ -406,7 +406,7 @@ memory(void **state)
         assert_int_equal(ai_sse_next(&s, &raw), 0);
     }
 
-    assert_int_equal(s.size, 4096);
+    assert_int_equal(s.size, 1024);
 
     /* More than there can be. */
     assert_int_equal(ai_sse_feed(&s, big, SIZE_MAX / 2), -1);

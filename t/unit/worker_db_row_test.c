@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -23,14 +24,15 @@
 
 /* An entry as XREADGROUP's reply has it; fields in pairs. */
 
-static redisReply *
+static ai_resp_t *
 entry(const char *id, unsigned n, const char *const *fields)
 {
-    char         text[4096];
-    size_t       len;
-    unsigned     i;
-    redisReply  *reply;
-    redisReader *reader;
+    char              text[4096], *p;
+    size_t            len, room;
+    unsigned          i;
+    ai_resp_t        *reply;
+    ai_resp_reader_t  reader;
+    ai_resp_limits_t  limits = { 1 << 20, 100, 7, 0 };
 
     len = (size_t) snprintf(text, sizeof(text),
                             "*2\r\n$%zu\r\n%s\r\n*%u\r\n", strlen(id), id, n);
@@ -41,17 +43,21 @@ entry(const char *id, unsigned n, const char *const *fields)
                                  fields[i]);
     }
 
-    reader = redisReaderCreate();
-    assert_int_equal(redisReaderFeed(reader, text, len), REDIS_OK);
-    assert_int_equal(redisReaderGetReply(reader, (void **) &reply), REDIS_OK);
+    ai_resp_init(&reader, &limits);
+    p = ai_resp_room(&reader, &room);
+    assert_true(p != NULL && len <= room);
+    memcpy(p, text, len);
+    ai_resp_fed(&reader, len);
+    assert_int_equal(ai_resp_next(&reader, &reply), AI_RESP_OK);
+    reply = ai_resp_copy(&reader);
     assert_non_null(reply);
-    redisReaderFree(reader);
+    ai_resp_free(&reader);
 
     return reply;
 }
 
 
-static redisReply *
+static ai_resp_t *
 good(const char *at, const char *base, const char *usage)
 {
     const char  *fields[] = { "j", JOB, "a", "1", "c", "0", "t", at,
@@ -79,7 +85,7 @@ static void
 columns(void **state)
 {
     unsigned      i;
-    redisReply   *reply;
+    ai_resp_t    *reply;
     ledger_row_t  row;
     static const char *const  want[LEDGER_COLUMNS] = {
         JOB, "1", "0", "2026-09-21 14:13:20.000001+00", "acme", "key:key_1",
@@ -100,14 +106,14 @@ columns(void **state)
         is(row.columns[i], want[i]);
     }
 
-    freeReplyObject(reply);
+    free(reply);
 }
 
 
 static void
 fewer_and_more(void **state)
 {
-    redisReply   *reply;
+    ai_resp_t    *reply;
     ledger_row_t  row;
 
     (void) state;
@@ -122,7 +128,7 @@ fewer_and_more(void **state)
     is(row.columns[10], "failed");
     is(row.columns[11], NULL);
     is(row.columns[27], NULL);
-    freeReplyObject(reply);
+    free(reply);
 
     reply = good("1790000000000001", BASE "\tmore", USAGE "\tnew\n");
     assert_int_equal(ledger_row_parse(&row, reply), 0);
@@ -130,12 +136,12 @@ fewer_and_more(void **state)
     is(row.columns[9], "gpt-4o");
     is(row.columns[26], "1");
     is(row.columns[27], NULL);
-    freeReplyObject(reply);
+    free(reply);
 
     reply = good("1790000000000001", BASE, USAGE "\n");
     assert_int_equal(ledger_row_parse(&row, reply), 0);
     is(row.columns[27], NULL);
-    freeReplyObject(reply);
+    free(reply);
 }
 
 
@@ -143,7 +149,7 @@ static void
 times(void **state)
 {
     unsigned      i;
-    redisReply   *reply;
+    ai_resp_t    *reply;
     ledger_row_t  row;
     static const char *const  times[][2] = {
         { "1577836800000000", "2020-01-01 00:00:00.000000+00" },
@@ -170,7 +176,7 @@ times(void **state)
             assert_string_equal(row.error, "t is no time");
         }
 
-        freeReplyObject(reply);
+        free(reply);
     }
 }
 
@@ -178,7 +184,7 @@ times(void **state)
 static void
 malformed(void **state)
 {
-    redisReply   *reply, *inner;
+    ai_resp_t    *reply, inner;
     ledger_row_t  row;
     const char   *none[] = { "x", "y" };
     const char   *odd[] = { "j", JOB, "a" };
@@ -188,12 +194,12 @@ malformed(void **state)
     reply = entry("1-1", 2, none);
     assert_int_equal(ledger_row_parse(&row, reply), 0);
     assert_string_equal(row.error, "j is no job id");
-    freeReplyObject(reply);
+    free(reply);
 
     reply = entry("1-1", 3, odd);
     assert_int_equal(ledger_row_parse(&row, reply), 0);
     assert_string_equal(row.error, "a is no attempt");
-    freeReplyObject(reply);
+    free(reply);
 
     reply = good("1790000000000001", BASE, "done\tmany");
     assert_int_equal(ledger_row_parse(&row, reply), 0);
@@ -202,9 +208,8 @@ malformed(void **state)
     reply->element[1] = reply->element[0];
     assert_int_equal(ledger_row_parse(&row, reply), 0);
     assert_string_equal(row.error, "the entry has no fields");
-    reply->element[1] = inner;
-    assert_int_equal(ledger_row_parse(&row, inner), -1);
-    freeReplyObject(reply);
+    assert_int_equal(ledger_row_parse(&row, &inner), -1);
+    free(reply);
 }
 
 
@@ -243,7 +248,7 @@ records(void **state)
 {
     char         buf[128];
     size_t       len;
-    redisReply  *reply;
+    ai_resp_t   *reply;
     const char  *fields[] = { "j", "x", "NOT A NAME", "y", "u", "\xff" };
 
     (void) state;
@@ -254,7 +259,7 @@ records(void **state)
     /* "j 1\nx\n" and "u 1\n\xff\n" */
     assert_string_equal(buf, "\\x6a20310a780a" "7520310aff0a");
     assert_int_equal(ledger_row_record(buf, 8, reply), 0);
-    freeReplyObject(reply);
+    free(reply);
 }
 
 

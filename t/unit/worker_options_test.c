@@ -18,34 +18,57 @@ redis_addresses(void **state)
     static const char *const  bad[] = {
         "", "unix:", "/tmp/x", "http://x", "redis://", "redis://:6379",
         "redis://h:0", "redis://h:65536", "redis://h:x", "redis://h/x",
-        "redis://h:1x", "redis://[::1", "redis://h/-1"
+        "redis://h:1x", "redis://[::1", "redis://h/-1", "redis://h/65536",
+        "sentinel://h", "sentinel:///m", "sentinel://h//1",
+        "sentinel://a,,b/m", "sentinel://a:0/m", "sentinel://a/m/x",
+        "sentinel://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17/m", "s://h",
+        "://h", "sentinelss://h/m"
     };
 
     (void) state;
 
     assert_int_equal(redis_conf_parse(&c, "unix:/run/r.sock"), 0);
     assert_string_equal(c.path, "/run/r.sock");
-    assert_string_equal(c.host, "");
+    assert_string_equal(c.host.name, "");
 
     assert_int_equal(redis_conf_parse(&c, "redis://h"), 0);
-    assert_string_equal(c.host, "h");
-    assert_int_equal(c.port, 6379);
+    assert_string_equal(c.host.name, "h");
+    assert_int_equal(c.host.port, 6379);
     assert_int_equal(c.db, 0);
     assert_int_equal(c.tls, 0);
 
     assert_int_equal(redis_conf_parse(&c, "rediss://u:p@ss@h.example:7/3"), 0);
     assert_string_equal(c.user, "u");
     assert_string_equal(c.password, "p@ss");
-    assert_string_equal(c.host, "h.example");
-    assert_int_equal(c.port, 7);
+    assert_string_equal(c.host.name, "h.example");
+    assert_int_equal(c.host.port, 7);
     assert_int_equal(c.db, 3);
     assert_int_equal(c.tls, 1);
 
     assert_int_equal(redis_conf_parse(&c, "redis://:pw@[::1]:8/"), 0);
     assert_string_equal(c.user, "");
     assert_string_equal(c.password, "pw");
-    assert_string_equal(c.host, "::1");
-    assert_int_equal(c.port, 8);
+    assert_string_equal(c.host.name, "::1");
+    assert_int_equal(c.host.port, 8);
+
+    assert_int_equal(redis_conf_parse(&c, "sentinels://u:p@a,[::2]:7,b:8/m/3"),
+                     0);
+    assert_int_equal(c.tls, 1);
+    assert_string_equal(c.user, "u");
+    assert_string_equal(c.password, "p");
+    assert_int_equal(c.nsentinels, 3);
+    assert_string_equal(c.sentinels[0].name, "a");
+    assert_int_equal(c.sentinels[0].port, 26379);
+    assert_string_equal(c.sentinels[1].name, "::2");
+    assert_int_equal(c.sentinels[1].port, 7);
+    assert_string_equal(c.sentinels[2].name, "b");
+    assert_string_equal(c.master, "m");
+    assert_int_equal(c.db, 3);
+
+    assert_int_equal(redis_conf_parse(&c, "sentinel://a/m"), 0);
+    assert_int_equal(c.tls, 0);
+    assert_int_equal(c.db, 0);
+    assert_string_equal(c.master, "m");
 
     for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         if (redis_conf_parse(&c, bad[i]) != -1) {
@@ -78,7 +101,7 @@ command_line(void **state)
     (void) state;
 
     assert_int_equal(options_parse(&o, 13, good), 0);
-    assert_string_equal(o.redis.host, "h");
+    assert_string_equal(o.redis.host.name, "h");
     assert_int_equal(o.workers, 3);
     assert_int_equal(o.jobs, 7);
     assert_int_equal(o.drain_sec, 9);
