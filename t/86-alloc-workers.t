@@ -129,7 +129,7 @@ sub one {
     my $http = AiHttp->new(port => $edge->port);
     my $res = eval {
         $http->send_request(key => $t->{key}, %ask);
-        $http->response(30);
+        $http->response(12);
     };
     my $error = $@;
 

@@ -5,6 +5,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "queue.h"
 #include "recall.h"
 
 #include <stdlib.h>
@@ -188,6 +189,7 @@ jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry, ai_str_t id)
     job = calloc(1, sizeof(*job));
     if (job == NULL) {
         log_write(LOG_ERROR, "queue", "no memory for a job");
+        queue_again(jobs->w->queue);
         return;
     }
 
@@ -434,6 +436,10 @@ job_check(job_t *job, uint64_t now)
 
         if (job->state == JOB_CLAIMING && !job->waiting) {
             job_claim(job, job_on_claim);
+
+        } else if (job->unended) {
+            job_end(job, job->ending_state, job->ending,
+                    job->ending_message);
         }
 
         return;

@@ -30,10 +30,12 @@ struct queue_s {
     unsigned     started:1;
     unsigned     stopped:1;
     unsigned     busy:1;
+    unsigned     again:1;       /* recover once more */
 };
 
 
 static void queue_on_ready(redis_t *rc, int restarted, void *data);
+static void queue_restart(queue_t *q);
 static void queue_begin(queue_t *q);
 static void queue_read(queue_t *q);
 static size_t queue_key(queue_t *q, unsigned stream, char *buf, size_t size);
@@ -44,7 +46,7 @@ static unsigned queue_stream(queue_t *q, const ai_resp_t *stream,
     ai_str_t *last);
 static void queue_entry(queue_t *q, unsigned stream, const ai_resp_t *entry);
 static void queue_group(queue_t *q);
-static void queue_again(queue_t *q, unsigned msec);
+static void queue_retry(queue_t *q, unsigned msec);
 static void queue_on_timer(uv_timer_t *timer);
 static void queue_on_closed(uv_handle_t *handle);
 
@@ -108,6 +110,13 @@ queue_stop(queue_t *q)
 }
 
 
+void
+queue_again(queue_t *q)
+{
+    q->again = 1;
+}
+
+
 int
 queue_idle(const queue_t *q)
 {
@@ -124,9 +133,16 @@ queue_on_ready(redis_t *rc, int restarted, void *data)
     (void) restarted;
 
     q = data;
+    queue_restart(q);
+    queue_begin(q);
+}
+
+
+static void
+queue_restart(queue_t *q)
+{
     q->recover = 0;
     memcpy(q->recover_id, "0", sizeof("0"));
-    queue_begin(q);
 }
 
 
@@ -234,7 +250,7 @@ queue_read(queue_t *q)
         q->busy = 1;
 
     } else {
-        queue_again(q, QUEUE_RETRY_MSEC);
+        queue_retry(q, QUEUE_RETRY_MSEC);
     }
 }
 
@@ -265,7 +281,7 @@ queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
                       reply->str);
         }
 
-        queue_again(q, QUEUE_RETRY_MSEC);
+        queue_retry(q, QUEUE_RETRY_MSEC);
         return;
     }
 
@@ -276,6 +292,13 @@ queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
         for (i = 0; i < reply->elements; i++) {
             queue_stream(q, &reply->element[i], &last);
         }
+    }
+
+    if (q->again) {
+        q->again = 0;
+        queue_restart(q);
+        queue_retry(q, QUEUE_RETRY_MSEC);
+        return;
     }
 
     queue_read(q);
@@ -408,7 +431,7 @@ queue_group(queue_t *q)
 
 
 static void
-queue_again(queue_t *q, unsigned msec)
+queue_retry(queue_t *q, unsigned msec)
 {
     uv_timer_start(&q->timer, queue_on_timer, msec, 0);
 }

@@ -20,6 +20,8 @@ queue_t *queue_open(worker_t *w);
 void queue_start(queue_t *q);
 /* Take no more. */
 void queue_stop(queue_t *q);
+/* An entry could not be taken: soon all that is this worker's is read again. */
+void queue_again(queue_t *q);
 /* 1 when no read is under way any more. */
 int queue_idle(const queue_t *q);
 void queue_close(queue_t *q);
