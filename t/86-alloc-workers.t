@@ -7,8 +7,6 @@
 use AiFail;
 use AiTest;
 use AiWork;
-use Digest::SHA qw(sha256_hex);
-use List::Util qw(max);
 
 my $full = ($ENV{AI_T_ALLOC} || '') eq 'full';
 my $t = AiTest->new(allow_log => [qr/cannot be ended|no memory/],
@@ -48,18 +46,13 @@ CONF
 my $edge = $t->edge;
 my ($child) = $t->worker_pids;
 my $w = AiWork->new($t, start => 0);
+my %jobs;
 my $chat = '/v1/chat/completions';
 my $words = join ' ', map { "word$_" } 1 .. 12;
 
 sub ask { my ($model, %more) = @_;
     return { model => $model, messages => [{ role => 'user',
         content => $words }], %more } }
-sub metric {
-    my ($name) = @_;
-    my ($n) = $t->get('/metrics', key => undef)->body =~ /^$name ([\d.]+)$/m;
-    return $n;
-}
-
 my %kinds = (
     'an answer' => sub { return (path => $chat, json => ask('echo/echo')) },
     'a stream' => sub {
@@ -88,41 +81,15 @@ my %kinds = (
     'in the background' => sub {
         return (path => $chat, json => ask('p/m'),
             headers => { Prefer => 'respond-async' }) },
+    'the ledger' => sub { return (path => $chat, json => ask('echo/echo')) },
     'an unknown key' => sub {
         return (path => $chat, json => ask('p/m'),
             key => sprintf 'ngx-%043d', rand 1e9) },
 );
 
-my %good = ('an error' => 429, 'an unknown model' => qr/400|404/,
+my %status = ('an error' => 429, 'an unknown model' => '400|404',
     'in the background' => 202, 'an unknown key' => 401,
-    'a stream that breaks off' => qr/200|502/);
-
-# What is wrong with an answer, '' where nothing is.
-sub wrong {
-    my ($kind, $res, $json) = @_;
-    my $body = $res->body;
-
-    return 'cut' if $res->{cut};
-    if ($res->status >= 400) {
-        my $error = ($res->json || {})->{error};
-        return 'status ' . $res->status . ": $body"
-            unless ref $error eq 'HASH' && length $error->{message};
-        return '' if $res->status >= 500 || $kind eq 'an error';
-        return $res->status =~ /^(?:$good{$kind})$/ ? ''
-            : 'status ' . $res->status if $good{$kind};
-        return 'status ' . $res->status;
-    }
-    if (!$json->{stream}) {
-        return ref $res->json eq 'HASH' ? '' : "not JSON: $body";
-    }
-    return 'no stream: ' . ($res->header('content-type') || '')
-        unless ($res->header('content-type') || '') =~ m{^text/event-stream};
-    return '' if $body =~ /(?:data: \[DONE\]|"type":"message_stop"\})\n\n\z/;
-    my ($last) = $body =~ /data: ([^\n]*)\n\n\z/;
-    my $data = eval { decode_json($last // '') };
-    return ref $data && $data->{error} ? '' : 'an end of: '
-        . substr $body, -200;
-}
+    'a stream that breaks off' => '200|502');
 
 sub one {
     my ($kind, %ask) = @_;
@@ -134,74 +101,70 @@ sub one {
     my $error = $@;
 
     $http->close;
-    return $res ? wrong($kind, $res, $ask{json}) : $error;
-}
+    return $error unless $res;
+    my $job = $res->header('x-ai-job');
+    $jobs{$job} = 1 if $job;
+    # What has begun can only be cut.
+    return $kind eq 'a long answer' ? '' : 'cut' if $res->{cut};
+    my $wrong = AiFail::wrong($res, $ask{json}{stream});
+    return $wrong if $wrong;
+    return 'status ' . $res->status unless $res->status >= 500
+        || $res->status =~ /^(?:@{[ $status{$kind} || 200 ]})$/;
 
-# Every n of a kind: what was wrong, the last n, how many answers were errors.
-sub each_n {
-    my ($kind, $do, %o) = @_;
-    my ($n, $asked, @bad) = (0, 1);
-
-    while ($n < $asked && $n < ($o{most} || 400)) {
-        $fail->at($n += $o{step} || 1, $o{span});
-        my $wrong = $do->();
-        $asked = $fail->asked;
-        $fail->off;
-        push @bad, "$n: $wrong" if $wrong;
-        last if @bad > 3;
-    }
-
-    return ($n, @bad);
+    my $ended = eval {
+        wait_for(sub { $t->get("/v1/jobs/$job")->json->{state}
+            =~ /^(?:done|failed)$/ }, 12) if $res->status == 202;
+        wait_for(sub { $t->redis->cmd('XLEN', $t->prefix . 'outbox') == 0 },
+            12, 'the outbox') if $kind eq 'the ledger';
+        1;
+    };
+    return $ended ? '' : $@;
 }
 
 for my $kind (sort keys %kinds) {
     one($kind, $kinds{$kind}->());
-    my ($n, @bad) = each_n($kind, sub { one($kind, $kinds{$kind}->()) });
-    is(join("\n", @bad), '', "$kind: ends well whichever of $n fails");
+    my ($n, $bad) = $fail->each_n(sub { one($kind, $kinds{$kind}->()) });
+    is($bad, '', "$kind: ends well whichever of $n fails");
 }
 
 # One after the other, as where there is no memory for a while.
 for my $kind ('a stream', 'a call that streams', 'a body of 300 KB') {
-    my ($n, @bad) = each_n($kind, sub { one($kind, $kinds{$kind}->()) },
+    my ($n, $bad) = $fail->each_n(sub { one($kind, $kinds{$kind}->()) },
         span => 7, step => 3);
-    is(join("\n", @bad), '', "$kind: ends well whichever seven of $n fail");
+    is($bad, '', "$kind: ends well whichever seven of $n fail");
 }
 
 # A catalog that was never seen.
 my $i = 0;
-my ($n, @bad) = each_n('a catalog', sub {
+my ($n, $bad) = $fail->each_n(sub {
     $w->catalog({ providers => { echo => { api => 'echo' } },
         prices => { 'echo/echo' => { input => ++$i } } });
-    my $got = eval { $w->answer($w->job(body => ask('echo/echo')), 30) };
+    my $job = $w->job(body => ask('echo/echo'));
+    $jobs{$job} = 1;
+    my $got = eval { $w->answer($job, 12) };
     return $got ? $got->{end} && ($got->{error} || $got->{json}) ? ''
         : 'no end' : $@;
 });
-is(join("\n", @bad), '', "a catalog: ends well whichever of $n fails");
+is($bad, '', "a catalog: ends well whichever of $n fails");
 $w->close;
 
 is_deeply([$t->worker_pids], [$child], 'no process has died');
 
-# The jobs.
-my $jobs;
+# Each job ended, and has one row.
+my @open;
 eval {
     wait_for(sub {
-        $jobs = $t->redis->keys($t->prefix . 'job:*');
-        return !grep {
-            $t->redis->cmd('HGET', $_, 'state')
-                !~ /^(?:done|failed|cancelled)$/
-        } keys %$jobs;
-    }, 40);
+        @open = grep { $t->redis->cmd('HGET', $_, 'state')
+            !~ /^(?:done|failed|cancelled)$/ }
+            keys %{ $t->redis->keys($t->prefix . 'job:*') };
+        return !@open;
+    }, 30);
 };
-my %left = map { ($_ => $t->redis->cmd('HGET', $_, 'state')) } keys %$jobs;
-is(join(' ', map { "$_ $left{$_}" } grep { $left{$_}
-    !~ /^(?:done|failed|cancelled)$/ } sort keys %left), '', 'each job ended');
-my $rows = 0;
-eval {
-    wait_for(sub { ($rows = $t->pg->value('select count(*) from ledger'))
-        >= keys %$jobs }, 30);
-};
-is($rows, scalar keys %$jobs, 'and has a row');
-is($t->pg->value('select count(distinct job) from ledger'), $rows, 'of its own');
+is(join(' ', @open), '', 'each job ended');
+eval { wait_for(sub { $t->pg->value('select count(*) from ledger')
+    >= keys %jobs }, 20) };
+my @rows = sort map { $_->[0] } $t->pg->query('select job from ledger');
+is_deeply(\@rows, [sort keys %jobs], 'and has one row');
 is($t->pg->value('select count(*) from dead_letters'), 0, 'no dead letter');
 
 done_testing();

@@ -45,4 +45,3 @@ FAIL_WRAP(ngx_shared_memory_add,
 FAIL_WRAP(ngx_http_add_variable, (void *cf, void *name, size_t flags),
           (cf, name, flags))
 FAIL_WRAP(ngx_resolve_start, (void *resolver, void *temp), (resolver, temp))
-FAIL_WRAP(redisReaderCreate, (void), ())

@@ -12,9 +12,11 @@ package AiFail;
 
 use strict;
 use warnings;
+use AiProc qw(slurp);
 use AiTest ();
 use File::Basename ();
 use File::Find ();
+use JSON::PP ();
 
 my @libc = qw(malloc calloc realloc strdup);
 
@@ -61,6 +63,48 @@ sub counts {
 
 sub asked { ($_[0]->counts)[2] }
 sub failed { ($_[0]->counts)[3] }
+
+
+# Every n until none fails any more: the last, and what do->() said of them.
+sub each_n {
+    my ($self, $do, %o) = @_;
+    my ($n, $failed, @bad) = (0, 1);
+
+    while ($failed && $n < 1000 && @bad < 4) {
+        $self->at($n += $o{step} || 1, $o{span});
+        my $wrong = $do->();
+        $failed = $self->failed;
+        $self->off;
+        push @bad, "$n: $wrong" if $wrong;
+    }
+
+    return ($n, join "\n", @bad);
+}
+
+
+# What is wrong with a whole answer, '' where nothing is: one without an error
+# is a JSON object or, where stream was asked, a stream that says its end.
+sub wrong {
+    my ($res, $stream) = @_;
+    my $body = $res->body;
+
+    if ($res->status >= 400) {
+        my $error = ($res->json || {})->{error};
+        return ref $error eq 'HASH' && length $error->{message} ? ''
+            : 'status ' . $res->status . ": $body";
+    }
+    if (!$stream) {
+        return ref $res->json eq 'HASH' ? '' : "not JSON: $body";
+    }
+
+    my $type = $res->header('content-type') || '';
+    return "no stream: $type" unless $type =~ m{^text/event-stream};
+    return '' if $body =~ /(?:data: \[DONE\]|"type":"message_stop"\})\n\n\z/;
+    my ($last) = $body =~ /data: ([^\n]*)\n\n\z/;
+    my $data = eval { JSON::PP::decode_json($last) };
+    return ref $data && $data->{error} ? '' : 'an end of: '
+        . substr $body, -200;
+}
 
 
 sub objects {
@@ -116,10 +160,10 @@ sub workers {
         && -e "$AiTest::root/$1.c" } map { objects("$build/obj/$_") }
         qw(workers src build);
 
+    my ($libs) = slurp("$AiTest::root/Makefile") =~ /^LIBS := (.*)/m;
+
     return $self->link('ai-workers', ['fail_libc.c'], child => 1,
-        objects => \@objects, wrap => \@libc,
-        libs => libs(qw(libuv hiredis libcurl libpq jansson libssl libcrypto))
-            . ' -lm');
+        objects => \@objects, wrap => \@libc, libs => libs($libs) . ' -lm');
 }
 
 
@@ -132,12 +176,12 @@ sub module {
 
     return undef unless @objects;
 
-    open my $fh, '<', "$AiTest::root/t/fail/fail_nginx.c" or die;
-    my @nginx = map { /^FAIL_WRAP\((\w+)/ ? $1 : () } <$fh>;
+    my @nginx = slurp("$AiTest::root/t/fail/fail_nginx.c")
+        =~ /^FAIL_WRAP\((\w+)/mg;
 
     return $self->link('ngx_http_ai_module.so',
         ['fail_libc.c', 'fail_nginx.c'], objects => \@objects, shared => 1,
-        wrap => [@libc, @nginx], libs => libs(qw(hiredis libcrypto)));
+        wrap => [@libc, @nginx], libs => libs('libcrypto'));
 }
 
 
