@@ -69,9 +69,11 @@ echo_prepare(job_t *job)
     echo->job = job;
     root = json_loadb(job->body.data, job->body.len, JSON_ALLOW_NUL, &error);
     messages = json_object_get(root, "messages");
+
+    /* For want of memory it mostly says nothing. */
+
     rc = json_is_array(messages) ? 0
-         : root == NULL && json_error_code(&error) == json_error_out_of_memory
-         ? -2 : -1;
+         : root == NULL && error.text[0] == '\0' ? -2 : -1;
 
     for (i = json_array_size(messages); i > 0; i--) {
         message = json_array_get(messages, i - 1);
