@@ -34,17 +34,13 @@ sub ask {
     start();
 }
 
-# Workers take what is dispatched.
+# Workers take what they are handed.
 sub start {
-    for my $queue ('jobs', 'jobs:batch') {
-        while (my ($e) = $s->take('w1', 1, $queue)) {
-            my $id = $e->[1];
-            my ($reply) = $s->call('claim', $id, 'w1', $e->[0], $queue);
-            die "claim: $reply\n" unless $reply eq 'RUN';
-            push @runs, [$now + $lasts{$id}, $id];
-            push @started, $tenant{$id};
-            $held{ $tenant{$id} }++;
-        }
+    while (my ($d) = $s->take('w1')) {
+        my $id = $d->{job};
+        push @runs, [$now + $lasts{$id}, $id];
+        push @started, $tenant{$id};
+        $held{ $tenant{$id} }++;
     }
     @runs = sort { $a->[0] <=> $b->[0] || $a->[1] cmp $b->[1] } @runs;
 }
@@ -158,7 +154,7 @@ step() for 1 .. 4;
 is("$held{bulk} $held{chat}", '5 5', 'which goes first');
 go_on(100);
 is(scalar(@started), 35, 'and all are served');
-is($s->held('bulk', 'chat'), 'leases 0 entries 0 bulk 0+0 chat 0+0', 'empty');
+is($s->held('bulk', 'chat'), 'held 0 bulk 0+0 chat 0+0', 'empty');
 
 # A tenant at its share does not stop others, nor batch work of others.
 
@@ -183,6 +179,6 @@ step();
 is(scalar(@runs), 2, 'and then one for one');
 $s->run('beat', 'w', 'w1', 10, 'up');
 start();
-is($s->held('a'), 'leases 5 entries 5 a 5+0', 'capacity grew: all start');
+is($s->held('a'), 'held 5 a 5+0', 'capacity grew: all start');
 
 done_testing();

@@ -20,7 +20,8 @@ my $dir = $t->subdir('keys');
 
 my %name = (map({ $_ => 'job_' . 'a' x 32 } qw(JOB BODY EV)),
     map({ $_ => 'ten.ant' } qw(BACKLOG BACKLOG_BATCH RUNNING)),
-    PV => 'k1', EDGE_CHANNEL => 'host-1-2', WORKER_CHANNEL => 'host-1-2');
+    PV => 'k1', EDGE_CHANNEL => 'host-1-2', HELD => 'host-1-2',
+    WORKER_CHANNEL => 'host-1-2');
 my ($enum) = slurp("$root/src/contract/ai_keys.h")
     =~ /typedef enum \{([^}]*)\} ai_key_e;/;
 $enum =~ s{/\*.*?\*/}{}gs;
@@ -56,7 +57,6 @@ main(void)
     printf("KEY %.*s\n", (int) n, buf);
     printf("KEYS_CHANNEL %s\n", AI_KEYS_CHANNEL);
     printf("GLOBAL %s\n", AI_GLOBAL_PREFIX);
-    printf("GROUP %s\n", AI_GROUP_WORKERS);
     printf("LEDGER %s\n", AI_GROUP_LEDGER);
 C
 printf $c "    show(\"%s\", AI_KEY_%s, \"%s\");\n", $_, $_, $name{$_} || ''
@@ -87,7 +87,7 @@ my %alias = (EDGE => 'EDGE_CHANNEL', WORKER => 'WORKER_CHANNEL');
 for my $lua (sort keys %spelt) {
     my $enum = $alias{$lua} || $lua;
     my $prefix = $lua eq 'KEY' || $lua eq 'KEYS_CHANNEL' ? $c{GLOBAL}
-        : $lua eq 'GROUP' || $lua eq 'LEDGER' ? '' : $c{P};
+        : $lua eq 'LEDGER' ? '' : $c{P};
     my $name = $lua eq 'KEY' ? $hex : $name{$enum} || '';
     is("$prefix$spelt{$lua}$name", $c{$enum}, "$lua is spelt the same");
 }
@@ -98,7 +98,7 @@ for my $name (@enum) {
 
 # No other file of the scripts spells a key.
 
-my @names = map { quotemeta } grep { $_ ne 'jobs' } values %spelt;
+my @names = map { quotemeta } values %spelt;
 my $any = join '|', map { "'$_'|\"$_\"" } @names;
 for my $file (glob "$root/src/scripts/*.lua") {
     next if $file =~ /_prelude\.lua$/;

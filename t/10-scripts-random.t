@@ -23,7 +23,7 @@ my @edges = qw(e1 e2 e3);
 my %job;                # id => what the model knows
 my @live;               # ids that may still change, and some that ended
 my (%worker, %ended, %ended_at, %records, $names);
-my @stale;              # [worker, job, entry, queue] of deliveries, for ever
+my @stale;              # [worker, job] of deliveries, for ever
 my $trail = '';
 
 $s->fresh;
@@ -54,7 +54,7 @@ sub run {
 sub new_worker {
     my ($slots) = @_;
     my $name = 'w' . ++$names;
-    $worker{$name} = { slots => $slots, has => [] };
+    $worker{$name} = { slots => $slots };
     run('beat', 'w', $name, $slots, 'up');
 }
 
@@ -68,6 +68,13 @@ sub ended {
 sub fresh_enough {
     my ($id) = @_;
     return !$ended_at{$id} || time - $ended_at{$id} < 5;
+}
+
+# Whether a job has ended, also where a script did that by itself.
+sub has_ended {
+    my ($id) = @_;
+    ended($id, 'here') if $s->job($id)->{state} =~ /^(?:done|cancelled)$/;
+    return $ended{$id};
 }
 
 sub live { return pick(grep { fresh_enough($_) } @live) }
@@ -85,17 +92,21 @@ sub do_admit {
     my $edge = $flags eq 'b' ? '' : pick(@edges);
 
     $s->cmd('SET', $s->key("body:$id"), 'x', 'PX', 600000) if $large;
+    my $bytes = int rand 30;
     my @args = ('admit', $id, $tenant, 1, $class, $flags, 60000, 60000, $edge,
-        'spec', $large ? '@' : '{}', "base of $id", 12, 300,
-        int rand 30, '', '', '');
+        "spec of $id", $large ? '@' : '{}', "base of $id", 12, 300,
+        $bytes, '', '', '');
+    # Its worker may hear of it before this test hears the reply.
+    $job{$id} = { id => $id, tenant => $tenant, large => $large,
+        bytes => $bytes, attempt => 0 };
     my @got = run(@args);
     if ($got[0] eq 'OK') {
-        $job{$id} = { id => $id, tenant => $tenant, at => $got[2],
-            flags => $flags, args => \@args, reply => "@got" };
+        @{ $job{$id} }{qw(at flags args)} = ($got[2], $flags, \@args);
         push @live, $id;
         shift @live if @live > 60;
-    } elsif ($got[0] ne 'FULL') {
-        bad("admit said @got");
+    } else {
+        delete $job{$id};
+        bad("admit said @got") if $got[0] ne 'FULL';
     }
 }
 
@@ -108,55 +119,96 @@ sub do_admit_again {
         || $got[2] ne $j->{at};
 }
 
-sub do_take {
-    my $w = pick(sort keys %worker) or return;
-    my $queue = pick('jobs', 'jobs', 'jobs:batch');
-    for my $e ($s->take($w, 1 + int rand 3, $queue)) {
-        push @{ $worker{$w}{has} }, { job => $e->[1], entry => $e->[0],
-            queue => $queue };
-        push @stale, [$w, $e->[1], $e->[0], $queue];
-        shift @stale if @stale > 40;
-    }
-}
-
 # A run of a job: the model's idea of an attempt, also of the dead.
 my @runs;
 
-sub do_claim {
-    my $w = pick(grep { grep { !$_->{claimed} } @{ $worker{$_}{has} } }
-        sort keys %worker) or return;
-    my $has = pick(grep { !$_->{claimed} } @{ $worker{$w}{has} });
-    claim($w, $has->{job}, $has->{entry}, $has->{queue});
-    $has->{claimed} = 1;
+# What was said to workers is heard at once, or lost.
+sub hear_all {
+    for my $w (sort keys %worker) {
+        for my $d (map { AiScripts::delivery($_) } grep { /^J/ } $s->heard($w)) {
+            my $j = $job{ $d->{job} };
+            bad("delivery of an ended job: $d->{job}") if $ended{ $d->{job} };
+            bad("attempt $d->{attempt} of $d->{job} after $j->{attempt}")
+                if $d->{attempt} <= $j->{attempt};
+            bad("run after events: $d->{job}") if $d->{cause} eq '-'
+                && $j->{emitted};
+            $j->{attempt} = $d->{attempt};
+            push @stale, [$w, $d->{job}];
+            shift @stale if @stale > 40;
+            given($w, $d) unless rand() < 0.05;
+        }
+    }
 }
 
-sub claim {
-    my ($w, $id, $entry, $queue) = @_;
-    my @got = run('claim', $id, $w, $entry, $queue);
-    return if $got[0] eq 'GONE';
-
+# A worker knows that it has this: told, or it asked.
+sub given {
+    my ($w, $d) = @_;
+    my ($id, $attempt) = @$d{qw(job attempt)};
     my $j = $job{$id};
-    my $attempt = $got[1];
     my $key = "$id $attempt";
-    bad("claim of an ended job: @got") if $ended{$id};
+    my $end = $d->{cause} ne '-' ? 1 : 0;
+
     bad("two workers in one attempt: $key")
         if $j->{runs}{$attempt} && $j->{runs}{$attempt}{w} ne $w;
-    bad("RUN after events: $key") if $got[0] eq 'RUN' && $j->{emitted};
-    bad("RUN beyond three: $key") if $got[0] eq 'RUN' && $attempt > 3;
+    bad("run beyond three: $key") if !$end && $attempt > 3;
+    bad("not all of it: $key") if $d->{spec} ne "spec of $id"
+        || $d->{bytes} != $j->{bytes}
+        || $d->{body} ne ($end || $j->{large} ? '' : '{}');
+    bad("now it ends, now it runs: $key") if $j->{runs}{$attempt}
+        && $j->{runs}{$attempt}{end} != $end;
     return if $j->{runs}{$attempt};
     $j->{runs}{$attempt} = { w => $w, attempt => $attempt, seq => 0,
-        job => $id, end => $got[0] eq 'END' };
-    $j->{attempt} = $attempt;
+        job => $id, end => $end };
     push @runs, $j->{runs}{$attempt};
     shift @runs if @runs > 80;
 }
 
+sub claim {
+    my ($w, $id, $attempt) = @_;
+    my ($word, $text) = run('claim', $id, $w, $attempt);
+
+    return if $word eq 'GONE';
+    my $d = AiScripts::delivery($text);
+    bad("claim of an ended job: $id") if $ended{$id};
+    if ($d->{attempt} != $job{$id}{attempt}) {
+        bad("claim of $id by $attempt: $d->{attempt} $d->{cause}")
+            if $attempt || !$job{$id}{emitted} || $d->{cause} eq '-'
+            || $d->{attempt} != $job{$id}{attempt} + 1;
+        $job{$id}{attempt} = $d->{attempt};
+    }
+    given($w, $d);
+}
+
+# Any worker asks for what it has, or had, or never had.
 sub do_claim_again {
     my $stale = pick(grep { fresh_enough($_->[1]) } @stale) or return;
-    my ($w, $id, $entry, $queue) = @$stale;
+    my ($w, $id) = @$stale;
     return unless $worker{$w};
-    claim($w, $id, $entry, $queue);
+    my $h = $s->job($id);
+    my $own = $h->{state} eq 'running' && $h->{owner} eq $w;
+    claim($w, $id, $own && rand() < 0.7 ? $h->{attempt} : 0);
 }
+
+# A worker looks at what it holds, and asks for what it does not know.
+sub do_look {
+    my ($w) = @_;
+    $w ||= pick(grep { !$worker{$_}{dead} } sort keys %worker) or return;
+    for my $member (@{ $s->cmd('SMEMBERS', $s->key("held:$w")) }) {
+        my ($id) = split / /, $member;
+        my $attempt = $s->job($id)->{attempt};
+        claim($w, $id, 0) unless $job{$id}{runs}{$attempt};
+    }
+}
+
+# Its ears are cut off for a while: nothing is handed to it.
+sub do_deaf {
+    my $w = pick(sort keys %worker) or return;
+    $s->deaf($w);
+    select undef, undef, undef, 0.001
+        while $s->cmd('PUBSUB', 'NUMSUB', $s->key("worker:$w"))->[1];
+}
+
+sub do_hear { $s->ear($_) for keys %worker }
 
 sub do_emit {
     my $r = pick(grep { fresh_enough($_->{job}) } @runs) or return;
@@ -178,8 +230,8 @@ sub do_emit {
             if $got[1] ne "$r->{attempt}-$r->{seq}";
         $j->{emitted} = 1;
     } elsif ($got[0] eq 'FENCED') {
-        bad('fenced without a reason') if !$ended{ $r->{job} }
-            && $r->{attempt} >= $j->{attempt};
+        bad('fenced without a reason') if $r->{attempt} >= $j->{attempt}
+            && !has_ended($r->{job});
     } else {
         bad("emit said @got");
     }
@@ -201,8 +253,8 @@ sub do_settle {
     } elsif ($got[0] eq 'DUP') {
         bad('DUP of a job that lives') unless $ended{ $r->{job} };
     } elsif ($got[0] eq 'FENCED') {
-        bad('settle fenced without a reason') if !$ended{ $r->{job} }
-            && $r->{attempt} >= $j->{attempt};
+        bad('settle fenced without a reason')
+            if $r->{attempt} >= $j->{attempt} && !has_ended($r->{job});
     } else {
         bad("settle said @got");
     }
@@ -239,6 +291,11 @@ sub do_sweep {
     $s->run('beat', 'e', $_, 0, 'up') for grep { rand() < 0.98 } @edges;
     $s->silent('e:' . pick(@edges), 5000) if rand() < 0.03;
     run('sweep', 'w1', 3000, 10000, pick(1, 3, 100), 90);
+    for my $w (@dead) {
+        next if $s->cmd('HEXISTS', $s->key('capacity'), $w);
+        $s->deaf($w);
+        delete $worker{$w};
+    }
 }
 
 sub do_beat {
@@ -252,6 +309,7 @@ sub do_die {
     my $w = pick(@up);
     if (rand() < 0.5) {
         run('beat', 'w', $w, 0, 'bye');
+        $s->deaf($w);
         delete $worker{$w};
     } else {
         $worker{$w}{dead} = 1;
@@ -266,24 +324,25 @@ sub do_grace {
 
 # What must always hold.
 sub check {
-    my %lease = map { $_ => 1 }
-        @{ $s->cmd('ZRANGE', $s->key('leases'), 0, -1) };
+    my %lease;
+    for my $key (keys %{ $s->r->keys($s->key('held:*')) }) {
+        my ($w) = $key =~ /held:(.+)/;
+        $lease{"$w $_"} = 1 for @{ $s->cmd('SMEMBERS', $key) };
+    }
     my (%running, %waits, %bytes);
-    my %entry = map { $_->[0] . $_->[1][1] => 1 }
-        map { @{ $s->cmd('XRANGE', $s->key($_), '-', '+') } }
-        'jobs', 'jobs:batch';
     my $held = 0;
 
     for my $id (grep { $job{$_} && !$job{$_}{done} } keys %job) {
         my $h = $s->job($id);
         my $j = $job{$id};
-        my $member = "$id $j->{tenant}";
         my $state = $h->{state} || '';
-        if ($state =~ /^(?:queued|running)$/) {
+        bad("$id is in attempt $h->{attempt}, not $j->{attempt}")
+            if ($h->{attempt} || 0) != $j->{attempt}
+            && $state =~ /^(?:running|waiting)$/;
+        if ($state eq 'running') {
             $held++;
-            bad("$id $state without a lease") unless delete $lease{$member};
-            bad("$id $state without an entry")
-                unless delete $entry{ $h->{entry} . $id };
+            bad("$id runs, and $h->{owner} does not hold it")
+                unless delete $lease{"$h->{owner} $id $j->{tenant}"};
             $running{ $j->{tenant} }{$id} = 1;
             bad("$id ended, yet is $state") if $ended{$id};
         } elsif ($state eq 'waiting') {
@@ -306,7 +365,6 @@ sub check {
         }
     }
     bad('leases of nothing: ' . join ' ', keys %lease) if %lease;
-    bad('entries of nothing: ' . join ' ', keys %entry) if %entry;
 
     for my $tenant (@tenants) {
         my $got = join ' ', sort @{ $s->cmd('SMEMBERS',
@@ -361,20 +419,39 @@ sub check_log {
         if $h->{tip} ne "$attempt-$seq";
 }
 
-my @do = ((\&do_admit) x 10, (\&do_admit_again) x 1, (\&do_take) x 12,
-    (\&do_claim) x 12, (\&do_claim_again) x 3, (\&do_emit) x 14,
-    (\&do_settle) x 9, (\&do_cancel) x 2, (\&do_leave) x 2, (\&do_join) x 2,
-    (\&do_sweep) x 7, (\&do_beat) x 2, (\&do_die) x 3, (\&do_grace) x 1);
+my @do = ((\&do_admit) x 10, (\&do_admit_again) x 1, (\&do_claim_again) x 3,
+    (\&do_look) x 2, (\&do_emit) x 14, (\&do_settle) x 9, (\&do_cancel) x 2,
+    (\&do_leave) x 2, (\&do_join) x 2, (\&do_sweep) x 7, (\&do_beat) x 3,
+    (\&do_die) x 3, (\&do_grace) x 1, (\&do_deaf) x 1, (\&do_hear) x 1);
 my ($checks, $most) = (0, 0);
+my (%holds, %has, $slots);
+
+# Nobody is given more than it takes, no tenant more than its share.
+sub bounds {
+    my $now = $s->cmd('HGET', $s->key('sweep'), 'slots');
+    my $share = int(((!$slots || $now > $slots ? $now : $slots) * 9 + 9) / 10);
+    my $all = 0;
+    for my $w (keys %worker) {
+        my $n = $s->cmd('SCARD', $s->key("held:$w"));
+        bad("$w holds $n of $worker{$w}{slots}")
+            if $n > $worker{$w}{slots} && $n > ($holds{$w} || 0);
+        $holds{$w} = $n;
+        $all += $n;
+    }
+    for my $tenant (@tenants) {
+        my $n = $s->cmd('SCARD', $s->key("running:$tenant"));
+        bad("$tenant has $n of $share") if $n > ($has{$tenant} || 0)
+            && $n > ($share > 1 ? $share : 1);
+        $has{$tenant} = $n;
+    }
+    $slots = $now;
+    return $all;
+}
 
 for my $step (1 .. $steps) {
-    my $slots = $s->cmd('HGET', $s->key('sweep'), 'slots');
-    my $before = $s->cmd('ZCARD', $s->key('leases'));
     pick(@do)->();
-    my $after = $s->cmd('ZCARD', $s->key('leases'));
-    my $now = $s->cmd('HGET', $s->key('sweep'), 'slots');
-    bad("$after leases of $now slots, $before before")
-        if $after > $now && $after > $before;
+    hear_all();
+    my $after = bounds();
     $most = $after if $after > $most;
     check() if $step % 25 == 0 && ++$checks;
 
@@ -389,6 +466,7 @@ for my $step (1 .. $steps) {
 
 for my $w (keys %worker) {
     run('beat', 'w', $w, 0, 'bye');
+    $s->deaf($w);
 }
 %worker = ();
 new_worker(50);
@@ -396,30 +474,27 @@ my ($w) = keys %worker;
 for (1 .. 60) {
     do_sweep();
     $s->run('beat', 'w', $w, 50, 'up');
-    for my $queue ('jobs', 'jobs:batch') {
-        while (my ($e) = $s->take($w, 1, $queue)) {
-            my ($word, $attempt) = run('claim', $e->[1], $w, $e->[0], $queue);
-            next if $word eq 'GONE';
-            my $j = $job{ $e->[1] };
-            my $tip = $s->job($e->[1])->{tip} || '1-0';
-            run('settle', $e->[1], $attempt, $w, seq_of($tip) + 1, 65536,
-                'done', '', $j->{tenant}, "base of $e->[1]", $j->{at},
-                $s->usage('done', 1), 'e', $s->usage('done', 1));
-        }
+    hear_all();
+    do_look($w);
+    for my $member (@{ $s->cmd('SMEMBERS', $s->key("held:$w")) }) {
+        my ($id) = split / /, $member;
+        my ($j, $h) = ($job{$id}, $s->job($id));
+        my $usage = $s->usage('done', 1);
+        run('settle', $id, $h->{attempt}, $w, seq_of($h->{tip} || '1-0') + 1,
+            65536, 'done', '', $j->{tenant}, "base of $id", $j->{at}, $usage,
+            'e', $usage);
     }
-    last unless check();
+    hear_all();
+    last if !check() && !$s->cmd('EXISTS', map { $s->key($_) } 'waiting',
+        'waiting:batch');
 }
 
-is($s->held(@tenants), 'leases 0 entries 0 ta 0+0 tb 0+0 tc 0+0',
-    'everything ends');
+is($s->held(@tenants), 'held 0 ta 0+0 tb 0+0 tc 0+0', 'everything ends');
 $records{ $_->{j} }++ for $s->outbox;
 is(scalar(grep { ($records{$_} || 0) != 1 } keys %job), 0,
     'each job has one ledger record');
 is(scalar(keys %records), scalar(keys %job), 'and nothing else has one');
-my $consumers = $s->cmd('XPENDING', $s->key('jobs'), 'workers')->[0]
-    + $s->cmd('XPENDING', $s->key('jobs:batch'), 'workers')->[0];
-is($consumers, 0, 'nothing is pending');
-is($s->cmd('EXISTS', map { $s->key($_) } 'leases', 'waiting', 'waiting:batch',
+is($s->cmd('EXISTS', map { $s->key($_) } "held:$w", 'waiting', 'waiting:batch',
     'backlog_bytes', map { ("running:$_", "backlog:$_", "backlog:batch:$_") }
     @tenants), 0, 'no trace of a queue');
 cmp_ok($checks, '>=', int($steps / 25), 'checked');

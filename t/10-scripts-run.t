@@ -1,7 +1,7 @@
 #!/usr/bin/perl
 
-# claim, emit and settle: the way of a job that a worker runs, each call
-# repeated at each point, refused where it comes too late.
+# Delivery, claim, emit and settle: the way of a job that a worker runs, each
+# call repeated at each point, refused where it comes too late.
 
 use strict;
 use warnings;
@@ -17,13 +17,15 @@ my $ring;
 # What was published since the last look, on all channels.
 sub bells {
     my @got;
-    while (my $m = $ring->message(0.05)) { push @got, $m->[1] }
+    while (my $m = $ring->message(0.05)) {
+        push @got, $m->[1] unless $m->[1] =~ /^J/;
+    }
     return @got;
 }
 
 sub begin {
     my (%o) = @_;
-    $s->fresh(w1 => 4, w2 => 4);
+    $s->fresh(w1 => 4);
     my $id = $s->id;
     $s->admit($id, 't', %o);
     return $id;
@@ -33,25 +35,24 @@ $s->fresh;
 $ring = $s->r->subscribe(map { $s->key($_) } qw(edge:e1 edge:e2 worker:w1
     worker:w2));
 
-# claim
+# delivery and claim
 
 my $a = begin();
-my ($e) = $s->take('w1');
-is($e->[1], $a, 'the entry names the job');
-my @run = $s->call('claim', $a, 'w1', $e->[0], 'jobs');
-is(join('|', @run[0 .. 3]), "RUN|1|spec of $a|{\"a\":1}", 'claimed');
-is($run[4], $s->job($a)->{at}, 'its admit time');
-like($run[5], qr/^\d+$/, 'its queue time');
+my ($d) = $s->take('w1');
+is("$d->{job} $d->{attempt} $d->{cause} $d->{spec} $d->{body}",
+    "$a 1 - spec of $a {\"a\":1}", 'handed over');
 my $job = $s->job($a);
+is($d->{at}, $job->{at}, 'its admit time');
 is("$job->{state} $job->{attempt} $job->{owner}", 'running 1 w1', 'it runs');
-is($run[5], $job->{started} - $job->{at}, 'from admit to start');
-is_deeply([$s->call('claim', $a, 'w1', $e->[0], 'jobs')], \@run,
-    'the same worker again');
+is($d->{queue}, $job->{started} - $job->{at}, 'from admit to start');
+my @run = ('RUN', @$d{qw(attempt spec body at queue bytes pieces)});
+is_deeply([$s->claim($a, 'w1')], \@run, 'its worker did not hear it');
+is_deeply([$s->claim($a, 'w1')], \@run, 'nor the answer');
+is_deeply([$s->claim($a, 'w1', 1)], \@run, 'or is not sure');
 is_deeply($s->job($a), $job, 'changes nothing');
-is($s->run('claim', $a, 'w2', $e->[0], 'jobs'), 'GONE', 'another worker');
-is($s->cmd('XLEN', $s->key('jobs')), 1, "does not take the owner's entry");
-is($s->run('claim', $a, 'w1', '1-1', 'jobs'), 'GONE', 'a stale entry');
-is($s->held('t'), 'leases 1 entries 1 t 1+0', 'still runs');
+is($s->claim($a, 'w2'), 'GONE', 'another worker');
+is($s->claim($a, 'w2', 1), 'GONE', 'even one that says it has it');
+is($s->held('t'), 'held 1 t 1+0', 'still runs');
 is_deeply($s->log($a), [], 'attempt 1 has no marker');
 is(join(' ', bells()), '', 'and no bell');
 
@@ -77,9 +78,8 @@ is($s->run('emit', $a, 1, 7, 4, 's', 'ab', 's', 'cd'), 'OK 1-8 ', 'just 4');
 is_deeply([bells()], ["E$a\n1-7 s 2\nab1-8 s 2\ncd"], 'is inline');
 is($s->run('emit', $a, 1, 9, 1, 's', 'ab'), 'OK 1-9 ', 'one over 1');
 is_deeply([bells()], ["E$a\n1-9 ! 0\n"], 'is not');
-is($s->run('claim', $a, 'w1', $e->[0], 'jobs'), 'GONE',
-    'what has emitted is not run again');
-is($s->len('XLEN', 'jobs'), 1, 'its entry stays');
+is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it may ask');
+is($s->claim($a, 'w2'), 'GONE', 'nobody else');
 
 like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2$/, 'joined');
 $s->emit($a, 1, 10, 's', 'z');
@@ -157,8 +157,7 @@ is("$job->{state} $job->{tip} $job->{usage} $job->{attempt}",
     "done 1-3 $usage 1", 'the job has ended');
 cmp_ok($job->{fin}, '>=', $job->{started}, 'fin is the time of its end');
 is($job->{body}, '', 'its body is gone');
-is($s->held('t'), 'leases 0 entries 0 t 0+0', 'slot and entry are free');
-is($s->cmd('XPENDING', $s->key('jobs'), 'workers')->[0], 0, 'acknowledged');
+is($s->held('t'), 'held 0 t 0+0', 'its slot is free');
 is_deeply([$s->outbox], [{ j => $a, a => 1, c => 0, t => $before->{at},
     n => 't', b => $base{base}, u => $usage }], 'one ledger record');
 for my $key ("job:$a", "ev:$a") {
@@ -172,7 +171,7 @@ is(scalar($s->outbox), 1, 'no second record');
 is(join(' ', bells()), '', 'no second bell');
 is($s->emit($a, 1, 2, 's', 'all'), 'OK 1-3 ', 'an emit repeated after the end');
 is($s->emit($a, 1, 4, 's', 'x'), 'FENCED 1', 'a new one is not taken');
-is($s->run('claim', $a, 'w1', $before->{entry}, 'jobs'), 'GONE', 'nor a claim');
+is($s->claim($a, 'w1', 1), 'GONE', 'nor a claim');
 is(scalar @{ $s->log($a) }, 3, 'the log is closed');
 is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', ''), 'DONE done',
     'nor cancelled');
@@ -222,16 +221,16 @@ like($s->settle($a, 1, 1, usage => 'x' x 65537), qr/^ERR /, 'wrong: usage');
 like($s->settle($a, 1, 1, at => '12x'), qr/^ERR /, 'wrong: at');
 like($s->settle($a, 1, 1, ttl => 'x'), qr/^ERR /, 'wrong: ttl');
 like($s->settle($a, 1, 0), qr/^ERR /, 'wrong: seq');
-is($s->held('t'), 'leases 1 entries 1 t 1+0', 'write nothing');
+is($s->held('t'), 'held 1 t 1+0', 'write nothing');
 
 # The body that stands alone.
 
 $a = begin();
 $a = $s->id;
 $s->cmd('SET', $s->key("body:$a"), 'x' x 9000, 'PX', 600000);
-$s->admit($a, 't', body => '@');
 $s->next_job('w1');
-my ($id, undef, @reply) = $s->next_job('w1');
+$s->admit($a, 't', body => '@');
+my ($id, @reply) = $s->next_job('w1');
 is("$id $reply[0] $reply[1] [$reply[3]]", "$a RUN 1 []", 'a large body');
 $s->settle($a, 1, 1);
 is($s->cmd('EXISTS', $s->key("body:$a")), 0, 'goes with the end');
@@ -240,7 +239,7 @@ $a = $s->id;
 $s->run('body', $a);
 $s->cmd('RPUSHX', $s->key("body:$a"), $_) for qw(one two);
 $s->admit($a, 't', body => '@2', bytes => 6);
-(undef, undef, @reply) = $s->next_job('w1');
+(undef, @reply) = $s->next_job('w1');
 is("$reply[0] [$reply[3]] @reply[6, 7]", 'RUN [] 6 2', 'one in pieces');
 $s->settle($a, 1, 1);
 is($s->cmd('EXISTS', $s->key("body:$a")), 0, 'goes with the end, too');
@@ -253,22 +252,22 @@ $s->admit($_, 't') for @ids;
 for my $n (0 .. 2) {
     my ($got) = $s->next_job('w1');
     is($got, $ids[$n], "job $n in order");
-    is($s->len('XLEN', 'jobs'), 1, 'one entry');
+    is(scalar(my @more = $s->take('w1', 9)), 0, 'and no other');
     $s->settle($got, 1, 1);
 }
 is($s->cmd('EXISTS', map { $s->key($_) } qw(waiting backlog:t backlog_bytes
-    leases running:t)), 0, 'no trace of a queue');
+    held:w1 running:t)), 0, 'no trace of a queue');
 
 # FLUSHALL in the middle.
 
 $s->fresh(w1 => 1);
 $a = $s->id;
 $s->admit($a, 't');
-my (undef, $entry) = $s->next_job('w1');
+$s->next_job('w1');
 $s->emit($a, 1, 1, 's', 'x');
 $s->cmd('FLUSHALL');
 is($s->emit($a, 1, 2, 's', 'y'), 'GONE', 'emit after FLUSHALL');
-is($s->run('claim', $a, 'w1', $entry, 'jobs'), 'GONE', 'claim');
+is($s->claim($a, 'w1', 1), 'GONE', 'claim');
 is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', ''), 'GONE',
     'cancel');
 is($s->run('leave', $a, 'e1'), 'GONE', 'leave');
@@ -278,27 +277,66 @@ is(join(' ', map { $_->{j} } $s->outbox), $a, 'is in the ledger');
 is(join(' ', sort keys %{ $s->r->keys }), $s->key('outbox'),
     'and nothing else is there');
 like($s->sweep, qr/^OK 1 0 0 0 0 0 0 1$/, 'sweep');
-is($s->run('beat', 'w', 'w1', 3, 'up'), 'OK 3 0', 'beat');
-like($s->admit($s->id, 't'), qr/^OK queued/, 'and on it goes');
+is($s->run('beat', 'w', 'w1', 3, 'up'), 'OK 3 0 0', 'beat');
+like($s->admit($s->id, 't'), qr/^OK running/, 'and on it goes');
 
 # A job whose hash is lost.
 
 $s->fresh(w1 => 1);
 $a = $s->id;
 $s->admit($a, 't');
-($e) = $s->take('w1');
 $s->cmd('DEL', $s->key("job:$a"));
-is($s->run('claim', $a, 'w1', $e->[0], 'jobs'), 'GONE', 'a job without spec');
-is($s->len('XLEN', 'jobs'), 0, 'its entry is gone');
+is($s->claim($a, 'w1'), 'GONE', 'a job without spec');
 is($s->settle($a, 1, 1), 'GONE', 'settled all the same');
-is($s->held('t'), 'leases 0 entries 0 t 0+0', 'frees its slot');
+is($s->held('t'), 'held 0 t 0+0', 'frees its slot');
 
-for (['queue', $a, 'w1', '1-1', 'x'], ['entry', $a, 'w1', 'x', 'jobs'],
-    ['worker', $a, 'w 1', '1-1', 'jobs'], ['count', $a, 'w1', '1-1'])
+for (['attempt', $a, 'w1', 'x'], ['worker', $a, 'w 1', 1], ['count', $a, 'w1'])
 {
     my ($name, @args) = @$_;
     like($s->run('claim', @args), qr/^ERR /, "wrong claim: $name");
 }
+
+# What a worker has emitted and forgotten is only settled.
+
+$a = begin();
+$s->next_job('w1');
+$s->emit($a, 1, 1, 's', 'x');
+bells();
+@run = $s->claim($a, 'w1');
+is("@run[0 .. 2]", 'END 2 lost', 'what it has emitted is not run again');
+is_deeply([bells()], ["E$a\n2-0 a 0\n"], 'the attempt is rung');
+is_deeply([$s->claim($a, 'w1')], \@run, 'claimed again');
+is_deeply([bells()], [], 'without a bell');
+is_deeply($s->log($a), ['1-1 s x', '2-0 a '], 'or a marker');
+is($s->held('t'), 'held 1 t 1+0', 'it holds its slot');
+is($s->emit($a, 1, 2, 's', 'y'), 'FENCED 2', 'what it said before is over');
+
+# Redis lost its last seconds, and with them what it gave: the job waits, or is
+# with somebody who had it before, or is not there.
+
+$s->fresh;
+$a = $s->id;
+my $b = $s->id;
+$s->admit($_, 't', bytes => 5) for $a, $b;
+is($s->emit($a, 1, 1, 's', 'x'), 'GONE', 'it has not reached attempt 1');
+@run = $s->claim($a, 'w1', 1);
+is("@run[0, 1]", 'RUN 1', 'its worker says it has it');
+is(join(' ', map { $s->job($a)->{$_} } qw(state owner attempt)), 'running w1 1',
+    'so it is');
+is($s->held('t'), 'held 1 t 1+1', 'not in the backlog');
+is($s->cmd('HGET', $s->key('backlog_bytes'), 't'), 5, 'nor its bytes');
+is(int($s->cmd('ZSCORE', $s->key('waiting'), 't') / 2 ** 36), 16, 'the score');
+is($s->emit($a, 1, 1, 's', 'x'), 'OK 1-1 ', 'it goes on');
+@run = $s->claim($a, 'w2', 3);
+is("@run[0, 1]", 'RUN 3', 'one that had it later');
+is(join(' ', map { $s->job($a)->{$_} } qw(owner attempt tip)), 'w2 3 3-0',
+    'has it');
+is_deeply($s->cmd('SMEMBERS', $s->key('held:w2')), ["$a t"], 'holds it');
+is($s->cmd('EXISTS', $s->key('held:w1')), 0, 'alone');
+is($s->emit($a, 1, 2, 's', 'x'), 'FENCED 3', 'the other is fenced');
+is($s->claim($a, 'w1', 1), 'GONE', 'and told so');
+is($s->settle($a, 3, 1, worker => 'w2'), 'OK 3-1', 'settled');
+is($s->held('t'), 'held 0 t 0+1', 'free');
 
 # A time to live that Lua reads as a number and Redis would not.
 
@@ -311,7 +349,7 @@ for my $ttl ('1e3', '0x3e8', ' 1000') {
     my $left = $s->cmd('PTTL', $s->key("job:$id"));
     ok($left > 0 && $left <= 1000, 'is a second') or diag($left);
     is($s->held('t') . ' ' . $s->outbox,
-        'leases 0 entries 0 t 0+0 1', 'nothing is half done');
+        'held 0 t 0+0 1', 'nothing is half done');
 }
 
 # Events of a call share an entry of the log while they fit.

@@ -78,7 +78,7 @@ is($got->{end}{output}, 30, 'with every word');
 wait_for(sub { (my @p = $t->worker_pids) == 2 }, 30, 'a new process');
 ok((grep { $_ == $two } $t->worker_pids), 'beside the old one');
 $w->script('cancel', $other, 't', 'client', 'now', 'cancelled', '');
-wait_for(sub { $t->redis->cmd('ZCARD', "$w->{p}leases") == 0 }, 10, 'no lease');
+wait_for(sub { !$w->leases }, 10, 'no lease');
 answer_not();
 
 
@@ -196,7 +196,7 @@ wait_for(sub { owner($waits) }, 10, 'a claim');
 $proc->signal('TERM');
 is($w->answer($late)->{error}, 'lost', 'a drain ends what takes too long');
 is($proc->wait(30), 0, 'and the workers end');
-is($w->state($waits), 'queued', 'what had not begun waits for others');
+is($w->state($waits), 'waiting', 'what had not begun waits for others');
 answer_now();
 $proc = $w->start(name => 'workers-last');
 is($w->answer($waits)->{end}{state}, 'done', 'and is run by them');

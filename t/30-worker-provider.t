@@ -316,7 +316,7 @@ is(length last_request()->{json}{messages}[0]{content}, 1_000_000,
 my @conns = map { $_->{conn} } $p->requests;
 my %conns = map { $_ => 1 } @conns;
 cmp_ok(scalar keys %conns, '<', @conns / 2, 'connections are used again');
-wait_for(sub { !@{ $t->redis->cmd('ZRANGE', "$w->{p}leases", 0, -1) } }, 10,
+wait_for(sub { !$w->leases }, 10,
     'all slots to be free');
 
 $w->close;

@@ -27,37 +27,69 @@ my ($pid) = $t->worker_pids;
 
 sub body { return { model => 'echo/echo', messages => [{ role => 'user',
     content => 'hi' }], @_ } }
-sub leases { return $r->cmd('ZCARD', "$w->{p}leases") }
+sub leases { return scalar(my @all = $w->leases) }
 
 
-# A claim that meets -BUSY comes again.
+my ($me) = map { /^w:(.+)/ } @{ $r->cmd('ZRANGE', "$w->{p}alive", 0, -1) };
+
+
+# A job is handed over while the worker's ears are cut off: when it has new
+# ones it asks for what it holds, and again where that meets -BUSY.
 
 kill STOP => $pid;
+$r->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub');
+$w->{bell} = $r->subscribe("$w->{p}edge:$w->{edge}");
+my $instead = $r->subscribe("$w->{p}worker:$me");
 my $job = $w->job(body => body(), flags => 'b');
-wait_for(sub { $w->state($job) eq 'queued' }, 10, 'its dispatch');
+is($w->state($job), 'running', 'handed over');
+like($instead->message(10)->[1], qr/^J$job 1 - /, 'to nobody');
+undef $instead;
 $r->cmd('CONFIG', 'SET', 'busy-reply-threshold', 100);
 my $busy = $r->client;
 $busy->send('EVAL', 'while true do end', 0);
 wait_for(sub { !eval { $r->client->cmd('PING') } && $@ =~ /BUSY/ }, 20,
     'a busy Redis');
 kill CONT => $pid;
-wait_for(sub { $t->worker_log =~ /claim: BUSY/ }, 20, 'a refused claim');
+sleep 1;
 $r->client->cmd('SCRIPT', 'KILL');
-is($w->answer($job, 20)->{end}{state}, 'done', 'a refused claim comes again');
+is($w->answer($job, 20)->{end}{state}, 'done', 'a lost bell');
+like($t->worker_log, qr/held, and not heard of/, 'is made good');
+
+# The same without the worker's noticing: its beats tell it.
+
+$w->script('beat', 'w', 'nobody', 1, 'up');
+my $ear = $r->subscribe("$w->{p}worker:nobody");
+$r->cmd('HSET', "$w->{p}sweep", 'workers', "1\nnobody 1\n", 'listed', 2 ** 50);
+$job = $w->job(body => body(), flags => 'b');
+like($ear->message(10)->[1], qr/^J$job 1 - /, 'with another');
+$r->cmd('HSET', "$w->{p}job:$job", 'owner', $me);
+$r->cmd('SMOVE', "$w->{p}held:nobody", "$w->{p}held:$me", "$job t");
+is($w->answer($job, 20)->{end}{state}, 'done', 'a bell lost in silence');
+is($r->cmd('HGET', "$w->{p}job:$job", 'attempt'), 1, 'is its first attempt');
+$w->script('beat', 'w', 'nobody', 0, 'bye');
+wait_for(sub { $r->cmd('HGET', "$w->{p}sweep", 'workers') =~ /\Q$me\E/ }, 10,
+    'the list of workers');
+
+# A hundred lost at once, more than a page of what is held.
+
+kill STOP => $pid;
+$r->cmd('CLIENT', 'KILL', 'TYPE', 'pubsub');
+$w->{bell} = $r->subscribe("$w->{p}edge:$w->{edge}");
+$instead = $r->subscribe("$w->{p}worker:$me");
+my @lost = map { $w->job(body => body(), flags => 'b') } 1 .. 250;
+undef $instead;
+kill CONT => $pid;
+wait_for(sub { !leases() }, 30, 'all of them to end');
+is(scalar(grep { $w->state($_) eq 'done' } @lost), 250, 'many lost bells');
 
 
 # A job that a worker cannot read ends, and its slot is free.
 
-kill STOP => $pid;
-my %odd = map { ($_ => $w->job(body => body(), tenant => "t-$_")) }
-    qw(noise dialect id);
-my $key = sub { "$w->{p}job:$odd{$_[0]}" };
-my $spec = $r->cmd('HGET', $key->('dialect'), 'spec');
-$r->cmd('HSET', $key->('noise'), 'spec', "\0noise");
-(my $later = $spec) =~ s/dialect 6\nopenai/dialect 6\nlatera/ or die $spec;
-$r->cmd('HSET', $key->('dialect'), 'spec', $later);
-$r->cmd('HSET', $key->('id'), 'spec', $spec);
-kill CONT => $pid;
+my %spec = (noise => sub { "\0noise" },
+    dialect => sub { $_[0] =~ s/dialect 6\nopenai/dialect 6\nlatera/r },
+    id => sub { $_[0] =~ s/\njob_\S+\n/\njob_@{[ '0' x 32 ]}\n/r });
+my %odd = map { ($_ => $w->job(body => body(), tenant => "t-$_",
+    spec => $spec{$_})) } sort keys %spec;
 for my $name (sort keys %odd) {
     my $got = $w->answer($odd{$name}, 20);
     is("$got->{error} $got->{end}{state}", 'internal failed', "$name: ends");
@@ -67,21 +99,19 @@ for my $name (sort keys %odd) {
 is(leases(), 0, 'no slot is held');
 
 
-# A zombie that is fenced takes the job again under its newer entry, where no
-# other worker is left.
+# A zombie that is fenced is handed the job again, where no other worker is
+# left: its own attempt of it ends.
 
-my ($me) = map { /^w:(.+)/ } @{ $r->cmd('ZRANGE', "$w->{p}alive", 0, -1) };
 $job = $w->job(body => body(model => 'p/m', stream => \1, wait => 0.01),
     flags => 'b');
 $p->request(1);
 kill STOP => $pid;
 $w->script('beat', 'w', $me, 0, 'bye');
-is($w->state($job), 'queued', 'its worker is called dead');
+is($w->state($job), 'waiting', 'its worker is called dead');
+$ear = $r->subscribe("$w->{p}worker:other-1-1");
 $w->script('beat', 'w', 'other-1-1', 9, 'up');
-my $entry = $r->cmd('HGET', "$w->{p}job:$job", 'entry');
-$r->cmd('XCLAIM', "$w->{p}jobs", 'workers', 'other-1-1', 0, $entry);
-is($w->script('claim', $job, 'other-1-1', $entry, 'jobs')->[0], $w->log($job)
-    ? 'END' : 'RUN', 'another one has it');
+like($ear->message(10)->[1], $w->log($job) > 1 ? qr/^J$job 2 lost /
+    : qr/^J$job 2 - /, 'another one has it');
 $w->script('beat', 'w', 'other-1-1', 0, 'bye');
 kill CONT => $pid;
 my $again = $w->answer($job, 30);

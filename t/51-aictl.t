@@ -201,7 +201,8 @@ code(2, qr/no column "cost"/, 'no column', 'usage', '--by', 'cost');
 my $p = $t->prefix;
 my ($run, $wait) = map { sprintf 'job_%032x', $_ } 1, 2;
 my $now = int(time() * 1000);
-$redis->cmd('ZADD', "${p}leases", $now, "$run acme");
+$redis->cmd('HSET', "${p}capacity", 'host-1-1', 16);
+$redis->cmd('SADD', "${p}held:host-1-1", "$run acme");
 $redis->cmd('SADD', "${p}running:acme", $run);
 $redis->cmd('ZADD', "${p}waiting", 1, 'beta');
 $redis->cmd('RPUSH', "${p}backlog:beta", $wait);
@@ -227,16 +228,17 @@ $redis->cmd('ZADD', "${p}alive", $now + 60000, 'w:host-1-1', $now + 60000,
     'e:host-2-2', $now - 60000, 'w:host-3-3');
 $redis->cmd('HSET', "${p}sweep", slots => 16, pressure => 0);
 my $queue = json('queue')->[0];
-is_deeply({ map { $_ => $queue->{$_} } qw(shard workers edges slots leases
-    dispatched outbox waiting_tenants waiting_tenants_batch pressure) },
-    { shard => 0, workers => 1, edges => 1, slots => 16, leases => 1,
-      dispatched => 0, outbox => 0, waiting_tenants => 1,
+is_deeply({ map { $_ => $queue->{$_} } qw(shard workers edges slots running
+    outbox waiting_tenants waiting_tenants_batch pressure) },
+    { shard => 0, workers => 1, edges => 1, slots => 16, running => 1,
+      outbox => 0, waiting_tenants => 1,
       waiting_tenants_batch => 1, pressure => 0 }, 'the queue');
 like((run('queue'))[1], qr/^SHARD .*\n +0 /, 'as a table');
 $redis->cmd('SET', 'ai1:shards', 3);
 is(scalar(@{ json('queue') }), 3, 'each shard has a line');
 json('tenant', 'disable', 'beta');
-$redis->cmd('DEL', 'ai1:shards', map { "$p$_" } 'leases', 'running:acme',
+$redis->cmd('DEL', 'ai1:shards', map { "$p$_" } 'capacity', 'held:host-1-1',
+    'running:acme',
     'waiting', 'backlog:beta', 'waiting:batch', 'backlog:batch:acme', 'alive');
 
 # What comes from outside does not reach the terminal as it is.

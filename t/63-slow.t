@@ -101,6 +101,7 @@ $s->close;
 
 # One that hangs up, at any time.
 for my $when ('at once', 'in the queue', 'in the stream') {
+    $fake->slots($when eq 'in the stream' ? 100 : 0);
     $s = $t->stream($chat, \%ask);
     if ($when eq 'at once') {
         # Until it has come, there is nothing to be empty of.
@@ -113,7 +114,8 @@ for my $when ('at once', 'in the queue', 'in the stream') {
         $job = $fake->job->head(stream => 1)->data("data: 1\n\n");
         $s->event;
     } elsif ($when eq 'in the queue') {
-        wait_for(sub { $fake->cmd('XLEN', $fake->s->key('jobs')) }, 10, 'it');
+        wait_for(sub { $fake->cmd('EXISTS', $fake->s->key('waiting')) }, 10,
+            'it');
     }
     $s->close if $when ne 'at once';
     if ($when eq 'in the stream') {
@@ -123,29 +125,30 @@ for my $when ('at once', 'in the queue', 'in the stream') {
         $job->settle('cancelled', AiFake::Job::usage('cancelled', 499),
             e => AiFake::Job::usage('cancelled', 499));
     } else {
-        wait_for(sub {
-            !$fake->cmd('XLEN', $fake->s->key('jobs'))
-                && !$fake->cmd('ZCARD', $fake->s->key('leases'))
-        }, 10, 'the queue to be empty');
+        wait_for(sub { !$fake->s->leases
+            && !$fake->cmd('EXISTS', $fake->s->key('waiting')) }, 10,
+            'the queue to be empty');
         is($fake->job(timeout => 0), undef, "gone $when: nothing to do");
     }
     $s->close;
 }
 
 # With the FIN right behind the request, as it may come in one event.
+$fake->slots(0);
 my @gone = map {
     my $c = $t->stream($chat, \%ask);
     $c->half_close;
     $c;
 } 1 .. 30;
 wait_for(sub {
-    !$fake->cmd('XLEN', $fake->s->key('jobs'))
+    !$fake->cmd('EXISTS', $fake->s->key('waiting'))
         && AiHttp->get($edge->port, '/metrics')->body =~ /active_jobs 0$/m
 }, 10, 'all of them to be noticed');
 pass('all of 30 that are gone at once');
 $_->close for @gone;
 
 # With its request still on the way.
+$fake->slots(100);
 $s = AiHttp->new(port => $edge->port);
 $s->write("POST $chat HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer $t->{key}\r\n"
     . "Content-Length: 400000\r\n\r\n" . '{"model":"echo/echo","a":"' . 'x' x 9999);

@@ -86,7 +86,7 @@ is(scalar(() = $text =~ /^\Q$last\E\{/mg), 64, 'its last counter is whole');
 is($t->get('/health/detailed')->status, 503, 'health, all the same');
 
 # Wrong types everywhere.
-my %wrong = map { $_ => "ai1:{0}:$_" } qw(capacity sweep leases outbox);
+my %wrong = map { $_ => "ai1:{0}:$_" } qw(capacity sweep outbox);
 for my $key (values %wrong) {
     $fake->cmd('RENAME', $key, "$key.saved") if $fake->cmd('EXISTS', $key);
     $fake->cmd('SET', $key, 'text', 'PX', 60000);
@@ -124,6 +124,7 @@ $t->redis->thaw;
 wait_for(sub { $t->get('/v1/models')->status == 200 }, 30, 'Redis again');
 
 # A killed process takes its open jobs along.
+$fake->slots(100);
 my @open = map { $t->stream($chat, { model => 'echo/echo', stream => \1,
     messages => [] }) } 1 .. 3;
 my @jobs = map { $fake->job->head(stream => 1)->data("data: 1\n\n") } @open;

@@ -31,16 +31,18 @@ my %ask = (model => 'echo/echo', messages => []);
 my $p = sub { $fake->s->key($_[0]) };
 
 # Nobody takes it.
+$fake->slots(0);
 my $s = $t->stream($chat, \%ask);
 my $res = $s->response;
 is($res->status, 503, 'no worker in time');
 is($res->json->{error}{code}, 'queue_timeout', 'says so');
 like($res->header('retry-after'), qr/^\d+$/, 'and when to try again');
-is($fake->cmd('XLEN', $p->('jobs')), 0, 'nothing is left in the queue');
-is($fake->cmd('ZCARD', $p->('leases')), 0, 'and no slot is held');
+is($fake->cmd('EXISTS', $p->('waiting')), 0, 'nothing is left in the queue');
+is(scalar(my @held = $fake->s->leases), 0, 'and no slot is held');
 $s->close;
 
 # It runs: its time in the queue does not matter any more.
+$fake->slots(100);
 $s = $t->stream($chat, { %ask, stream => \1 });
 my $job = $fake->job;
 sleep 1.5;
@@ -49,7 +51,7 @@ is(($s->events)[0]{data}, 1, 'a slow start is no time in the queue');
 $s->close;
 
 # Full.
-$fake->cmd('HSET', $p->('sweep'), 'slots', 0);
+$fake->slots(0);
 $s = $t->stream("/small$chat", \%ask);
 wait_for(sub { $fake->cmd('LLEN', $p->('backlog:demo')) == 1 }, 10, 'one waits');
 $res = $t->post("/small$chat", \%ask);
@@ -57,7 +59,8 @@ is($res->status, 429, 'a second may not wait');
 is($res->json->{error}{code}, 'queue_full', 'says so');
 $s->close;
 wait_for(sub { $fake->cmd('LLEN', $p->('backlog:demo')) == 0 }, 10, 'it left');
-$fake->cmd('HSET', $p->('sweep'), 'slots', 100, 'pressure', 1);
+$fake->slots(100);
+$fake->cmd('HSET', $p->('sweep'), 'pressure', 1);
 $res = $t->post($chat, \%ask);
 is($res->status, 503, 'Redis is nearly full');
 is($res->json->{error}{code}, 'overloaded', 'says so');
@@ -67,7 +70,7 @@ is(scalar(grep { /body:/ } @{ $fake->cmd('KEYS', '*') }), 0,
     'which is not kept');
 $fake->cmd('HSET', $p->('sweep'), 'pressure', 0);
 my @open = map { $t->stream("/few$chat", \%ask) } 1 .. 2;
-wait_for(sub { $fake->cmd('XLEN', $p->('jobs')) == 2 }, 10, 'two are open');
+wait_for(sub { 2 == (my @all = $fake->s->leases) }, 10, 'two are open');
 $res = $t->post("/few$chat", \%ask);
 is($res->status, 503, 'more than ai_max_streams');
 is($res->json->{error}{code}, 'unavailable', 'says so');
@@ -93,7 +96,7 @@ $s = $t->stream("/long$chat", { %ask, stream => \1 });
 $job = $fake->job->head(stream => 1)->data("data: 1\n\n");
 is($s->event->{data}, 1, 'a stream');
 my $new = $t->stream("/long$chat", \%ask);
-wait_for(sub { $fake->cmd('XLEN', $p->('jobs')) == 2 }, 10, 'the other');
+wait_for(sub { 2 == (my @all = $fake->s->leases) }, 10, 'the other');
 my $two = $fake->job;
 $redis->freeze;
 my $lost = $t->stream("/long$chat", { %ask, n => 3 });

@@ -73,6 +73,9 @@ isnt($new, $master, 'a new master');
 wait_for(sub { grep { slurp("/proc/$_/cmdline") =~ /^nginx: worker/ }
     AiProc::children_of($new) }, 30, 'its workers');
 kill WINCH => $master;
+# Until then either may take a connection.
+wait_for(sub { !grep { slurp("/proc/$_/cmdline") !~ /shutting down/ } @old },
+    30, 'the old processes to take no more');
 wait_for(sub { models() eq 'new echo/echo' }, 30, 'the new catalog');
 pass('the new binary serves');
 my $s2 = $t->stream($chat, ask('new'));

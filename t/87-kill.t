@@ -57,12 +57,13 @@ sub quiet {
 
     my $ok = eval { wait_for(sub {
         @not = map { "$_ is there" } (grep { $t->redis->cmd('EXISTS',
-                $pre . $_) } qw(leases grace waiting)),
-            sort keys %{ $t->redis->keys("${pre}running:*") };
+                $pre . $_) } qw(grace waiting)),
+            map({ sort keys %{ $t->redis->keys("$pre$_") } } 'held:*',
+                'running:*');
         push @not, edges() . ' edges' if edges() != 2;
         my $open = $p->stats->{open};
         push @not, "$open calls" if $open;
-        for my $stream (qw(jobs outbox)) {
+        for my $stream ('outbox') {
             my $n = $t->redis->cmd('XLEN', $pre . $stream);
             push @not, "$n in $stream" if $n;
         }

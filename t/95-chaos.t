@@ -209,7 +209,7 @@ sub client {
                     $saw{end} = 'error';
                     last;
                 }
-                next if $job->{state} =~ /^(?:waiting|queued|running)$/;
+                next if $job->{state} =~ /^(?:waiting|running)$/;
                 $saw{body} = $res->body;
                 $saw{end} = $job->{state} eq 'done' ? 'whole' : 'error';
                 last if !$c->{stream} || $saw{end} eq 'error';
@@ -329,7 +329,9 @@ my $dead = qr/^(?:lost|attempts)$/;
 sub note_hurt {
     my ($pid) = @_;
 
-    for my $member (@{ $redis->cmd('ZRANGE', "${pre}leases", 0, -1) }) {
+    for my $member (map { @{ $redis->cmd('SMEMBERS', $_) } }
+        keys %{ $redis->keys("${pre}held:*") })
+    {
         my ($job) = split / /, $member;
         my $owner = $redis->cmd('HGET', "${pre}job:$job", 'owner') or next;
         $hurt{$job}++ if $owner =~ /-$pid-\d+$/;
@@ -437,15 +439,14 @@ my $settled = eval {
         $is->('edges alive', scalar(grep { /^e:/ } @alive), 2);
         $is->('workers alive', scalar(grep { /^w:/ } @alive), 3);
         $is->('capacity', $redis->cmd('HLEN', "${pre}capacity"), 3);
-        for my $name (qw(leases grace waiting waiting:batch backlog_bytes)) {
+        for my $name (qw(grace waiting waiting:batch backlog_bytes)) {
             $is->($name, $redis->cmd('EXISTS', $pre . $name), 0);
         }
-        for my $name (qw(running:* backlog:* body:*)) {
+        for my $name (qw(held:* running:* backlog:* body:*)) {
             $is->($name, join(' ', sort keys %{ $redis->keys("$pre$name") }),
                 '');
         }
-        for ([qw(jobs workers)], [qw(jobs:batch workers)], [qw(outbox ledger)])
-        {
+        for ([qw(outbox ledger)]) {
             my ($name, $group) = @$_;
             $is->($name, $redis->cmd('XLEN', $pre . $name), 0);
             my $pending = eval { $redis->cmd('XPENDING', $pre . $name,

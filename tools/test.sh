@@ -92,7 +92,8 @@ in_valgrind() {
     mkdir -p "$(dirname "$1")"
     printf '#!/bin/sh\nexec valgrind %s %s %s "$@"\n' \
         "-q --error-exitcode=99 --leak-check=full ${3:+--log-file=$3}" \
-        "--errors-for-leak-kinds=definite" "$2" > "$1"
+        "--show-leak-kinds=definite --errors-for-leak-kinds=definite" \
+        "--suppressions=$root/t/lib/valgrind.supp $2" > "$1"
     chmod +x "$1"
 }
 
@@ -101,8 +102,10 @@ valgrind_pass() {
     local dir=$root/build/valgrind name
 
     rm -rf "$dir"
+    make -s -j "$jobs" CC=gcc O=build/memcheck workers aictl \
+        CFLAGS="-O1 -g '-DSUPERVISOR_EXE=\"$dir/ai-workers\"'"
     for name in ai-workers aictl; do
-        in_valgrind "$dir/$name" "$root/build/$name" sanitizer.%p
+        in_valgrind "$dir/$name" "$root/build/memcheck/$name" sanitizer.%p
     done
     for name in build/t/*_test; do
         in_valgrind "$dir/t/${name##*/}" "$root/$name"

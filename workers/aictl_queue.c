@@ -93,34 +93,74 @@ aictl_jobs_add(json_t *row, const char *key, long long n)
 }
 
 
+/* The workers that Redis knows; NULL: said already. */
+
+static redisReply *
+aictl_queue_workers(aictl_t *a, unsigned shard)
+{
+    char  key[AI_KEY_MAX];
+
+    if (aictl_queue_key(key, AI_KEY_CAPACITY, shard) != 0) {
+        return NULL;
+    }
+
+    return aictl_queue_array(aictl_redis_cmd(a, "HKEYS %s", key), a);
+}
+
+
+static int
+aictl_queue_held_key(char *key, unsigned shard, const redisReply *worker)
+{
+    ai_str_t  name;
+
+    name = (ai_str_t) { worker->str ? worker->len : 0,
+                        worker->str ? worker->str : "" };
+
+    return ai_keys_make(key, AI_KEY_MAX, AI_KEY_HELD, shard, name) == 0 ? -1
+                                                                        : 0;
+}
+
+
 static int
 aictl_jobs_running(aictl_t *a, unsigned shard, json_t *tenants)
 {
     char         key[AI_KEY_MAX];
-    size_t       i;
-    redisReply  *reply;
+    size_t       i, k;
+    redisReply  *workers, *reply;
     const char  *space;
 
-    if (aictl_queue_key(key, AI_KEY_LEASES, shard) != 0) {
-        return AICTL_FAILED;
-    }
-
-    reply = aictl_queue_array(aictl_redis_cmd(a, "ZRANGE %s 0 %d", key,
-                                              AICTL_LEASES_MAX - 1), a);
-    if (reply == NULL) {
+    workers = aictl_queue_workers(a, shard);
+    if (workers == NULL) {
         return AICTL_UNREACHABLE;
     }
 
-    for (i = 0; i < reply->elements; i++) {
-        space = reply->element[i]->str
-                ? strchr(reply->element[i]->str, ' ') : NULL;
+    for (i = 0; i < workers->elements; i++) {
 
-        if (space) {
-            aictl_jobs_add(aictl_jobs_row(tenants, space + 1), "running", 1);
+        if (aictl_queue_held_key(key, shard, workers->element[i]) != 0) {
+            continue;
         }
+
+        reply = aictl_queue_array(aictl_redis_cmd(a, "SRANDMEMBER %s %d", key,
+                                                  AICTL_LEASES_MAX), a);
+        if (reply == NULL) {
+            freeReplyObject(workers);
+            return AICTL_UNREACHABLE;
+        }
+
+        for (k = 0; k < reply->elements; k++) {
+            space = reply->element[k]->str
+                    ? strchr(reply->element[k]->str, ' ') : NULL;
+
+            if (space) {
+                aictl_jobs_add(aictl_jobs_row(tenants, space + 1), "running",
+                               1);
+            }
+        }
+
+        freeReplyObject(reply);
     }
 
-    freeReplyObject(reply);
+    freeReplyObject(workers);
     return AICTL_OK;
 }
 
@@ -455,6 +495,31 @@ aictl_queue_pending(aictl_t *a, json_t *row, const char *name, ai_key_e key,
 }
 
 
+/* What all workers hold. */
+
+static void
+aictl_queue_running(aictl_t *a, json_t *row, unsigned shard)
+{
+    char         key[AI_KEY_MAX];
+    size_t       i;
+    long long    n, sum;
+    redisReply  *workers;
+
+    sum = 0;
+    workers = aictl_queue_workers(a, shard);
+
+    for (i = 0; workers != NULL && i < workers->elements; i++) {
+        n = aictl_queue_held_key(key, shard, workers->element[i]) == 0
+            ? aictl_redis_int(a, "SCARD %s", key) : 0;
+        sum += n > 0 ? n : 0;
+    }
+
+    (void) json_object_set_new(row, "running", workers != NULL
+                               ? json_integer(sum) : json_null());
+    freeReplyObject(workers);
+}
+
+
 static void
 aictl_queue_alive(aictl_t *a, json_t *row, unsigned shard, long long now)
 {
@@ -519,7 +584,6 @@ aictl_queue(aictl_t *a)
     static const aictl_column_t  columns[] = {
         { "shard", "SHARD", 1 }, { "workers", "WORKERS", 1 },
         { "edges", "EDGES", 1 }, { "slots", "SLOTS", 1 },
-        { "leases", "LEASES", 1 }, { "dispatched", "QUEUED", 1 },
         { "running", "RUNNING", 1 }, { "waiting_tenants", "WAITING", 1 },
         { "waiting_tenants_batch", "WAITING BATCH", 1 },
         { "graces", "GRACE", 1 }, { "outbox", "OUTBOX", 1 },
@@ -546,14 +610,7 @@ aictl_queue(aictl_t *a)
 
         aictl_queue_alive(a, row, s, now);
         aictl_queue_sweep(a, row, s);
-        aictl_queue_count(a, row, "leases", "ZCARD", AI_KEY_LEASES, s);
-        aictl_queue_count(a, row, "dispatched", "XLEN", AI_KEY_JOBS, s);
-        aictl_queue_count(a, row, "dispatched_batch", "XLEN",
-                          AI_KEY_JOBS_BATCH, s);
-        aictl_queue_pending(a, row, "running", AI_KEY_JOBS, s,
-                            AI_GROUP_WORKERS);
-        aictl_queue_pending(a, row, "running_batch", AI_KEY_JOBS_BATCH, s,
-                            AI_GROUP_WORKERS);
+        aictl_queue_running(a, row, s);
         aictl_queue_count(a, row, "waiting_tenants", "ZCARD",
                           AI_KEY_WAITING, s);
         aictl_queue_count(a, row, "waiting_tenants_batch", "ZCARD",

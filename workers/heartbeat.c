@@ -10,14 +10,22 @@
 #include <unistd.h>
 
 #include "ai_record.h"
+#include "delivery.h"
 #include "job.h"
 
 
 #define HEARTBEAT_EDGES_MAX  1024   /* a shard; with more none is called dead */
 
 
+/* What a call about one shard belongs to. */
+typedef struct {
+    heartbeat_t *hb;
+    unsigned     shard;
+} heartbeat_shard_t;
+
 struct heartbeat_s {
     worker_t    *w;
+    heartbeat_shard_t  shards[WORKER_SHARDS_MAX];
     uv_timer_t   beat;
     uv_timer_t   sweep;
     uv_timer_t   metrics;
@@ -44,21 +52,20 @@ static int64_t heartbeat_memory(void);
 static void heartbeat_on_closed(uv_handle_t *handle);
 
 
-/* What a look at the edges of one shard belongs to. */
-typedef struct {
-    heartbeat_t *hb;
-    unsigned     shard;
-} heartbeat_look_t;
-
-
 heartbeat_t *
 heartbeat_open(worker_t *w)
 {
+    unsigned      i;
     heartbeat_t  *hb;
 
     hb = calloc(1, sizeof(*hb));
     if (hb == NULL) {
         return NULL;
+    }
+
+    for (i = 0; i < WORKER_SHARDS_MAX; i++) {
+        hb->shards[i].hb = hb;
+        hb->shards[i].shard = i;
     }
 
     hb->w = w;
@@ -119,6 +126,15 @@ heartbeat_start(heartbeat_t *hb)
 
 
 void
+heartbeat_now(heartbeat_t *hb)
+{
+    if (uv_is_active((uv_handle_t *) &hb->beat)) {
+        heartbeat_on_beat(&hb->beat);
+    }
+}
+
+
+void
 heartbeat_drain(heartbeat_t *hb)
 {
     hb->word = "drain";
@@ -156,7 +172,7 @@ heartbeat_on_bye(redis_t *rc, ai_resp_t *reply, void *data)
     (void) rc;
     (void) reply;
 
-    hb = data;
+    hb = ((heartbeat_shard_t *) data)->hb;
 
     if (--hb->byes == 0) {
         hb->done(hb->w);
@@ -191,21 +207,30 @@ heartbeat_on_beat(uv_timer_t *timer)
 }
 
 
+/* Its slots are divided among the shards; without ears it takes nothing. */
+
 static void
 heartbeat_beat(heartbeat_t *hb, unsigned shard, redis_reply_pt cb)
 {
-    char      slots[16];
+    char      text[16];
     ai_str_t  argv[4];
+    unsigned  slots;
+
+    slots = 0;
+
+    if (hb->word[0] == 'u' && hb->w->hearing) {
+        slots = hb->w->opt->jobs / hb->w->shards;
+        slots = slots != 0 ? slots : 1;
+    }
 
     argv[0] = ai_str("w");
     argv[1] = (ai_str_t) { strlen(hb->w->id), hb->w->id };
-    argv[2].data = slots;
-    argv[2].len = (size_t) snprintf(slots, sizeof(slots), "%u",
-                                    hb->word[0] == 'u' ? hb->w->opt->jobs : 0);
+    argv[2].data = text;
+    argv[2].len = (size_t) snprintf(text, sizeof(text), "%u", slots);
     argv[3] = (ai_str_t) { strlen(hb->word), hb->word };
 
     if (redis_script(hb->w->redis, AI_SCRIPT_BEAT, worker_prefix(shard), cb,
-                     hb, 4, argv)
+                     &hb->shards[shard], 4, argv)
         == 0 && cb == heartbeat_on_bye)
     {
         hb->byes++;
@@ -216,12 +241,14 @@ heartbeat_beat(heartbeat_t *hb, unsigned shard, redis_reply_pt cb)
 static void
 heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    int64_t       grace;
-    heartbeat_t  *hb;
+    int64_t             grace, held;
+    heartbeat_t        *hb;
+    heartbeat_shard_t  *shard;
 
     (void) rc;
 
-    hb = data;
+    shard = data;
+    hb = shard->hb;
 
     if (reply == NULL) {
         return;
@@ -235,6 +262,10 @@ heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
     }
 
     hb->grace = redis_int(redis_item(reply, 2), &grace) != 0 || grace != 0;
+
+    if (redis_int(redis_item(reply, 3), &held) == 0) {
+        delivery_beat(hb->w->delivery, shard->shard, held);
+    }
 }
 
 
@@ -306,17 +337,8 @@ heartbeat_on_swept(redis_t *rc, ai_resp_t *reply, void *data)
 static void
 heartbeat_edges(heartbeat_t *hb, unsigned shard)
 {
-    char               key[AI_KEY_MAX];
-    ai_str_t           argv[5];
-    heartbeat_look_t  *look;
-
-    look = malloc(sizeof(*look));
-    if (look == NULL) {
-        return;
-    }
-
-    look->hb = hb;
-    look->shard = shard;
+    char      key[AI_KEY_MAX];
+    ai_str_t  argv[5];
 
     argv[0] = ai_str("ZRANGE");
     argv[1].data = key;
@@ -326,9 +348,8 @@ heartbeat_edges(heartbeat_t *hb, unsigned shard)
     argv[3] = ai_str("-1");
     argv[4] = ai_str("WITHSCORES");
 
-    if (redis_command(hb->w->redis, heartbeat_on_alive, look, 5, argv) != 0) {
-        free(look);
-    }
+    redis_command(hb->w->redis, heartbeat_on_alive, &hb->shards[shard], 5,
+                  argv);
 }
 
 
@@ -340,17 +361,16 @@ heartbeat_on_alive(redis_t *rc, ai_resp_t *reply, void *data)
     unsigned           n;
     ai_str_t           member, edges[HEARTBEAT_EDGES_MAX];
     heartbeat_t       *hb;
-    heartbeat_look_t  *look;
+    heartbeat_shard_t  *shard;
 
     (void) rc;
 
-    look = data;
-    hb = look->hb;
+    shard = data;
+    hb = shard->hb;
     own = 0;
     n = 0;
 
     if (reply == NULL || reply->type != AI_RESP_ARRAY) {
-        free(look);
         return;
     }
 
@@ -384,10 +404,8 @@ heartbeat_on_alive(redis_t *rc, ai_resp_t *reply, void *data)
     }
 
     if (own != 0 && !hb->grace) {
-        jobs_edges(hb->w->jobs, look->shard, edges, n);
+        jobs_edges(hb->w->jobs, shard->shard, edges, n);
     }
-
-    free(look);
 }
 
 

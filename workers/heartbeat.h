@@ -22,6 +22,8 @@ typedef struct heartbeat_s  heartbeat_t;
 heartbeat_t *heartbeat_open(worker_t *w);
 /* The shards are known: beats now, and goes on. */
 void heartbeat_start(heartbeat_t *hb);
+/* A beat now, besides, where it beats. */
+void heartbeat_now(heartbeat_t *hb);
 /* A beat of another word now: "drain"; later beats say the same. */
 void heartbeat_drain(heartbeat_t *hb);
 /* The last one ("bye"); done is called when it is answered or lost. */

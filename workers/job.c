@@ -1,5 +1,5 @@
 /*
- * A job from its claim until its answer is whole: loaded, prepared, called,
+ * A job from its delivery until its answer is whole: loaded, prepared, called,
  * read.
  */
 
@@ -7,13 +7,14 @@
 #include "job_in.h"
 #include "recall.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 
-static int job_claimed(job_t *job, const ai_resp_t *reply, unsigned spec);
-static void job_run(job_t *job, const ai_resp_t *reply);
-static void job_resume_end(job_t *job, const ai_resp_t *reply);
+static int job_read_spec(job_t *job, const ai_delivery_t *d);
+static void job_run(job_t *job, const ai_delivery_t *d);
+static void job_resume_end(job_t *job, const ai_delivery_t *d);
 static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
 static int job_route(job_t *job);
@@ -33,15 +34,17 @@ static const emit_events_t  job_emit_events = {
 int
 job_claim(job_t *job, redis_reply_pt cb)
 {
-    ai_str_t  argv[4];
+    char      attempt[16];
+    ai_str_t  argv[3];
 
     argv[0] = (ai_str_t) { AI_JOB_ID_LEN, job->id };
     argv[1] = (ai_str_t) { strlen(job->w->id), job->w->id };
-    argv[2] = (ai_str_t) { strlen(job->entry), job->entry };
-    argv[3] = job->batch ? ai_str(AI_QUEUE_BATCH) : ai_str(AI_QUEUE);
+    argv[2].data = attempt;
+    argv[2].len = (size_t) snprintf(attempt, sizeof(attempt), "%u",
+                                    job->attempt);
 
     if (redis_script(job->w->redis, AI_SCRIPT_CLAIM,
-                     worker_prefix(job->shard), cb, job, 4, argv)
+                     worker_prefix(job->shard), cb, job, 3, argv)
         != 0)
     {
         return -1;
@@ -57,12 +60,17 @@ job_claim(job_t *job, redis_reply_pt cb)
 void
 job_on_claim(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    job_t  *job;
+    char           *text;
+    job_t          *job;
+    ai_str_t        s;
+    ai_delivery_t   d;
+
+    (void) rc;
 
     job = data;
     job->waiting = 0;
 
-    if (job->state != JOB_CLAIMING || reply == NULL) {
+    if (job->state != JOB_CLAIMING || job->delivery != NULL || reply == NULL) {
         job_unref(job);
         return;
     }
@@ -81,69 +89,68 @@ job_on_claim(redis_t *rc, ai_resp_t *reply, void *data)
         return;
     }
 
-    if (redis_word(reply, "GONE")) {
+    s = redis_str(redis_item(reply, 1));
+    text = redis_word(reply, "OK") ? malloc(s.len + 1) : NULL;
+
+    if (text == NULL) {
         job_drop(job);
         job_unref(job);
         return;
     }
 
-    reply = redis_take(rc);
+    memcpy(text, s.data, s.len);
 
-    if (reply == NULL) {
-        job_unref(job);
-        return;
-    }
-
-    job->claimed = reply;
-
-    if (redis_word(reply, "RUN") && job_claimed(job, reply, 2) == 0) {
-        job_run(job, reply);
-
-    } else if (redis_word(reply, "END") && job_claimed(job, reply, 4) == 0) {
-        job_resume_end(job, reply);
+    if (ai_delivery_parse((ai_str_t) { s.len, text }, &d) == 0
+        && ai_str_eqz(d.job, job->id))
+    {
+        job_begin(job, text, &d);
 
     } else {
-        if (!job->refused) {
-            job->refused = 1;
-            log_job(LOG_ERROR, "job", ai_str(""),
-                    (ai_str_t) { AI_JOB_ID_LEN, job->id },
-                    "claimed, but it cannot be read");
-        }
-
-        if (job->attempt != 0) {
-            job_unreadable(job);
-
-        } else {
-            job_drop(job);
-        }
+        log_job(LOG_ERROR, "job", ai_str(""),
+                (ai_str_t) { AI_JOB_ID_LEN, job->id },
+                "what claim says of it cannot be read");
+        free(text);
+        job_drop(job);
     }
 
     job_unref(job);
 }
 
 
-/* What every claimed job has: attempt, spec, times and an emit_t. */
+void
+job_begin(job_t *job, char *text, const ai_delivery_t *d)
+{
+    free(job->delivery);
+    job->delivery = text;
+    job->attempt = d->attempt;
+    job->at_usec = d->at_usec;
+    job->queue_usec = d->queue_usec;
+
+    if (job_read_spec(job, d) != 0) {
+        if (!job->refused) {
+            job->refused = 1;
+            log_job(LOG_ERROR, "job", ai_str(""),
+                    (ai_str_t) { AI_JOB_ID_LEN, job->id },
+                    "handed over, but it cannot be read");
+        }
+
+        job_unreadable(job);
+
+    } else if (d->cause.len != 0) {
+        job_resume_end(job, d);
+
+    } else {
+        job_run(job, d);
+    }
+}
+
 
 static int
-job_claimed(job_t *job, const ai_resp_t *reply, unsigned spec)
+job_read_spec(job_t *job, const ai_delivery_t *d)
 {
-    int       dialect;
-    int64_t   attempt;
-    ai_str_t  text;
+    int  dialect;
 
-    if (redis_int(redis_item(reply, 1), &attempt) != 0
-        || redis_int(redis_item(reply, spec == 2 ? 5 : 6), &job->queue_usec)
-           != 0
-        || attempt < 1 || attempt > UINT32_MAX)
-    {
-        return -1;
-    }
-
-    job->attempt = (uint32_t) attempt;
-    job->at_usec = redis_str(redis_item(reply, spec == 2 ? 4 : 5));
-    text = redis_str(redis_item(reply, spec));
-
-    if (ai_job_parse(text, &job->spec) != 0
+    if (ai_job_parse(d->spec, &job->spec) != 0
         || !ai_str_eqz(job->spec.id, job->id)
         || (dialect = ai_dialect_find(job->spec.dialect)) == -1)
     {
@@ -170,10 +177,8 @@ job_emit(job_t *job)
 
 
 static void
-job_run(job_t *job, const ai_resp_t *reply)
+job_run(job_t *job, const ai_delivery_t *d)
 {
-    int64_t  n;
-
     job->w->metrics.jobs_started_total++;
     job->w->metrics.queue_usec_total += job->queue_usec;
 
@@ -189,16 +194,10 @@ job_run(job_t *job, const ai_resp_t *reply)
         return;
     }
 
-    job->body = redis_str(redis_item(reply, 3));
-    job->has_body = job->body.len != 0;
-
-    if (redis_int(redis_item(reply, 6), &n) == 0 && n > 0) {
-        job->bytes = (size_t) n;
-    }
-
-    if (redis_int(redis_item(reply, 7), &n) == 0 && n > 0 && n < UINT32_MAX) {
-        job->pieces = (unsigned) n;
-    }
+    job->body = d->body;
+    job->has_body = d->body.len != 0;
+    job->bytes = d->bytes;
+    job->pieces = d->pieces;
 
     job->wait.done = job_on_catalog;
     job->wait.data = job;
@@ -223,20 +222,18 @@ job_run(job_t *job, const ai_resp_t *reply)
 /* A job that an earlier attempt, or nobody, ran: it only needs its end. */
 
 static void
-job_resume_end(job_t *job, const ai_resp_t *reply)
+job_resume_end(job_t *job, const ai_delivery_t *d)
 {
-    ai_str_t           cause;
     const ai_error_t  *e;
 
-    cause = redis_str(redis_item(reply, 3));
-    e = ai_error_find(cause);
+    e = ai_error_find(d->cause);
 
     if (e == NULL) {
         e = ai_error_find(ai_str("internal"));
     }
 
     job->ending = e->cause;
-    job->ending_state = ai_str_eqz(cause, "cancelled") ? "cancelled"
+    job->ending_state = ai_str_eqz(d->cause, "cancelled") ? "cancelled"
                                                        : "failed";
 
     /* The first attempt of a job is that of the first worker to have it. */

@@ -10,6 +10,7 @@
 #ifndef JOB_H
 #define JOB_H
 
+#include "ai_delivery.h"
 #include "answer.h"
 #include "catalog.h"
 #include "emit.h"
@@ -20,7 +21,7 @@
 
 /* A state is a list of jobs_t; a job is in one. */
 typedef enum {
-    JOB_CLAIMING = 0,           /* claim is to be sent or answered */
+    JOB_CLAIMING = 0,           /* held, but what it is must be asked for */
     JOB_LOADING,                /* body and catalog are on their way */
     JOB_PREPARING,              /* its request is being edited */
     JOB_CALLING,                /* the provider is asked */
@@ -47,11 +48,10 @@ struct job_s {
     unsigned          refs;     /* callbacks on their way */
 
     char              id[AI_JOB_ID_LEN + 1];
-    char              entry[AI_EVENT_ID_MAX + 1];
     unsigned          shard;
     uint32_t          attempt;
 
-    ai_resp_t        *claimed;  /* spec, body and times lie in it */
+    char             *delivery; /* spec, body and times lie in it */
     ai_resp_t        *stored;   /* a body over 8 KB */
     char             *text;     /* or one in pieces, bytes long */
     size_t            bytes;
@@ -93,9 +93,6 @@ struct job_s {
     uint64_t          first_usec;
     uint64_t          done_usec;
 
-    char              newer[AI_EVENT_ID_MAX + 1];   /* entry that came since */
-    unsigned          newer_batch:1;
-    unsigned          batch:1;
     unsigned          refused:1;        /* its claim; said once */
     unsigned          unended:1;        /* no memory for its end so far */
     unsigned          counted:1;        /* its end, in the metrics */
@@ -118,11 +115,15 @@ void jobs_close(jobs_t *jobs);
 /* After the loop has run out. */
 void jobs_free(jobs_t *jobs);
 
-/* A dispatch entry: begins the job, unless it is here already. */
-void jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry,
-    ai_str_t id);
-/* Those that hold a slot. */
+/* A delivery, which points into text, which is the job's now: begins it, unless
+ * this attempt is here already.  An older one ends without a word. */
+void jobs_deliver(jobs_t *jobs, unsigned shard, char *text,
+    const ai_delivery_t *d);
+/* The worker holds this job: asks for it where it is not here. */
+void jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id);
+/* Those that hold a slot; those of one shard. */
 unsigned jobs_count(const jobs_t *jobs);
+unsigned jobs_held(const jobs_t *jobs, unsigned shard);
 /* Redis is there again: what waits for it goes on, cancels are read. */
 void jobs_ready(jobs_t *jobs);
 /* It may have lost its last seconds: what is kept of each job goes again. */

@@ -5,12 +5,14 @@
 #include "body.h"
 #include "job_in.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 
 static void job_usage(job_t *job, const char *state, const char *cause,
     ai_usage_t *u);
 static void job_count(job_t *job, const char *state, const ai_usage_t *u);
+static void job_forget(job_t *job);
 static void job_reclaim(job_t *job);
 static void job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data);
 static int job_forgotten(const job_t *job);
@@ -222,6 +224,15 @@ job_count(job_t *job, const char *state, const ai_usage_t *u)
 }
 
 
+static void
+job_forget(job_t *job)
+{
+    free(job->delivery);
+    job->delivery = NULL;
+    job->attempt = 0;
+}
+
+
 /* A settle must name the tenant, which the job's hash knows, too.  Where that
  * fails, the next tick claims again. */
 
@@ -243,8 +254,7 @@ job_unreadable(job_t *job)
         return;
     }
 
-    free(job->claimed);
-    job->claimed = NULL;
+    job_forget(job);
 }
 
 
@@ -273,8 +283,7 @@ job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data)
     } else {
         free(job->stored);
         job->stored = NULL;
-        free(job->claimed);
-        job->claimed = NULL;
+        job_forget(job);
     }
 
     job_unref(job);
@@ -322,8 +331,8 @@ job_on_ended(void *data, emit_end_e end)
 }
 
 
-/* A Redis that lost its last seconds forgot the claim: claim again, and tell
- * it all that is kept. */
+/* A Redis that lost its last seconds forgot that it gave us the job: claim it,
+ * and tell all that is kept. */
 
 static void
 job_reclaim(job_t *job)
@@ -350,8 +359,8 @@ job_forgotten(const job_t *job)
 static void
 job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    job_t    *job;
-    int64_t   attempt;
+    job_t          *job;
+    ai_delivery_t   d;
 
     (void) rc;
 
@@ -363,9 +372,10 @@ job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
         if (reply == NULL) {
             emit_again(job->emit);
 
-        } else if ((redis_word(reply, "RUN") || redis_word(reply, "END"))
-                   && redis_int(redis_item(reply, 1), &attempt) == 0
-                   && attempt == job->attempt)
+        } else if (redis_word(reply, "OK")
+                   && ai_delivery_parse(redis_str(redis_item(reply, 1)), &d)
+                      == 0
+                   && d.attempt == job->attempt)
         {
             emit_again(job->emit);
 

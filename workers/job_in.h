@@ -19,6 +19,7 @@ struct jobs_s {
     worker_t   *w;
     job_t      *lists[JOB_STATES];
     unsigned    counts[JOB_STATES];
+    unsigned    held[WORKER_SHARDS_MAX];
     job_t     **table;
     unsigned    mask;
     uint64_t    random;
@@ -26,7 +27,6 @@ struct jobs_s {
     bodies_t    bodies;
     uint64_t    heard_usec;     /* when Redis was there last */
     uint64_t    deaf_usec;      /* when it was again, after JOBS_DEAF_MSEC */
-    unsigned    closed:1;
 };
 
 /* jobs.c */
@@ -35,6 +35,9 @@ void job_move(job_t *job, job_state_e state);
 void job_drop(job_t *job);
 
 /* job.c */
+/* Begins what was delivered; text is the job's, d points into it. */
+void job_begin(job_t *job, char *text, const ai_delivery_t *d);
+/* Asks for it; attempt is what the worker has of it, or 0: 0 or -1. */
 int job_claim(job_t *job, redis_reply_pt cb);
 void job_on_claim(redis_t *rc, ai_resp_t *reply, void *data);
 /* Its body is there. */

@@ -5,7 +5,6 @@
 
 #include "body.h"
 #include "job_in.h"
-#include "queue.h"
 #include "recall.h"
 
 #include <stdlib.h>
@@ -21,6 +20,7 @@
 
 static job_t **jobs_slot(jobs_t *jobs, ai_str_t id);
 static job_t *jobs_find(jobs_t *jobs, ai_str_t id);
+static job_t *jobs_add(jobs_t *jobs, unsigned shard, ai_str_t id);
 static void job_on_cancel_field(redis_t *rc, ai_resp_t *reply, void *data);
 static void jobs_on_tick(uv_timer_t *timer);
 static void jobs_hear(jobs_t *jobs);
@@ -69,8 +69,6 @@ void
 jobs_close(jobs_t *jobs)
 {
     unsigned  i;
-
-    jobs->closed = 1;
 
     for (i = 0; i < JOB_DEAD; i++) {
         while (jobs->lists[i] != NULL) {
@@ -167,46 +165,89 @@ job_move(job_t *job, job_state_e state)
 }
 
 
-void
-jobs_take(jobs_t *jobs, unsigned shard, int batch, ai_str_t entry, ai_str_t id)
+unsigned
+jobs_held(const jobs_t *jobs, unsigned shard)
+{
+    return jobs->held[shard];
+}
+
+
+static job_t *
+jobs_add(jobs_t *jobs, unsigned shard, ai_str_t id)
 {
     job_t  *job, **slot;
 
-    if (!ai_id_job_ok(id) || entry.len > AI_EVENT_ID_MAX) {
-        log_write(LOG_ERROR, "queue", "a dispatch entry is malformed");
-        return;
-    }
-
-    job = jobs_find(jobs, id);
-
-    if (job != NULL) {
-        memcpy(job->newer, entry.data, entry.len);
-        job->newer[entry.len] = '\0';
-        job->newer_batch = batch ? 1 : 0;
-        return;
-    }
-
     job = calloc(1, sizeof(*job));
     if (job == NULL) {
-        log_write(LOG_ERROR, "queue", "no memory for a job");
-        queue_again(jobs->w->queue);
-        return;
+        log_write(LOG_ERROR, "jobs", "no memory for a job");
+        return NULL;
     }
 
     job->jobs = jobs;
     job->w = jobs->w;
     job->shard = shard;
-    job->batch = batch ? 1 : 0;
     memcpy(job->id, id.data, id.len);
-    memcpy(job->entry, entry.data, entry.len);
     job->work.data = job;
 
     slot = jobs_slot(jobs, id);
     job->hash_next = *slot;
     *slot = job;
-
+    jobs->held[shard]++;
     job_move(job, JOB_CLAIMING);
-    job_claim(job, job_on_claim);
+
+    return job;
+}
+
+
+void
+jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d)
+{
+    job_t  *job;
+
+    job = jobs_find(jobs, d->job);
+
+    if (job != NULL && job->attempt != 0) {
+
+        if (d->attempt <= job->attempt) {
+            free(text);
+            return;
+        }
+
+        jobs->w->metrics.jobs_abandoned_total++;
+        log_job(LOG_INFO, "job", job->spec.tenant, d->job,
+                "attempt %u is over, attempt %u begins", job->attempt,
+                d->attempt);
+        job_drop(job);
+        job = NULL;
+    }
+
+    if (job == NULL) {
+        job = jobs_add(jobs, shard, d->job);
+    }
+
+    if (job == NULL) {
+        free(text);
+        return;
+    }
+
+    job_begin(job, text, d);
+}
+
+
+void
+jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id)
+{
+    job_t  *job;
+
+    if (jobs_find(jobs, id) == NULL) {
+        job = jobs_add(jobs, shard, id);
+
+        if (job != NULL) {
+            log_job(LOG_INFO, "job", ai_str(""), id,
+                    "held, and not heard of: asked for");
+            job_claim(job, job_on_claim);
+        }
+    }
 }
 
 
@@ -494,13 +535,11 @@ void
 job_drop(job_t *job)
 {
     job_t   **p;
-    jobs_t   *jobs;
 
     if (job->state == JOB_DEAD) {
         return;
     }
 
-    jobs = job->jobs;
     job_stop(job);
 
     if (job->emit != NULL) {
@@ -516,15 +555,8 @@ job_drop(job_t *job)
     }
 
     *p = job->hash_next;
+    job->jobs->held[job->shard]--;
     job_move(job, JOB_DEAD);
-
-    if (job->newer[0] != '\0' && strcmp(job->newer, job->entry) != 0
-        && !jobs->closed && !jobs->w->draining)
-    {
-        jobs_take(jobs, job->shard, job->newer_batch,
-                  (ai_str_t) { strlen(job->newer), job->newer },
-                  (ai_str_t) { AI_JOB_ID_LEN, job->id });
-    }
 
     if (job->refs == 0) {
         job_free(job);
@@ -567,10 +599,6 @@ job_free(job_t *job)
         catalog_release(job->catalog);
     }
 
-    if (job->claimed != NULL) {
-        free(job->claimed);
-    }
-
     body_free(job);
     recall_free(job);
 
@@ -579,5 +607,6 @@ job_free(job_t *job)
     }
 
     free(job->request);
+    free(job->delivery);
     free(job);
 }

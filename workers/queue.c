@@ -1,8 +1,8 @@
 /*
- * The reading end of the dispatch streams.  Owns its connection.
+ * The reading end of ai1:lookup.  Owns its connection.
  *
  * After each connect it first reads what was delivered to this worker before
- * (a reply may have been lost), stream by stream, then what is new.
+ * (a reply may have been lost), then what is new.
  */
 
 #include "queue.h"
@@ -11,47 +11,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "job.h"
 #include "lookup.h"
 
 
-#define QUEUE_STREAMS_MAX    (2 * WORKER_SHARDS_MAX + 1)
 #define QUEUE_RECOVER_COUNT  100
 #define QUEUE_RETRY_MSEC     200
 
 
-/* The streams: jobs of each shard, batch of each shard, look-ups. */
 struct queue_s {
     worker_t    *w;
     redis_t     *redis;
     uv_timer_t   timer;
-    unsigned     recover;       /* stream that is recovered next */
-    char         recover_id[AI_EVENT_ID_MAX + 1];
+    char         recover_id[AI_EVENT_ID_MAX + 1];   /* empty: it is over */
     unsigned     started:1;
     unsigned     stopped:1;
     unsigned     busy:1;
-    unsigned     again:1;       /* recover once more */
 };
 
 
 static void queue_on_ready(redis_t *rc, int restarted, void *data);
-static void queue_restart(queue_t *q);
 static void queue_begin(queue_t *q);
 static void queue_read(queue_t *q);
-static size_t queue_key(queue_t *q, unsigned stream, char *buf, size_t size);
-static unsigned queue_streams(const queue_t *q);
 static void queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
 static void queue_recovered(queue_t *q, const ai_resp_t *reply);
-static unsigned queue_stream(queue_t *q, const ai_resp_t *stream,
+static size_t queue_entries(queue_t *q, const ai_resp_t *entries,
     ai_str_t *last);
-static void queue_entry(queue_t *q, unsigned stream, const ai_resp_t *entry);
+static void queue_entry(queue_t *q, const ai_resp_t *entry);
 static void queue_group(queue_t *q);
-static void queue_retry(queue_t *q, unsigned msec);
+static void queue_again(queue_t *q, unsigned msec);
 static void queue_on_timer(uv_timer_t *timer);
 static void queue_on_closed(uv_handle_t *handle);
 
 
-static const redis_events_t  queue_events = { queue_on_ready, NULL, NULL };
+static const redis_events_t  queue_events = {
+    queue_on_ready, NULL, NULL, NULL
+};
 
 
 queue_t *
@@ -110,13 +104,6 @@ queue_stop(queue_t *q)
 }
 
 
-void
-queue_again(queue_t *q)
-{
-    q->again = 1;
-}
-
-
 int
 queue_idle(const queue_t *q)
 {
@@ -133,16 +120,8 @@ queue_on_ready(redis_t *rc, int restarted, void *data)
     (void) restarted;
 
     q = data;
-    queue_restart(q);
-    queue_begin(q);
-}
-
-
-static void
-queue_restart(queue_t *q)
-{
-    q->recover = 0;
     memcpy(q->recover_id, "0", sizeof("0"));
+    queue_begin(q);
 }
 
 
@@ -156,70 +135,23 @@ queue_begin(queue_t *q)
 }
 
 
-static unsigned
-queue_streams(const queue_t *q)
-{
-    return 2 * q->w->shards + 1;
-}
-
-
-static size_t
-queue_key(queue_t *q, unsigned stream, char *buf, size_t size)
-{
-    unsigned  shards;
-
-    shards = q->w->shards;
-
-    if (stream == 2 * shards) {
-        return (size_t) snprintf(buf, size, "%s", AI_LOOKUP_KEY);
-    }
-
-    return ai_keys_make(buf, size,
-                        stream < shards ? AI_KEY_JOBS : AI_KEY_JOBS_BATCH,
-                        stream < shards ? stream : stream - shards,
-                        ai_str(""));
-}
-
-
 static void
 queue_read(queue_t *q)
 {
-    char      keys[QUEUE_STREAMS_MAX][AI_KEY_MAX], count[16], block[16];
+    char      count[16], block[16];
     int       recovering;
-    ai_str_t  argv[16 + 2 * QUEUE_STREAMS_MAX];
-    unsigned  i, n, first, last, streams, used, limit;
+    ai_str_t  argv[11];
+    unsigned  n;
 
-    if (!q->started || q->stopped || q->busy || !redis_ready(q->redis)
-        || q->w->shards == 0)
-    {
+    if (!q->started || q->stopped || q->busy || !redis_ready(q->redis)) {
         return;
     }
 
-    streams = queue_streams(q);
-    recovering = q->recover < streams;
-    used = jobs_count(q->w->jobs);
+    recovering = q->recover_id[0] != '\0';
+    snprintf(count, sizeof(count), "%d",
+             recovering ? QUEUE_RECOVER_COUNT : QUEUE_COUNT_MAX);
 
-    first = 0;
-    last = streams;
-    limit = QUEUE_BLOCK_MSEC;
     n = 0;
-
-    if (recovering) {
-        first = q->recover;
-        last = first + 1;
-        snprintf(count, sizeof(count), "%d", QUEUE_RECOVER_COUNT);
-
-    } else if (used >= q->w->opt->jobs) {
-        first = streams - 1;
-        limit = QUEUE_FULL_MSEC;
-        snprintf(count, sizeof(count), "%d", QUEUE_COUNT_MAX);
-
-    } else {
-        used = (q->w->opt->jobs - used + 1) / 2;
-        snprintf(count, sizeof(count), "%u",
-                 used < QUEUE_COUNT_MAX ? used : QUEUE_COUNT_MAX);
-    }
-
     argv[n++] = ai_str("XREADGROUP");
     argv[n++] = ai_str("GROUP");
     argv[n++] = ai_str(AI_GROUP_WORKERS);
@@ -228,29 +160,25 @@ queue_read(queue_t *q)
     argv[n++] = (ai_str_t) { strlen(count), count };
 
     if (!recovering) {
-        snprintf(block, sizeof(block), "%u", limit);
+        snprintf(block, sizeof(block), "%d", QUEUE_BLOCK_MSEC);
         argv[n++] = ai_str("BLOCK");
         argv[n++] = (ai_str_t) { strlen(block), block };
     }
 
     argv[n++] = ai_str("STREAMS");
+    argv[n++] = ai_str(AI_LOOKUP_KEY);
+    argv[n++] = recovering ? (ai_str_t) { strlen(q->recover_id),
+                                          q->recover_id }
+                           : ai_str(">");
 
-    for (i = first; i < last; i++) {
-        argv[n].data = keys[i];
-        argv[n++].len = queue_key(q, i, keys[i], sizeof(keys[i]));
-    }
-
-    for (i = first; i < last; i++) {
-        argv[n++] = recovering ? (ai_str_t) { strlen(q->recover_id),
-                                              q->recover_id }
-                               : ai_str(">");
-    }
-
-    if (redis_command_wait(q->redis, limit, queue_on_reply, q, n, argv) == 0) {
+    if (redis_command_wait(q->redis, QUEUE_BLOCK_MSEC, queue_on_reply, q, n,
+                           argv)
+        == 0)
+    {
         q->busy = 1;
 
     } else {
-        queue_retry(q, QUEUE_RETRY_MSEC);
+        queue_again(q, QUEUE_RETRY_MSEC);
     }
 }
 
@@ -258,9 +186,9 @@ queue_read(queue_t *q)
 static void
 queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    size_t    i;
-    queue_t  *q;
-    ai_str_t  last;
+    queue_t           *q;
+    ai_str_t           last;
+    const ai_resp_t  *entries;
 
     (void) rc;
 
@@ -281,38 +209,33 @@ queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
                       reply->str);
         }
 
-        queue_retry(q, QUEUE_RETRY_MSEC);
+        queue_again(q, QUEUE_RETRY_MSEC);
         return;
     }
 
-    if (q->recover < queue_streams(q)) {
-        queue_recovered(q, redis_item(reply, 0));
+    /* [[key, [[id, [name, value, ...]], ...]]] */
 
-    } else if (reply->type == AI_RESP_ARRAY) {
-        for (i = 0; i < reply->elements; i++) {
-            queue_stream(q, &reply->element[i], &last);
-        }
-    }
+    entries = redis_item(redis_item(reply, 0), 1);
 
-    if (q->again) {
-        q->again = 0;
-        queue_restart(q);
-        queue_retry(q, QUEUE_RETRY_MSEC);
-        return;
+    if (q->recover_id[0] != '\0') {
+        queue_recovered(q, entries);
+
+    } else {
+        queue_entries(q, entries, &last);
     }
 
     queue_read(q);
 }
 
 
-/* One page of what was delivered before; an empty one ends a stream. */
+/* One page of what was delivered before; the last is not full. */
 
 static void
-queue_recovered(queue_t *q, const ai_resp_t *reply)
+queue_recovered(queue_t *q, const ai_resp_t *entries)
 {
     ai_str_t  last;
 
-    if (queue_stream(q, reply, &last) == QUEUE_RECOVER_COUNT
+    if (queue_entries(q, entries, &last) == QUEUE_RECOVER_COUNT
         && last.len < sizeof(q->recover_id))
     {
         memcpy(q->recover_id, last.data, last.len);
@@ -320,61 +243,40 @@ queue_recovered(queue_t *q, const ai_resp_t *reply)
         return;
     }
 
-    q->recover++;
-    memcpy(q->recover_id, "0", sizeof("0"));
+    q->recover_id[0] = '\0';
 }
 
 
-/* [key, [[id, [name, value, ...]], ...]]: its entries; returns their count. */
-
-static unsigned
-queue_stream(queue_t *q, const ai_resp_t *stream, ai_str_t *last)
+static size_t
+queue_entries(queue_t *q, const ai_resp_t *entries, ai_str_t *last)
 {
-    char               key[AI_KEY_MAX];
-    size_t             i, len;
-    unsigned           n;
-    ai_str_t           name;
-    const ai_resp_t   *entries;
+    size_t  i;
 
-    name = redis_str(redis_item(stream, 0));
-    entries = redis_item(stream, 1);
     *last = ai_str("");
 
-    for (n = 0; n < queue_streams(q); n++) {
-        len = queue_key(q, n, key, sizeof(key));
-
-        if (ai_str_eq(name, (ai_str_t) { len, key })) {
-            break;
-        }
-    }
-
-    if (n == queue_streams(q) || entries == NULL
-        || entries->type != AI_RESP_ARRAY)
-    {
+    if (entries == NULL || entries->type != AI_RESP_ARRAY) {
         return 0;
     }
 
     for (i = 0; i < entries->elements; i++) {
         *last = redis_str(redis_item(&entries->element[i], 0));
-        queue_entry(q, n, &entries->element[i]);
+        queue_entry(q, &entries->element[i]);
     }
 
-    return (unsigned) entries->elements;
+    return entries->elements;
 }
 
 
 static void
-queue_entry(queue_t *q, unsigned stream, const ai_resp_t *entry)
+queue_entry(queue_t *q, const ai_resp_t *entry)
 {
     size_t             i;
-    ai_str_t           id, name, value, k, e, j;
-    unsigned           shards;
-    const ai_resp_t   *fields;
+    ai_str_t           id, name, value, k, e;
+    const ai_resp_t  *fields;
 
-    shards = q->w->shards;
     id = redis_str(redis_item(entry, 0));
     fields = redis_item(entry, 1);
-    k = e = j = ai_str("");
+    k = e = ai_str("");
 
     if (fields == NULL || fields->type != AI_RESP_ARRAY) {
         return;
@@ -384,10 +286,7 @@ queue_entry(queue_t *q, unsigned stream, const ai_resp_t *entry)
         name = redis_str(&fields->element[i]);
         value = redis_str(&fields->element[i + 1]);
 
-        if (ai_str_eqz(name, "j")) {
-            j = value;
-
-        } else if (ai_str_eqz(name, "k")) {
+        if (ai_str_eqz(name, "k")) {
             k = value;
 
         } else if (ai_str_eqz(name, "e")) {
@@ -395,15 +294,9 @@ queue_entry(queue_t *q, unsigned stream, const ai_resp_t *entry)
         }
     }
 
-    if (stream == 2 * shards) {
-        if (q->w->lookup != NULL) {
-            lookup_entry(q->w->lookup, id, k, e);
-        }
-
-        return;
+    if (q->w->lookup != NULL) {
+        lookup_entry(q->w->lookup, id, k, e);
     }
-
-    jobs_take(q->w->jobs, stream % shards, stream >= shards, id, j);
 }
 
 
@@ -412,26 +305,13 @@ queue_entry(queue_t *q, unsigned stream, const ai_resp_t *entry)
 static void
 queue_group(queue_t *q)
 {
-    char      key[AI_KEY_MAX];
-    ai_str_t  argv[6];
-    unsigned  i;
-
-    argv[0] = ai_str("XGROUP");
-    argv[1] = ai_str("CREATE");
-    argv[2].data = key;
-    argv[3] = ai_str(AI_GROUP_WORKERS);
-    argv[4] = ai_str("0");
-    argv[5] = ai_str("MKSTREAM");
-
-    for (i = 0; i < queue_streams(q); i++) {
-        argv[2].len = queue_key(q, i, key, sizeof(key));
-        redis_command(q->redis, NULL, NULL, 6, argv);
-    }
+    redis_commandf(q->redis, NULL, NULL, "XGROUP CREATE %s %s 0 MKSTREAM",
+                   AI_LOOKUP_KEY, AI_GROUP_WORKERS);
 }
 
 
 static void
-queue_retry(queue_t *q, unsigned msec)
+queue_again(queue_t *q, unsigned msec)
 {
     uv_timer_start(&q->timer, queue_on_timer, msec, 0);
 }

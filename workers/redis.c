@@ -32,6 +32,7 @@ static void redis_on_closed(uv_handle_t *handle);
 static int redis_drain(redis_t *rc);
 static void redis_dispatch(redis_t *rc, ai_resp_t *reply);
 static void redis_message(redis_t *rc, ai_resp_t *reply);
+static void redis_subscribed(redis_t *rc, const ai_resp_t *reply);
 static void redis_on_auth(redis_t *rc, ai_resp_t *reply, void *data);
 static void redis_on_role(redis_t *rc, ai_resp_t *reply, void *data);
 static int redis_useless(const redis_t *rc, const ai_resp_t *reply);
@@ -699,12 +700,27 @@ redis_message(redis_t *rc, ai_resp_t *reply)
     if (reply->type != AI_RESP_ARRAY || reply->elements != 3
         || !ai_str_eqz(redis_str(&reply->element[0]), "message"))
     {
+        redis_subscribed(rc, reply);
         return;
     }
 
     if (rc->ev != NULL && rc->ev->message != NULL) {
         rc->ev->message(rc, redis_str(&reply->element[1]),
                         redis_str(&reply->element[2]), rc->data);
+    }
+}
+
+
+static void
+redis_subscribed(redis_t *rc, const ai_resp_t *reply)
+{
+    int64_t  n;
+
+    if (ai_str_eqz(redis_str(redis_item(reply, 0)), "subscribe")
+        && redis_int(redis_item(reply, 2), &n) == 0 && n == rc->nchannels
+        && rc->ev != NULL && rc->ev->subscribed != NULL)
+    {
+        rc->ev->subscribed(rc, rc->data);
     }
 }
 

@@ -60,6 +60,8 @@ typedef struct {
     /* A message of a channel this connection subscribed to. */
     void (*message)(redis_t *rc, ai_str_t channel, ai_str_t payload,
         void *data);
+    /* All its channels are subscribed to, again where it had been lost. */
+    void (*subscribed)(redis_t *rc, void *data);
 } redis_events_t;
 
 /* unix:PATH, redis://[user[:pass]@]host[:port][/db], rediss://,

@@ -24,7 +24,11 @@
 #define SUPERVISOR_BYES_MAX   64        /* that wait for Redis */
 #define SUPERVISOR_ARGS_MAX   128
 #define SUPERVISOR_PID_TRIES  100
+
+/* A build for valgrind, which is what /proc/self/exe then names, sets it. */
+#ifndef SUPERVISOR_EXE
 #define SUPERVISOR_EXE        "/proc/self/exe"
+#endif
 
 
 typedef struct supervisor_s  supervisor_t;
@@ -77,7 +81,7 @@ static void supervisor_on_stop(uv_timer_t *timer);
 
 
 static const redis_events_t  supervisor_events = {
-    supervisor_on_ready, NULL, NULL
+    supervisor_on_ready, NULL, NULL, NULL
 };
 
 

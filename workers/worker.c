@@ -15,8 +15,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "ai_delivery.h"
 #include "ai_event.h"
 #include "catalog.h"
+#include "delivery.h"
 #include "emit.h"
 #include "heartbeat.h"
 #include "http.h"
@@ -42,9 +44,11 @@ static void worker_close(worker_t *w);
 static void worker_on_ready(redis_t *rc, int restarted, void *data);
 static void worker_on_shards(redis_t *rc, ai_resp_t *reply, void *data);
 static int worker_subscribe(worker_t *w);
+static unsigned worker_shard(ai_str_t channel);
 static void worker_begin(worker_t *w);
 static void worker_on_lost(redis_t *rc, void *data);
-static void worker_on_heard(redis_t *rc, int restarted, void *data);
+static void worker_on_deaf(redis_t *rc, void *data);
+static void worker_on_heard(redis_t *rc, void *data);
 static void worker_on_message(redis_t *rc, ai_str_t channel, ai_str_t payload,
     void *data);
 static void worker_on_signal(uv_signal_t *handle, int signo);
@@ -55,11 +59,11 @@ static void worker_on_parent(uv_timer_t *timer);
 
 
 static const redis_events_t  worker_events = {
-    worker_on_ready, worker_on_lost, NULL
+    worker_on_ready, worker_on_lost, NULL, NULL
 };
 
 static const redis_events_t  worker_sub_events = {
-    worker_on_heard, NULL, worker_on_message
+    NULL, worker_on_deaf, worker_on_message, worker_on_heard
 };
 
 static char  worker_prefixes[WORKER_SHARDS_MAX][AI_KEY_MAX];
@@ -132,6 +136,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->emits = emits_open(w);
     w->jobs = jobs_open(w);
     w->queue = queue_open(w);
+    w->delivery = delivery_open(w);
     w->heartbeat = heartbeat_open(w);
     w->lookup = lookup_open(w);
 
@@ -141,7 +146,8 @@ worker_open(worker_t *w, const options_t *opt)
 
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
-        || w->queue == NULL || w->heartbeat == NULL || w->lookup == NULL
+        || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
+        || w->lookup == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -236,6 +242,7 @@ worker_close(worker_t *w)
     loop_close(&w->loop);
     emits_free(w->emits);
     jobs_free(jobs);
+    delivery_free(w->delivery);
     secret_forget();
     curl_global_cleanup();
 }
@@ -337,6 +344,7 @@ worker_begin(worker_t *w)
 {
     heartbeat_start(w->heartbeat);
     jobs_ready(w->jobs);
+    delivery_look(w->delivery);
     lookup_ready(w->lookup);
 
     if (w->ledger != NULL) {
@@ -361,21 +369,68 @@ worker_on_lost(redis_t *rc, void *data)
 }
 
 
-/* Bells rung while nobody heard: the cancel fields say it again. */
+/* Nothing is handed to a worker that says it takes nothing. */
 
 static void
-worker_on_heard(redis_t *rc, int restarted, void *data)
+worker_on_deaf(redis_t *rc, void *data)
 {
     worker_t  *w;
 
     (void) rc;
-    (void) restarted;
+
+    w = data;
+    w->hearing = 0;
+}
+
+
+/* Bells rung while nobody heard: Redis says what is held, and the cancel
+ * fields. */
+
+static void
+worker_on_heard(redis_t *rc, void *data)
+{
+    worker_t  *w;
+
+    (void) rc;
 
     w = data;
 
-    if (w->shards != 0 && redis_ready(w->redis)) {
-        jobs_ready(w->jobs);
+    if (w->hearing) {
+        return;
     }
+
+    w->hearing = 1;
+
+    if (redis_ready(w->redis)) {
+        heartbeat_now(w->heartbeat);
+        jobs_ready(w->jobs);
+        delivery_look(w->delivery);
+    }
+}
+
+
+static unsigned
+worker_shard(ai_str_t channel)
+{
+    int64_t      n;
+    const char  *p, *end;
+
+    p = memchr(channel.data, '{', channel.len);
+
+    if (p == NULL) {
+        return WORKER_SHARDS_MAX;
+    }
+
+    p++;
+    end = memchr(p, '}', channel.len - (size_t) (p - channel.data));
+
+    if (end == NULL || ai_str_int((ai_str_t) { (size_t) (end - p), p }, &n) != 0
+        || n < 0 || n >= WORKER_SHARDS_MAX)
+    {
+        return WORKER_SHARDS_MAX;
+    }
+
+    return (unsigned) n;
 }
 
 
@@ -383,12 +438,22 @@ static void
 worker_on_message(redis_t *rc, ai_str_t channel, ai_str_t payload, void *data)
 {
     worker_t   *w;
+    unsigned    shard;
     ai_bell_t   bell;
 
     (void) rc;
-    (void) channel;
 
     w = data;
+
+    if (payload.len != 0 && payload.data[0] == AI_DELIVERY) {
+        shard = worker_shard(channel);
+
+        if (shard < w->shards) {
+            delivery_bell(w->delivery, shard, payload);
+        }
+
+        return;
+    }
 
     if (ai_bell_parse(payload, &bell) != 0) {
         log_write(LOG_WARN, "worker", "a bell is malformed");
@@ -452,7 +517,10 @@ worker_drain(worker_t *w)
     heartbeat_drain(w->heartbeat);
     queue_stop(w->queue);
 
-    uv_timer_start(&w->drain_timer, worker_on_drain, 0, WORKER_TICK_MSEC);
+    /* What was handed over before the drain was known is on its way. */
+
+    uv_timer_start(&w->drain_timer, worker_on_drain, WORKER_TICK_MSEC,
+                   WORKER_TICK_MSEC);
 }
 
 

@@ -20,6 +20,7 @@ struct ledger_s;
 struct lookup_s;
 struct jobs_s;
 struct queue_s;
+struct delivery_s;
 struct http_s;
 struct catalogs_s;
 struct heartbeat_s;
@@ -35,7 +36,8 @@ typedef struct worker_s {
     metrics_t           metrics;
 
     struct jobs_s      *jobs;
-    struct queue_s     *queue;
+    struct queue_s     *queue;      /* look-ups */
+    struct delivery_s  *delivery;   /* jobs on their way here */
     struct http_s      *http;
     struct catalogs_s  *catalogs;
     struct heartbeat_s *heartbeat;
@@ -46,6 +48,7 @@ typedef struct worker_s {
     uv_signal_t         signals[5];
     uv_timer_t          drain_timer;
     uint64_t            drain_msec; /* when it began */
+    unsigned            hearing:1;  /* its channels */
     unsigned            draining:1;
     unsigned            aborted:1;  /* its time is over */
 } worker_t;

@@ -30,19 +30,17 @@ static int ai_keys_lower_or_digit(char c);
 
 
 static const ai_key_row_t  ai_keys_rows[] = {
-    [AI_KEY_JOBS] = { AI_QUEUE, AI_NAME_NONE },
-    [AI_KEY_JOBS_BATCH] = { AI_QUEUE_BATCH, AI_NAME_NONE },
     [AI_KEY_JOB] = { "job:", AI_NAME_JOB },
     [AI_KEY_BODY] = { "body:", AI_NAME_JOB },
     [AI_KEY_EV] = { "ev:", AI_NAME_JOB },
     [AI_KEY_ALIVE] = { "alive", AI_NAME_NONE },
     [AI_KEY_CAPACITY] = { "capacity", AI_NAME_NONE },
     [AI_KEY_SWEEP] = { "sweep", AI_NAME_NONE },
-    [AI_KEY_LEASES] = { "leases", AI_NAME_NONE },
     [AI_KEY_WAITING] = { "waiting", AI_NAME_NONE },
     [AI_KEY_OUTBOX] = { "outbox", AI_NAME_NONE },
     [AI_KEY_BACKLOG] = { "backlog:", AI_NAME_TENANT },
     [AI_KEY_RUNNING] = { "running:", AI_NAME_TENANT },
+    [AI_KEY_HELD] = { "held:", AI_NAME_PROCESS },
     [AI_KEY_PV] = { "pv:", AI_NAME_KEY_ID },
     [AI_KEY_EDGE_CHANNEL] = { "edge:", AI_NAME_PROCESS },
     [AI_KEY_WORKER_CHANNEL] = { "worker:", AI_NAME_PROCESS },

@@ -20,8 +20,6 @@
 #define AI_GLOBAL_PREFIX  "ai1:"
 #define AI_GROUP_WORKERS  "workers"
 #define AI_GROUP_LEDGER   "ledger"
-#define AI_QUEUE        "jobs"
-#define AI_QUEUE_BATCH  "jobs:batch"
 
 /* The shard of a tenant: 0 to nshards - 1; 0 where nshards is 0 or 1. */
 unsigned ai_keys_shard(ai_str_t tenant, unsigned nshards);
@@ -29,19 +27,17 @@ unsigned ai_keys_shard(ai_str_t tenant, unsigned nshards);
 size_t ai_keys_prefix(char *buf, size_t size, unsigned shard);
 
 typedef enum {
-    AI_KEY_JOBS = 0,            /* P jobs */
-    AI_KEY_JOBS_BATCH,
-    AI_KEY_JOB,                 /* P job:<id>, name is the job id */
+    AI_KEY_JOB = 0,             /* P job:<id>, name is the job id */
     AI_KEY_BODY,
     AI_KEY_EV,
     AI_KEY_ALIVE,
     AI_KEY_CAPACITY,
     AI_KEY_SWEEP,
-    AI_KEY_LEASES,
     AI_KEY_WAITING,
     AI_KEY_OUTBOX,
     AI_KEY_BACKLOG,             /* name is the tenant */
     AI_KEY_RUNNING,             /* name is the tenant */
+    AI_KEY_HELD,                /* name is the worker id */
     AI_KEY_PV,                  /* name is the key id */
     AI_KEY_EDGE_CHANNEL,        /* name is the edge id */
     AI_KEY_WORKER_CHANNEL,      /* name is the worker id */

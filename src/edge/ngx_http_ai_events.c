@@ -324,9 +324,7 @@ ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         return;
     }
 
-    if (!running && !ai_str_eqz(state, "queued")
-        && !ai_str_eqz(state, "waiting"))
-    {
+    if (!running && !ai_str_eqz(state, "waiting")) {
         /* The client has all of it. */
         open->ended = 1;
     }

@@ -29,7 +29,6 @@ typedef enum {
     NGX_HTTP_AI_HEALTH_POLICY,
     NGX_HTTP_AI_HEALTH_AOF,
     NGX_HTTP_AI_HEALTH_TIME,
-    NGX_HTTP_AI_HEALTH_LEASES,
     NGX_HTTP_AI_HEALTH_OUTBOX,
     NGX_HTTP_AI_HEALTH_CAPACITY,
     NGX_HTTP_AI_HEALTH_LAST
@@ -44,7 +43,7 @@ typedef struct {
     int64_t                     swept;
     int64_t                     slots;
     int64_t                     pressure;
-    int64_t                     leases;
+    int64_t                     held;
     int64_t                     outbox;
     int64_t                     workers;
     u_char                      policy[NGX_HTTP_AI_HEALTH_TEXT];
@@ -108,16 +107,15 @@ ngx_http_ai_health_handler(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_ai_health_ask(ngx_http_request_t *r, ngx_http_ai_health_e kind)
 {
-    char                      keys[4][AI_KEY_MAX];
+    char                      keys[3][AI_KEY_MAX];
     ngx_uint_t                i;
     ngx_str_t                 argv[NGX_HTTP_AI_HEALTH_LAST][3];
     ngx_http_ai_health_t     *h;
     ngx_http_ai_gather_cmd_t  cmds[NGX_HTTP_AI_HEALTH_LAST];
 
-    static const ai_key_e  names[] = { AI_KEY_SWEEP, AI_KEY_LEASES,
-                                       AI_KEY_OUTBOX, AI_KEY_CAPACITY };
+    static const ai_key_e  names[] = { AI_KEY_SWEEP, AI_KEY_OUTBOX,
+                                       AI_KEY_CAPACITY };
     static const ngx_uint_t  slots[] = { NGX_HTTP_AI_HEALTH_SWEEP,
-                                         NGX_HTTP_AI_HEALTH_LEASES,
                                          NGX_HTTP_AI_HEALTH_OUTBOX,
                                          NGX_HTTP_AI_HEALTH_CAPACITY };
 
@@ -137,7 +135,6 @@ ngx_http_ai_health_ask(ngx_http_request_t *r, ngx_http_ai_health_e kind)
     }
 
     ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_SWEEP][0], "HGETALL");
-    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_LEASES][0], "ZCARD");
     ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_OUTBOX][0], "XLEN");
     ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_CAPACITY][0], "HLEN");
     ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_TIME][0], "TIME");
@@ -153,7 +150,7 @@ ngx_http_ai_health_ask(ngx_http_request_t *r, ngx_http_ai_health_e kind)
     ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_AOF][2], "appendonly");
     cmds[NGX_HTTP_AI_HEALTH_AOF].argc = 3;
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 3; i++) {
         argv[slots[i]][1].len = ai_keys_make(keys[i], AI_KEY_MAX, names[i], 0,
                                              ai_str(""));
         argv[slots[i]][1].data = (u_char *) keys[i];
@@ -202,10 +199,6 @@ ngx_http_ai_health_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
         }
         break;
 
-    case NGX_HTTP_AI_HEALTH_LEASES:
-        h->leases = n;
-        break;
-
     case NGX_HTTP_AI_HEALTH_OUTBOX:
         h->outbox = n;
         break;
@@ -247,6 +240,9 @@ ngx_http_ai_health_sweep(ngx_http_ai_health_t *h, ai_resp_t *reply)
 
         } else if (ngx_strcmp(name->str, "slots") == 0) {
             h->slots = n;
+
+        } else if (ngx_strcmp(name->str, "held") == 0) {
+            h->held = n;
 
         } else if (ngx_strcmp(name->str, "pressure") == 0) {
             h->pressure = n;
@@ -366,7 +362,7 @@ ngx_http_ai_health_details(ai_buf_t *b, ngx_http_ai_health_t *h)
     ai_buf_add_z(b, ",\"slots\":");
     ai_buf_add_int(b, h->slots);
     ai_buf_add_z(b, ",\"running\":");
-    ai_buf_add_int(b, h->leases);
+    ai_buf_add_int(b, h->held);
     ai_buf_add_z(b, ",\"outbox\":");
     ai_buf_add_int(b, h->outbox);
     ai_buf_add_z(b, ",\"redis\":[");

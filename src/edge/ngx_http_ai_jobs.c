@@ -167,8 +167,7 @@ ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     open->ids = memchr(flags.data, 'r', flags.len) != NULL
                 || memchr(flags.data, 'b', flags.len) != NULL;
 
-    if (!ai_str_eqz(state, "running") && !ai_str_eqz(state, "queued")
-        && !ai_str_eqz(state, "waiting"))
+    if (!ai_str_eqz(state, "running") && !ai_str_eqz(state, "waiting"))
     {
         open->listening = 0;
     }

@@ -30,7 +30,7 @@ typedef struct {
     unsigned                      up:1;
     int64_t                       slots;
     int64_t                       pressure;
-    int64_t                       leases;
+    int64_t                       held;
     int64_t                       outbox;
     ngx_uint_t                    nworkers;
     ngx_http_ai_metrics_worker_t *workers;
@@ -158,15 +158,15 @@ ngx_http_ai_observe(ngx_http_ai_histogram_t *h, uint64_t usec)
 ngx_int_t
 ngx_http_ai_metrics_handler(ngx_http_request_t *r)
 {
-    char                         keys[4][AI_KEY_MAX];
-    ngx_str_t                    argv[4][2];
+    char                         keys[3][AI_KEY_MAX];
+    ngx_str_t                    argv[3][2];
     ngx_uint_t                   i;
-    ngx_http_ai_gather_cmd_t     cmds[4];
+    ngx_http_ai_gather_cmd_t     cmds[3];
     ngx_http_ai_metrics_page_t  *page;
 
     static const ai_key_e  names[] = { AI_KEY_CAPACITY, AI_KEY_SWEEP,
-                                       AI_KEY_LEASES, AI_KEY_OUTBOX };
-    static char           *verbs[] = { "HKEYS", "HGETALL", "ZCARD", "XLEN" };
+                                       AI_KEY_OUTBOX };
+    static char           *verbs[] = { "HKEYS", "HGETALL", "XLEN" };
 
     if (r != r->main) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -189,7 +189,7 @@ ngx_http_ai_metrics_handler(ngx_http_request_t *r)
     page->gather.reply = ngx_http_ai_metrics_reply;
     page->gather.done = ngx_http_ai_metrics_done;
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 3; i++) {
         argv[i][0].data = (u_char *) verbs[i];
         argv[i][0].len = ngx_strlen(verbs[i]);
         argv[i][1].data = (u_char *) keys[i];
@@ -199,7 +199,7 @@ ngx_http_ai_metrics_handler(ngx_http_request_t *r)
         cmds[i].argc = 2;
     }
 
-    return ngx_http_ai_gather_run(&page->gather, cmds, 4);
+    return ngx_http_ai_gather_run(&page->gather, cmds, 3);
 }
 
 
@@ -238,11 +238,6 @@ ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
     page->up = 1;
 
     if (i == 2 && reply->type == AI_RESP_INTEGER) {
-        page->leases = reply->integer;
-        return;
-    }
-
-    if (i == 3 && reply->type == AI_RESP_INTEGER) {
         page->outbox = reply->integer;
         return;
     }
@@ -264,6 +259,9 @@ ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
 
             if (ngx_strcmp(reply->element[k].str, "slots") == 0) {
                 page->slots = n;
+
+            } else if (ngx_strcmp(reply->element[k].str, "held") == 0) {
+                page->held = n;
 
             } else if (ngx_strcmp(reply->element[k].str, "pressure") == 0) {
                 page->pressure = n;
@@ -495,7 +493,7 @@ ngx_http_ai_metrics_redis(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
                             "Jobs all living workers take at once.",
                             page->slots);
     ngx_http_ai_metrics_one(b, "ngx_ai_slots_used", "gauge",
-                            "Slots held by jobs.", page->leases);
+                            "Slots held by jobs.", page->held);
     ngx_http_ai_metrics_one(b, "ngx_ai_outbox_length", "gauge",
                             "Ledger records on their way to Postgres.",
                             page->outbox);

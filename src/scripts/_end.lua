@@ -1,6 +1,4 @@
--- How a job ends: state, expiry, dispatch entry, slot.
-
-local PUMP_MAX = 16
+-- How a job ends: state, expiry, slot, ledger.
 
 -- One ledger record a provider call; the first line is the job's own and
 -- stands for the call where there was one.
@@ -51,12 +49,7 @@ local function close(job, state, attempt, tip, usage, fin, ttl, grace, large)
     end
 end
 
-local function acknowledge(queue, entry)
-    call('XACK', P .. queue, GROUP, entry)
-    call('XDEL', P .. queue, entry)
-end
-
-local function release(job, tenant)
-    call('ZREM', P .. LEASES, job .. ' ' .. tenant)
+local function release(job, tenant, worker)
+    call('SREM', P .. HELD .. worker, job .. ' ' .. tenant)
     call('SREM', P .. RUNNING .. tenant, job)
 end

@@ -4,20 +4,19 @@
 
 local P, ARGV, call = KEYS[1], ARGV, redis.call
 
-local JOBS, JOBS_BATCH = 'jobs', 'jobs:batch'
 local BACKLOG, BACKLOG_BATCH = 'backlog:', 'backlog:batch:'
 local WAITING, WAITING_BATCH = 'waiting', 'waiting:batch'
 local BACKLOG_BYTES, WEIGHTS = 'backlog_bytes', 'weights'
-local RUNNING, LEASES, GRACE = 'running:', 'leases', 'grace'
+local RUNNING, HELD, GRACE = 'running:', 'held:', 'grace'
 local JOB, BODY, EV = 'job:', 'body:', 'ev:'
 local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
 local OUTBOX, PV, KEY = 'outbox', 'pv:', 'key:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
-local GROUP, LEDGER = 'workers', 'ledger'
+local LEDGER = 'ledger'
 
 local UNFINISHED_MS, BODY_MS = ('172800000'), '600000'
 local NUM_MAX = 9007199254740992
-local DEAD_MS, STALE_MS = 3000, 2000
+local DEAD_MS, STALE_MS, FRESH_MS = 3000, 2000, 1200
 
 -- A count from the caller; what is none is nil.
 local function num(s)

@@ -1,53 +1,7 @@
--- Who gets the next slot (docs/wire.md, 5).  Needs _slots.
---
--- A waiting tenant's score is its occupancy by weight, in sixteenths, and
--- below that the time of its last turn in 4 ms, so that of equals the one that
--- was passed over longest is next.
+-- Who gets the next slot, and what it gets with it (docs/wire.md, 5).  Needs
+-- _hand, _wait, _events, _alive, _end and _finish.
 
-local TURN, LOAD_MAX = 68719476736, 131071
-
-local function turn_at(us)
-    return math.floor(us / 4000) % TURN
-end
-
-local function set_score(zset, tenant, occupied, turn)
-    local weight = tonumber(call('HGET', P .. WEIGHTS, tenant) or 1)
-    if not weight or not (weight > 0) then
-        weight = 1
-    end
-    local load = math.min(LOAD_MAX, math.floor(occupied * 16 / weight))
-    call('ZADD', zset, load * TURN + turn, tenant)
-end
-
--- The tenant's occupancy changed; had_turn is the zset where it was served.
-local function rescore(tenant, us, had_turn)
-    local occupied
-    for _, name in ipairs({ WAITING, WAITING_BATCH }) do
-        local zset = P .. name
-        local score = call('ZSCORE', zset, tenant)
-        if score then
-            occupied = occupied or call('SCARD', P .. RUNNING .. tenant)
-            local turn = tonumber(score) % TURN
-            if name == had_turn then
-                turn = turn_at(us)
-            end
-            set_score(zset, tenant, occupied, turn)
-        end
-    end
-end
-
--- A job has left the tenant's backlog.
-local function unwait(tenant, batch, bytes)
-    local field = (batch and 'batch:' or '') .. tenant
-    local left = call('HINCRBY', P .. BACKLOG_BYTES, field, 0 - bytes)
-    if call('EXISTS', P .. BACKLOG .. field) == 0 then
-        call('ZREM', P .. (batch and WAITING_BATCH or WAITING), tenant)
-        left = 0
-    end
-    if left <= 0 then
-        call('HDEL', P .. BACKLOG_BYTES, field)
-    end
-end
+local PUMP_MAX, ATTEMPTS_MAX = 16, 3
 
 -- While a slot is free, no two tenants can both be at their share: the two
 -- lowest are enough.
@@ -59,6 +13,77 @@ local function pick(zset, most)
     end
 end
 
+-- The job is this worker's from now on; a later attempt is marked in the log.
+local function own(job, tenant, worker, attempt, started, cause, tip, lst)
+    local key = P .. JOB .. job
+    call('HSET', key, 'state', 'running', 'owner', worker, 'attempt', attempt,
+         'started', started)
+    if cause then
+        call('HSET', key, 'end', cause)
+    end
+    hold(job, tenant, worker)
+    if attempt > 1 then
+        local mark = attempt .. '-0'
+        call('HSET', key, 'tip', mark)
+        append(job, mark, not tip, 'a', '')
+        if not tip then
+            expire_log(job)
+        end
+        ring(lst, 'E' .. job .. '\n' .. frame(mark, 'a', ''))
+    end
+end
+
+-- What an older attempt emitted, its next worker only settles.
+local function cause_of(cause, cancel, tip, attempts)
+    if cause then
+        return cause
+    elseif cancel then
+        return 'cancelled'
+    elseif seq_of(tip) > 0 then
+        return 'lost'
+    elseif attempts >= ATTEMPTS_MAX then
+        return 'attempts'
+    end
+end
+
+-- The edge of a young job lived when it was admitted.
+local function unheard(us, at, tip, cause, flags, lst)
+    local ms = math.floor(us / 1000)
+    if us - at > DEAD_MS * 1000 and seq_of(tip) == 0 and not cause
+       and not flags:find('[rbc]') and silent(lst, ms - DEAD_MS)
+    then
+        local s = call('HMGET', P .. SWEEP, 'last', 'grace_until')
+        return not in_grace(s[1], s[2], ms)
+    end
+end
+
+-- The next job of a tenant's backlog: 'gone' where it was none any more,
+-- 'started', or nil where no worker takes it.
+local function start(job, tenant, batch, us, workers, deaf, first)
+    local h = call('HMGET', P .. JOB .. job, 'state', 'bytes', 'spec', 'body',
+                   'at', 'attempt', 'tip', 'cancel', 'lst', 'flags', 'end',
+                   'started', 'pieces')
+    local attempt, tip, cause = tonumber(h[6] or 0), h[7], h[11]
+    if h[1] ~= 'waiting' then
+        unqueue(job, tenant, batch, h[2])
+        return 'gone'
+    end
+    if unheard(us, h[5], tip, cause, h[10], h[9]) then
+        finish(job, us, 'cancelled')
+        return 'gone'
+    end
+    cause, attempt = cause_of(cause, h[8], tip, attempt), attempt + 1
+    local started = cause and h[12] or int(us)
+    local worker = hand(workers, us,
+        delivery(job, attempt, cause or '-', h[5], int(started - h[5]), h[2],
+                 h[13] or '0', h[3], not cause and h[4] or ''), deaf, first)
+    if worker then
+        unqueue(job, tenant, batch, h[2])
+        own(job, tenant, worker, attempt, started, cause, tip, h[9])
+        return 'started'
+    end
+end
+
 -- Starts at most `max` waiting jobs.  True where `mine` was among them.
 local function pump(us, max, freed, mine)
     if call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0 then
@@ -67,35 +92,38 @@ local function pump(us, max, freed, mine)
     if freed then
         rescore(freed, us)
     end
-    local slots = tonumber(call('HGET', P .. SWEEP, 'slots') or 0)
-    local held, most = call('ZCARD', P .. LEASES), share(slots)
-    local started = false
-    while max > 0 and held < slots do
+    local s = call('HMGET', P .. SWEEP, 'slots', 'workers')
+    local most, workers, deaf = share(tonumber(s[1] or 0)), s[2] or '', {}
+    local got_mine = false
+    while max > 0 do
+        local worker = choose(workers, us, deaf)
+        if not worker then
+            break
+        end
         local batch, tenant = false, pick(P .. WAITING, most)
-        if not tenant and held < most then
+        if not tenant and call('EXISTS', P .. WAITING_BATCH) == 1
+           and held_by_all() < most
+        then
             batch, tenant = true, pick(P .. WAITING_BATCH, most)
         end
         if not tenant then
             break
         end
-        local bytes = 0
-        local job = call('LPOP',
-                         P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant)
-        if job then
-            local key = P .. JOB .. job
-            local h = call('HMGET', key, 'state', 'bytes')
-            bytes = tonumber(h[2] or 0)
-            if h[1] == 'waiting' then
-                local queue = batch and JOBS_BATCH or JOBS
-                local entry = dispatch(job, tenant, queue, int(us))
-                call('HSET', key, 'state', 'queued', 'entry', entry)
-                held = held + 1
-                started = started or job == mine
+        local job = call('LINDEX',
+                         P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant,
+                         0)
+        if not job then
+            unwait(tenant, batch, 0)
+        else
+            local got = start(job, tenant, batch, us, workers, deaf,
+                              worker)
+            if not got then
+                break
             end
+            got_mine = got_mine or got == 'started' and job == mine
         end
-        unwait(tenant, batch, bytes)
         rescore(tenant, us, batch and WAITING_BATCH or WAITING)
         max = max - 1
     end
-    return started
+    return got_mine
 end

@@ -1,7 +1,7 @@
--- Takes a job in: to the dispatch stream where a slot is free, else to the
+-- Takes a job in: into a worker's hands where a slot is free, else into the
 -- backlog of its tenant; or refuses it, and leaves nothing (docs/wire.md, 5).
 
--- @include slots
+-- @include hand
 
 local job, tenant, weight = ARGV[1], ARGV[2], ARGV[3]
 local class, flags, edge = ARGV[4], ARGV[5], ARGV[8]
@@ -47,13 +47,13 @@ pieces = tonumber(pieces)
 local h = call('HMGET', key, 'at', 'decision', 'state')
 if h[1] then
     if large then
-        if h[3] == 'waiting' or h[3] == 'queued' or h[3] == 'running' then
+        if h[3] == 'waiting' or h[3] == 'running' then
             call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS)
         else
             call('UNLINK', P .. BODY .. job)
         end
     end
-    return { 'OK', h[2] or 'queued', h[1] }
+    return { 'OK', h[2] or 'running', h[1] }
 end
 
 local function refuse(word, retry_after)
@@ -76,29 +76,36 @@ then
     return refuse('NOBODY')
 end
 
-h = call('HMGET', P .. SWEEP, 'slots', 'pressure')
+h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers')
 if h[2] == '1' then
     return refuse('PRESSURE', '5')
 end
 
 local us, at = clock()
-local slots = tonumber(h[1] or 0)
-local held, most = 0, share(slots)
-local state, entry = 'waiting', ''
+local slots, workers = tonumber(h[1] or 0), h[3]
+local most = share(slots)
 local field = (batch and 'batch:' or '') .. tenant
+local worker
 
-if slots > 0 then
-    held = call('ZCARD', P .. LEASES)
-    if held < (batch and most or slots)
-       and call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0
-       and call('SCARD', P .. RUNNING .. tenant) < most
-    then
-        state = 'queued'
+if slots > 0 and call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0
+   and call('SCARD', P .. RUNNING .. tenant) < most
+   and (not batch or held_by_all() < most)
+then
+    local deaf = {}
+    worker = choose(workers, us, deaf)
+    if worker then
+        worker = hand(workers, us,
+            delivery(job, '1', '-', at, '0', ARGV[14], pieces or '0', spec,
+                     large and '' or body), deaf, worker)
     end
 end
 
-if state == 'queued' then
-    entry = dispatch(job, tenant, batch and JOBS_BATCH or JOBS, at)
+if worker then
+    hold(job, tenant, worker)
+    call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
+         'flags', flags, 'base', base, 'bytes', ARGV[14], 'at', at,
+         'lst', edge, 'state', 'running', 'owner', worker, 'attempt', '1',
+         'started', at, large and 'large' or 'body', large and '1' or body)
 else
     local sum = call('HGET', P .. BACKLOG_BYTES, field) or 0
     if call('LLEN', P .. BACKLOG .. field) >= max_jobs
@@ -106,12 +113,12 @@ else
     then
         return refuse('FULL', '5')
     end
+    call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
+         'flags', flags, 'base', base, 'bytes', ARGV[14], 'at', at,
+         'lst', edge, 'state', 'waiting', 'decision', 'waiting',
+         large and 'large' or 'body', large and '1' or body)
 end
 
-call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
-     'flags', flags, 'base', base, 'bytes', ARGV[14], 'at', at, 'lst', edge,
-     'entry', entry, 'state', state,
-     large and 'large' or 'body', large and '1' or body)
 if pieces then
     call('HSET', key, 'pieces', pieces)
 end
@@ -122,28 +129,23 @@ end
 
 -- Made only where it is called: with free slots nobody waits.
 local function wait()
+    -- @include alive
+    -- @include events
+    -- @include end
+    -- @include wait
+    -- @include finish
     -- @include pump
-    local zset = P .. (batch and WAITING_BATCH or WAITING)
-    call('HSET', key, 'decision', state)
     if weight == '1' then
         call('HDEL', P .. WEIGHTS, tenant)
     else
         call('HSET', P .. WEIGHTS, tenant, weight)
     end
-    call('RPUSH', P .. BACKLOG .. field, job)
-    call('HINCRBY', P .. BACKLOG_BYTES, field, bytes)
-    if not call('ZSCORE', zset, tenant) then
-        set_score(zset, tenant, call('SCARD', P .. RUNNING .. tenant),
-                  turn_at(us))
+    queue(job, tenant, batch, bytes, us, 'RPUSH')
+    if slots > 0 and pump(us, 4, nil, job) then
+        call('HDEL', key, 'decision')
+        return 'running'
     end
-    if held < slots and pump(us, 4, nil, job) then
-        state = 'queued'
-        call('HSET', key, 'decision', state)
-    end
+    return 'waiting'
 end
 
-if state == 'waiting' then
-    wait()
-end
-
-return { 'OK', state, at }
+return { 'OK', worker and 'running' or wait(), at }

@@ -1,12 +1,16 @@
 -- A worker or an edge says that it lives, and what it can hold.
 
--- @include slots
--- @include pump
--- @include end
+-- @include hand
+-- @include crew
 -- @include alive
+-- @include events
+-- @include end
+-- @include wait
+-- @include finish
+-- @include pump
 -- @include requeue
 
-local BYE_MAX, START_MAX, CAPACITY_MAX = 128, 64, 100000
+local BYE_MAX, START_MAX, CAPACITY_MAX, LIST_MS = 128, 64, 100000, 300
 
 local kind, id, capacity, word = ARGV[1], ARGV[2], num(ARGV[3]), ARGV[4]
 
@@ -33,28 +37,33 @@ else
     call('ZADD', P .. ALIVE, ms, member)
 end
 
-local h = call('HMGET', P .. SWEEP, 'slots', 'last', 'grace_until')
-local slots = tonumber(h[1] or 0)
+local h = call('HMGET', P .. SWEEP, 'slots', 'last', 'grace_until', 'listed',
+               'workers')
+local slots, listed, held = tonumber(h[1] or 0), h[5] or '', 0
 
 if kind == 'w' then
-    local old = tonumber(call('HGET', P .. CAPACITY, id) or -1)
     if word == 'bye' then
-        requeue_worker(id, us, BYE_MAX)
-        call('HDEL', P .. CAPACITY, id)
-        capacity = -1
+        local _, _, clean = requeue_worker(id, us, BYE_MAX)
+        if clean then
+            call('HDEL', P .. CAPACITY, id)
+        else
+            call('HSET', P .. CAPACITY, id, 0)
+        end
     else
-        if word == 'drain' then
-            capacity = 0
-        end
-        call('HSET', P .. CAPACITY, id, capacity)
-    end
-    if capacity ~= old then
-        slots = 0
-        for _, n in ipairs(call('HVALS', P .. CAPACITY)) do
-            slots = slots + tonumber(n)
-        end
-        call('HSET', P .. SWEEP, 'slots', slots)
-        pump(us, START_MAX)
+        held = call('SCARD', P .. HELD .. id)
+        call('HSET', P .. CAPACITY, id, word == 'up' and capacity or 0)
     end
 end
-return { 'OK', int(slots), in_grace(h[2], h[3], ms) and '1' or '0' }
+
+local age = ms - tonumber(h[4] or 0)
+local _, stop = ('\n' .. listed):find('\n' .. id .. ' ', 1, true)
+local was = stop and tonumber(listed:match('^%d+', stop)) or 0
+if age >= LIST_MS or age < 0
+   or kind == 'w' and was ~= (word == 'up' and capacity or 0)
+then
+    slots = muster(ms)
+end
+if kind == 'w' then
+    pump(us, START_MAX)
+end
+return { 'OK', int(slots), in_grace(h[2], h[3], ms) and '1' or '0', int(held) }

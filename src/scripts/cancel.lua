@@ -1,9 +1,8 @@
 -- Ends a job at once where no worker has it, else asks its worker to.
 
 -- @include events
--- @include slots
--- @include pump
 -- @include end
+-- @include wait
 -- @include finish
 
 local job, tenant, reason, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4]

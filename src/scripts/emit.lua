@@ -28,7 +28,7 @@ if seq > tip_seq + 1 then
     return { 'GAP', tip }
 end
 if seq + (#ARGV - 4) / 2 - 1 > tip_seq then
-    if h[1] ~= 'running' and h[1] ~= 'queued' then
+    if h[1] ~= 'running' and h[1] ~= 'waiting' then
         return { 'FENCED', h[2] }
     end
     tip = append_args(job, h[2], seq, h[3], tip_seq, 5, limit, h[4])

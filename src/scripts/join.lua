@@ -21,9 +21,7 @@ for e in lst:gmatch('%S+') do
     n = n + 1
     found = found or e == edge
 end
-if edge ~= ''
-   and (state == 'waiting' or state == 'queued' or state == 'running')
-then
+if edge ~= '' and (state == 'waiting' or state == 'running') then
     if not found then
         if n == LISTENERS_MAX then
             return { 'FULL' }

@@ -1,9 +1,8 @@
 -- An edge stops listening; what nobody hears goes on, waits, or is cancelled.
 
 -- @include events
--- @include slots
--- @include pump
 -- @include end
+-- @include wait
 -- @include finish
 
 local job, edge = ARGV[1], ARGV[2]

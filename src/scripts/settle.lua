@@ -34,29 +34,32 @@ local function start_next(us)
     if call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0 then
         return
     end
-    -- @include slots
+    -- @include hand
+    -- @include alive
+    -- @include wait
+    -- @include finish
     -- @include pump
     pump(us, PUMP_MAX, tenant)
 end
 
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
-               'class', 'entry', 'flags', 'resume', 'result', 'tenant', 'large')
+               'owner', 'flags', 'resume', 'result', 'tenant', 'large')
 local reached = tonumber(h[2] or 0)
 if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
     if not h[1] then
-        release(job, tenant)
+        release(job, tenant, worker)
         start_next(clock())
     end
     return { 'GONE' }
 end
-if h[10] ~= tenant then
+if h[9] ~= tenant then
     return wrong('tenant')
 end
 if attempt < reached then
     return { 'FENCED', h[2] }
 end
-if h[1] ~= 'running' and h[1] ~= 'queued' then
+if h[1] ~= 'running' and h[1] ~= 'waiting' then
     return { 'DUP' }
 end
 local tip, tip_seq = h[3] or attempt .. '-0', seq_of(h[3])
@@ -64,13 +67,23 @@ if seq > tip_seq + 1 or seq + (#ARGV - 11) / 2 - 1 <= tip_seq then
     return { 'GAP', tip }
 end
 
+-- A worker that was taken for dead, and was not.
+local function unwait_it()
+    -- @include wait
+    local b = call('HMGET', P .. JOB .. job, 'class', 'bytes')
+    unqueue(job, tenant, b[1] == 'batch', b[2])
+end
+
 local us, fin = clock()
 tip = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4])
 close(job, state, h[2], tip, calls > 0 and lines:match('^[^\n]*') or lines, fin,
-      ttl or keep_ms(h[7], h[8], h[9]),
-      h[7]:find('r', 1, true), h[11])
-acknowledge(h[5] == 'batch' and JOBS_BATCH or JOBS, h[6])
-release(job, tenant)
+      ttl or keep_ms(h[6], h[7], h[8]),
+      h[6]:find('r', 1, true), h[10])
+if h[1] == 'running' then
+    release(job, tenant, h[5])
+else
+    unwait_it()
+end
 ledger(job, h[2], at, tenant, base, lines)
 start_next(us)
 return { 'OK', tip }

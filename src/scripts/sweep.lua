@@ -1,12 +1,14 @@
 -- One bounded pass over what the dead have left, what has gone astray, and
 -- what waits.
 
--- @include events
--- @include slots
--- @include pump
--- @include end
--- @include finish
+-- @include hand
+-- @include crew
 -- @include alive
+-- @include events
+-- @include end
+-- @include wait
+-- @include finish
+-- @include pump
 -- @include requeue
 
 -- What is done in one pass shares `left`, a unit of about 15 us: Redis serves
@@ -25,7 +27,8 @@ end
 
 local us = clock()
 local ms = math.floor(us / 1000)
-local h = call('HMGET', P .. SWEEP, 'last', 'grace_until', 'slots', 'cursor')
+local h = call('HMGET', P .. SWEEP, 'last', 'grace_until', 'slots', 'cursor',
+               'scan')
 local last, grace_until = tonumber(h[1]), tonumber(h[2] or 0)
 local slots, cursor = tonumber(h[3] or 0), tonumber(h[4] or 0)
 local did, requeued, cancelled, dead = 1, 0, 0, 0
@@ -49,41 +52,29 @@ local function is_dead(worker)
     return not score or tonumber(score) < cutoff
 end
 
-local function consumers()
-    local names = {}
-    for _, queue in ipairs({ JOBS, JOBS_BATCH }) do
-        local list = redis.pcall('XINFO', 'CONSUMERS', P .. queue, GROUP)
-        for _, c in ipairs(list) do
-            names[c[2]] = true
-        end
-    end
-    return names
-end
-
 local function bury()
-    local names = consumers()
+    local workers = {}
+    for _, name in ipairs(call('HKEYS', P .. CAPACITY)) do
+        workers[name] = true
+    end
     for _, member in ipairs(call('ZRANGEBYSCORE', P .. ALIVE, '-inf',
                                  '(' .. cutoff, 'LIMIT', 0, max))
     do
         dead = dead + 1
         if member:sub(1, 2) == 'w:' then
-            names[member:sub(3)] = true
+            workers[member:sub(3)] = true
         else
             call('ZREM', P .. ALIVE, member)
         end
     end
-    for worker in pairs(names) do
+    for worker in pairs(workers) do
         if left > 0 and is_dead(worker) then
             local n, seen, clean = requeue_worker(worker, us, left)
             requeued, left = requeued + n, left - seen - 1
             if clean then
                 call('ZREM', P .. ALIVE, 'w:' .. worker)
+                call('HDEL', P .. CAPACITY, worker)
             end
-        end
-    end
-    for _, worker in ipairs(call('HKEYS', P .. CAPACITY)) do
-        if is_dead(worker) then
-            call('HDEL', P .. CAPACITY, worker)
         end
     end
 end
@@ -104,9 +95,7 @@ local function end_graces()
         local j = call('HMGET', P .. JOB .. job, 'state', 'tip', 'owner',
                        'lst')
         call('ZREM', P .. GRACE, job)
-        if (j[1] == 'waiting' or j[1] == 'queued' or j[1] == 'running')
-           and j[4] == ''
-        then
+        if (j[1] == 'waiting' or j[1] == 'running') and j[4] == '' then
             cancel_unheard(job, j[1], j[2], j[3])
         end
     end
@@ -130,53 +119,59 @@ local function cancel_waiting(zset, list)
             return
         end
         local deep = math.floor((from + i) / LREM_UNIT)
-        local j = call('HMGET', P .. JOB .. job, 'state', 'lst', 'flags')
+        local j = call('HMGET', P .. JOB .. job, 'state', 'lst', 'flags', 'tip',
+                       'cancel')
         if j[1] ~= 'waiting' then
             call('LREM', key, 1, job)
             unwait(tenant, zset == WAITING_BATCH, 0)
             left = left - deep
-        elseif not j[3]:find('[rbc]') and silent(j[2], cutoff) then
-            cancel_unheard(job, j[1])
+        elseif not j[5] and not j[3]:find('[rbc]') and silent(j[2], cutoff)
+        then
+            cancel_unheard(job, j[1], j[4])
             left = left - deep
         end
     end
 end
 
-local function mend_lease(member)
+local function mend(worker, member)
     local job, tenant = member:match('^(%S+) (.+)$')
     local j = call('HMGET', P .. JOB .. job, 'state', 'tip', 'owner', 'lst',
-                   'flags', 'class', 'entry', 'cancel')
-    local state, queue = j[1], j[6] == 'batch' and JOBS_BATCH or JOBS
-    if state ~= 'queued' and state ~= 'running' then
-        release(job, tenant)
+                   'flags', 'cancel')
+    if j[1] ~= 'running' then
+        release(job, tenant, worker)
         rescore(tenant, us)
         left = left - 1
-    elseif state == 'running' and is_dead(j[3])
-           or state == 'queued'
-              and not call('XRANGE', P .. queue, j[7], j[7])[1]
-    then
-        requeue(job, us, queue, j[7], state)
-        requeued, left = requeued + 1, left - 1
-    elseif state == 'running' and not j[8] and not j[5]:find('[rbc]')
-           and silent(j[4], cutoff)
-    then
-        cancel_unheard(job, state, j[2], j[3])
+    elseif j[3] ~= worker then
+        call('SREM', P .. HELD .. worker, member)
+        left = left - 1
+    elseif not j[6] and not j[5]:find('[rbc]') and silent(j[4], cutoff) then
+        cancel_unheard(job, j[1], j[2], worker)
     end
 end
 
-local function mend_leases()
-    local n = call('ZCARD', P .. LEASES)
-    local from = 0
-    if n > max then
-        from = cursor * max % n
-    end
-    for _, member in ipairs(call('ZRANGE', P .. LEASES, from, from + max - 1))
-    do
-        if left <= 0 then
-            return
+-- Looks at about `max` of what workers hold, one worker after the other, and
+-- goes on there in the next pass.
+local function mend_held()
+    local workers = call('HKEYS', P .. CAPACITY)
+    local i, at = (h[5] or ''):match('^(%d+) (%d+)$')
+    local turns, seen = #workers, 0
+    i, at = tonumber(i or 0), at or '0'
+    table.sort(workers)
+    while turns > 0 and seen < max and left > 0 do
+        local worker = workers[i % #workers + 1]
+        local got = call('SSCAN', P .. HELD .. worker, at, 'COUNT', max - seen)
+        for _, member in ipairs(got[2]) do
+            if left > 0 then
+                mend(worker, member)
+            end
+            seen = seen + 1
         end
-        mend_lease(member)
+        at = got[1]
+        if at == '0' then
+            i, turns = (i + 1) % #workers, turns - 1
+        end
     end
+    call('HSET', P .. SWEEP, 'scan', int(i) .. ' ' .. at)
 end
 
 local function pressure()
@@ -199,18 +194,14 @@ else
         end_graces()
         cancel_waiting(WAITING, BACKLOG)
         cancel_waiting(WAITING_BATCH, BACKLOG_BATCH)
-        mend_leases()
+        mend_held()
     end
-    slots = 0
-    for _, n in ipairs(call('HVALS', P .. CAPACITY)) do
-        slots = slots + tonumber(n)
-    end
+    slots = muster(ms)
     call('HSET', P .. SWEEP, 'last', ms, 'grace_until', grace_until,
-         'slots', slots, 'pressure', pressure(),
-         'cursor', (cursor + 1) % 1000000000)
+         'pressure', pressure(), 'cursor', (cursor + 1) % 1000000000)
     pump(us, math.max(START_MIN, left))
+    call('HSET', P .. SWEEP, 'held', held_by_all())
 end
 
 return { 'OK', int(did), int(requeued), int(cancelled), int(dead), int(slots),
-         int(waiting()), int(call('ZCARD', P .. LEASES)),
-         int(call('XLEN', P .. OUTBOX)) }
+         int(waiting()), int(held_by_all()), int(call('XLEN', P .. OUTBOX)) }

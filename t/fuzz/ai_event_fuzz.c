@@ -4,6 +4,7 @@
 
 #include "ai_fuzz.h"
 
+#include "ai_delivery.h"
 #include "ai_event.h"
 
 
@@ -43,6 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ai_str_t       text;
     ai_bell_t      bell;
     ai_event_id_t  id;
+    ai_delivery_t  d;
 
     text = (ai_str_t) { size, (const char *) data };
 
@@ -53,6 +55,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must_be_in(bell.word, text);
         must_be_in(bell.frames, text);
         frames(bell.frames);
+    }
+
+    if (ai_delivery_parse(text, &d) == 0) {
+        must_be_in(d.job, text);
+        must_be_in(d.cause, text);
+        must_be_in(d.at_usec, text);
+        must_be_in(d.spec, text);
+        must_be_in(d.body, text);
+        must(d.body.data + d.body.len == text.data + text.len);
     }
 
     if (ai_id_event_parse(text, &id) == 0) {

@@ -142,7 +142,8 @@ sub workers {
 
     return grep {
         my $line = slurp("/proc/$_/cmdline");
-        $line =~ /^nginx: worker/
+        # valgrind keeps the title it was started with.
+        $line =~ /^nginx: worker|^[^\0]*valgrind/
             && ($all || $line !~ /shutting down/);
     } children_of($self->pid);
 }

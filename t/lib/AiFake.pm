@@ -22,12 +22,15 @@ sub new {
     my $self = bless { t => $t, s => AiScripts->new($t),
         name => $o{name} || 'w1', jobs => {} }, $class;
 
-    eval { $self->{s}->groups };        # there already, for a second one
     $self->{s}->run('beat', 'w', $self->{name},
         defined $o{slots} ? $o{slots} : 100, 'up');
 
     return $self;
 }
+
+
+# How many jobs it takes from now on; with 0 they wait.
+sub slots { $_[0]{s}->run('beat', 'w', $_[0]{name}, $_[1], 'up') }
 
 
 sub s { $_[0]{s} }
@@ -56,28 +59,26 @@ sub principal {
 }
 
 
-# The next job of a queue, as an object; undef when none comes.
+# The next job, as an object; undef when none comes.
 sub job {
     my ($self, %o) = @_;
     my $until = time + (defined $o{timeout} ? $o{timeout} : 20);
 
     while (1) {
-        my ($id, $entry, $word, @reply)
-            = $self->{s}->next_job($self->{name}, $o{queue});
+        my ($id, $word, @reply) = $self->{s}->next_job($self->{name});
 
         if (defined $id && $word eq 'RUN') {
             my ($attempt, $spec, $body, $at, undef, undef, $pieces) = @reply;
             my $key = $self->{s}->key("body:$id");
             return AiFake::Job->new(fake => $self, id => $id,
-                entry => $entry, attempt => $attempt, at => $at,
+                attempt => $attempt, at => $at,
                 record => AiFake::record($spec), body => length $body ? $body
                     : !$pieces ? $self->cmd('GET', $key)
                     : join '', @{ $self->cmd('LRANGE', $key, 0, -1) });
         }
         if (defined $id) {
             return AiFake::Job->new(fake => $self, id => $id, word => $word,
-                reply => \@reply, attempt => $reply[0]) if $word eq 'END';
-            next;
+                reply => \@reply, attempt => $reply[0]);
         }
         return undef if time > $until;
         sleep 0.01;
@@ -118,6 +119,8 @@ sub new {
 
 
 sub id { $_[0]{id} }
+sub field { my ($self, $name) = @_; return $self->{fake}{s}->job($self->{id})
+    ->{$name} }
 sub body { $_[0]{body} }
 sub spec { $_[0]{record}{ $_[1] } }
 sub headers { @{ $_[0]{record}{'header[]'} || [] } }

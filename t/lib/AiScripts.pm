@@ -26,9 +26,14 @@ sub cmd { my $self = shift; return $self->{r}->cmd(@_) }
 sub key { $_[0]{p} . $_[1] }
 
 
-# The reply of a script as a list.
+# The reply of a script as a list.  A worker that beats listens from then on,
+# and is alive until the test says otherwise (silent).
 sub call {
     my ($self, $name, @args) = @_;
+    my $up = $name eq 'beat' && @args == 4 && $args[0] eq 'w'
+        && $args[3] ne 'bye' && $args[1] =~ /^[\w.-]+$/;
+
+    $self->ear($args[1]) if $up;
     my $got = eval {
         $self->{r}->script($name, [$name eq 'principal' ? 'ai1:' : $self->{p}],
             @args);
@@ -38,7 +43,57 @@ sub call {
         die $err unless $err =~ /^redis: (.*)/;
         return $1;
     }
+    eval { $self->silent("w:$args[1]", -1e9) } if $up;      # not without memory
     return @$got;
+}
+
+
+# The subscription of a worker.
+sub ear {
+    my ($self, $worker) = @_;
+
+    return $self->{ear}{$worker}
+        ||= $self->{r}->subscribe($self->key("worker:$worker"));
+}
+
+
+# Who hears nothing any more: its process is gone.
+sub deaf { my ($self, $worker) = @_; delete $self->{ear}{$worker} }
+
+
+# What was published to a worker since it was asked last.
+sub heard {
+    my ($self, $worker) = @_;
+    my $ear = $self->{ear}{$worker} or return;
+    my @got;
+
+    my $ok = eval {
+        $ear->send('PING');
+        while (my $m = $ear->read(10)) {
+            last if $m->[0] eq 'pong';
+            push @got, $m->[2] if $m->[0] eq 'message';
+        }
+        1;
+    };
+    if (!$ok) {
+        delete $self->{ear}{$worker};
+        $self->ear($worker);
+    }
+    return @got;
+}
+
+
+# A delivery (docs/wire.md, 4) as a hash.
+sub delivery {
+    my ($text) = @_;
+    my %d;
+
+    $text =~ /^J(\S+) (\d+) (\S+) (\d+) (\d+) (\d+) (\d+) (\d+)\n(.*)/s
+        or die "not a delivery: $text\n";
+    @d{qw(job attempt cause at queue bytes pieces)} = ($1, $2, $3, $4, $5, $6,
+        $7);
+    @d{qw(spec body)} = (substr($9, 0, $8), substr($9, $8));
+    return \%d;
 }
 
 
@@ -58,23 +113,15 @@ sub now_ms {
 
 
 # Empties Redis; `slots` each of the workers named, an edge e1, sweeps that
-# have run, the groups made.
+# have run.
 sub fresh {
     my ($self, %workers) = @_;
 
     $self->cmd('FLUSHALL');
-    $self->groups;
+    delete @$self{qw(ear handed)};
     $self->settled;
     $self->run('beat', 'e', 'e1', 0, 'up');
     $self->run('beat', 'w', $_, $workers{$_}, 'up') for sort keys %workers;
-}
-
-
-sub groups {
-    my ($self) = @_;
-
-    $self->cmd('XGROUP', 'CREATE', $self->key($_), 'workers', '0', 'MKSTREAM')
-        for 'jobs', 'jobs:batch';
 }
 
 
@@ -122,24 +169,42 @@ sub admit {
 }
 
 
-# What XREADGROUP hands to a worker: [entry, job] …
+# What was handed to a worker, as deliveries, at most n of them.
 sub take {
-    my ($self, $worker, $n, $queue) = @_;
-    my $got = $self->cmd('XREADGROUP', 'GROUP', 'workers', $worker, 'COUNT',
-        $n || 1, 'STREAMS', $self->key($queue || 'jobs'), '>');
+    my ($self, $worker, $n) = @_;
+    my $list = $self->{handed}{$worker} ||= [];
 
-    return map { [$_->[0], $_->[1][1]] } @{ $got ? $got->[0][1] : [] };
+    push @$list, map { delivery($_) } grep { /^J/ } $self->heard($worker);
+    return splice @$list, 0, $n || 1;
 }
 
 
-# Takes the next entry and claims it; ($job, $entry, @reply).
+# The next that was handed to it: ($job, 'RUN', attempt, spec, body, at, queue
+# time, bytes, pieces) or ($job, 'END', attempt, cause, spec, at, queue time).
 sub next_job {
-    my ($self, $worker, $queue) = @_;
-    my ($e) = $self->take($worker, 1, $queue);
+    my ($self, $worker) = @_;
+    my ($d) = $self->take($worker);
 
-    return unless $e;
-    return ($e->[1], $e->[0],
-        $self->call('claim', $e->[1], $worker, $e->[0], $queue || 'jobs'));
+    return unless $d;
+    return ($d->{job}, words($d));
+}
+
+
+sub words {
+    my ($d) = @_;
+
+    return $d->{cause} eq '-'
+        ? ('RUN', @$d{qw(attempt spec body at queue bytes pieces)})
+        : ('END', @$d{qw(attempt cause spec at queue)});
+}
+
+
+# The reply of claim in the same words.
+sub claim {
+    my ($self, $job, $worker, $attempt) = @_;
+    my ($word, $text) = $self->call('claim', $job, $worker, $attempt || 0);
+
+    return $word eq 'OK' ? words(delivery($text)) : $word;
 }
 
 
@@ -197,13 +262,20 @@ sub len {
 }
 
 
+# What all workers hold, as "<job> <tenant>".
+sub leases {
+    my ($self) = @_;
+
+    return sort map { @{ $self->cmd('SMEMBERS', $_) } }
+        keys %{ $self->r->keys($self->key('held:*')) };
+}
+
+
 # What the queue holds, in one line that is easy to compare.
 sub held {
     my ($self, @tenants) = @_;
 
-    return join ' ', 'leases', $self->len('ZCARD', 'leases'),
-        'entries',
-        $self->len('XLEN', 'jobs') + $self->len('XLEN', 'jobs:batch'),
+    return join ' ', 'held', scalar(my @all = $self->leases),
         map { ($_, $self->len('SCARD', "running:$_") . '+'
             . ($self->len('LLEN', "backlog:$_")
                 + $self->len('LLEN', "backlog:batch:$_"))) } @tenants;

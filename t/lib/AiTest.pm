@@ -31,8 +31,8 @@ my $owner = $$;
 
 # Keys that live without an expiry, docs/wire.md section 1.
 my $endless = qr/^ai1:(?:
-    \{[^}]*\}:(?:jobs|jobs:batch|alive|capacity|sweep|outbox|weights
-        |waiting|waiting:batch|backlog_bytes|leases|grace
+    \{[^}]*\}:(?:alive|capacity|sweep|outbox|weights
+        |waiting|waiting:batch|backlog_bytes|held:\S+|grace
         |backlog:.*|running:.*)
     | lookup | shards )$/x;
 
@@ -485,7 +485,7 @@ sub check_quiet {
             my $n = $self->channels;
             push @over, "$n channels, $self->{base_channels} before"
                 if $n > $self->{base_channels};
-            for my $key (sort keys %{ $self->redis->keys('ai1:{*}:leases') },
+            for my $key (sort keys %{ $self->redis->keys('ai1:{*}:held:*') },
                 sort keys %{ $self->redis->keys('ai1:{*}:running:*') },
                 sort keys %{ $self->redis->keys('ai1:{*}:backlog:*') })
             {

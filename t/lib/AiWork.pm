@@ -110,6 +110,16 @@ sub start {
 }
 
 
+# What workers hold, as "<job> <tenant>".
+sub leases {
+    my ($self) = @_;
+    my $r = $self->{r};
+
+    return sort map { @{ $r->cmd('SMEMBERS', $_) } }
+        keys %{ $r->keys("$self->{p}held:*") };
+}
+
+
 # Workers that beat.
 sub alive {
     my ($self) = @_;
@@ -168,7 +178,8 @@ sub fields {
 
 
 # Admits a job; its id.  body: data or text; stream, usage_asked, dialect,
-# headers => [...], flags, tenant, model, query, timeout, edge, catalog.
+# headers => [...], flags, tenant, model, query, timeout, edge, catalog; spec:
+# a sub that makes another one of it.
 sub job {
     my ($self, %o) = @_;
     my $id = $o{id} || id();
@@ -194,6 +205,7 @@ sub job {
         background => $flags =~ /b/ ? 1 : 0, timeout => $o{timeout} || 600000,
         map { (header => $_) } @{ $o{headers} || [] });
 
+    $spec = $o{spec}->($spec) if $o{spec};
     my $sent = $body;
     if (length $body > 8192) {
         $self->{r}->cmd('SET', "$self->{p}body:$id", $body, 'PX', 600000);

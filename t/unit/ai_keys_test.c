@@ -26,15 +26,12 @@ sharded(void **state)
         const char *name;
         const char *want;
     } rows[] = {
-        { AI_KEY_JOBS, 0, "", "ai1:{0}:jobs" },
-        { AI_KEY_JOBS_BATCH, 0, "", "ai1:{0}:jobs:batch" },
         { AI_KEY_JOB, 0, JOB, "ai1:{0}:job:" JOB },
         { AI_KEY_BODY, 7, JOB, "ai1:{7}:body:" JOB },
         { AI_KEY_EV, 15, JOB, "ai1:{15}:ev:" JOB },
         { AI_KEY_ALIVE, 0, "", "ai1:{0}:alive" },
         { AI_KEY_CAPACITY, 0, "", "ai1:{0}:capacity" },
         { AI_KEY_SWEEP, 0, "", "ai1:{0}:sweep" },
-        { AI_KEY_LEASES, 0, "", "ai1:{0}:leases" },
         { AI_KEY_WAITING, 0, "", "ai1:{0}:waiting" },
         { AI_KEY_WAITING_BATCH, 0, "", "ai1:{0}:waiting:batch" },
         { AI_KEY_OUTBOX, 0, "", "ai1:{0}:outbox" },
@@ -43,6 +40,7 @@ sharded(void **state)
         { AI_KEY_BACKLOG_BYTES, 0, "", "ai1:{0}:backlog_bytes" },
         { AI_KEY_WEIGHTS, 0, "", "ai1:{0}:weights" },
         { AI_KEY_RUNNING, 0, TENANT_63, "ai1:{0}:running:" TENANT_63 },
+        { AI_KEY_HELD, 0, PROCESS, "ai1:{0}:held:" PROCESS },
         { AI_KEY_GRACE, 4294967295, "", "ai1:{4294967295}:grace" },
         { AI_KEY_PV, 0, "k_1-Z.9", "ai1:{0}:pv:k_1-Z.9" },
         { AI_KEY_EDGE_CHANNEL, 0, PROCESS, "ai1:{0}:edge:" PROCESS },
@@ -81,9 +79,9 @@ sharded(void **state)
                      0);
 
     /* A name that a key does not want is not looked at. */
-    assert_int_equal(ai_keys_make(buf, sizeof(buf), AI_KEY_JOBS, 0, T("\n")),
-                     12);
-    assert_string_equal(buf, "ai1:{0}:jobs");
+    assert_int_equal(ai_keys_make(buf, sizeof(buf), AI_KEY_ALIVE, 0, T("\n")),
+                     13);
+    assert_string_equal(buf, "ai1:{0}:alive");
 
     assert_int_equal(ai_keys_prefix(buf, sizeof(buf), 12), 9);
     assert_string_equal(buf, "ai1:{12}:");

@@ -1,0 +1,71 @@
+-- A job into a worker's hands (docs/wire.md, 5).
+--
+-- `P sweep` has in `workers` how many take jobs, and a line for each: its name
+-- and its slots.  Of few all are looked at, of many a few that lie next to each
+-- other; all of them where none of these is free.
+
+local MANY = 8
+
+-- What one tenant may hold, and all together while batch work starts.
+local function share(slots)
+    return math.max(1, math.floor((slots * 9 + 9) / 10))
+end
+
+-- Of `n` lines from `from` on, the worker with most free slots.
+local function freest(text, from, n, deaf)
+    local most, who = 0, nil
+    for _ = 1, n do
+        local _, stop, worker, slots = text:find('(%S+) (%d+)\n', from)
+        if not stop then
+            break
+        end
+        from = stop + 1
+        if not deaf[worker] then
+            local free = slots - call('SCARD', P .. HELD .. worker)
+            if free > most then
+                most, who = free, worker
+            end
+        end
+    end
+    return who
+end
+
+local function choose(text, us, deaf)
+    local n = tonumber(text:match('^%d+')) or 0
+    local who
+    if n > MANY then
+        who = freest(text, text:find('\n', us % #text, true) or 1, MANY, deaf)
+    end
+    return who or freest(text, 1, n, deaf)
+end
+
+-- Publishes it to `worker`, or to the next that has a free slot where that one
+-- does not hear it; the name of who did, or nil.
+local function hand(text, us, message, deaf, worker)
+    while worker and call('PUBLISH', P .. WORKER .. worker, message) == 0 do
+        deaf[worker] = true
+        worker = choose(text, us, deaf)
+    end
+    return worker
+end
+
+local function delivery(job, attempt, cause, at, queue_us, bytes, pieces, spec,
+                        body)
+    return 'J' .. job .. ' ' .. attempt .. ' ' .. cause .. ' ' .. at .. ' '
+           .. queue_us .. ' ' .. bytes .. ' ' .. pieces .. ' ' .. #spec .. '\n'
+           .. spec .. body
+end
+
+local function hold(job, tenant, worker)
+    call('SADD', P .. HELD .. worker, job .. ' ' .. tenant)
+    call('SADD', P .. RUNNING .. tenant, job)
+end
+
+-- What all hold together, the dying and the leaving too.
+local function held_by_all()
+    local n = 0
+    for _, worker in ipairs(call('HKEYS', P .. CAPACITY)) do
+        n = n + call('SCARD', P .. HELD .. worker)
+    end
+    return n
+end
