@@ -129,7 +129,7 @@ sub one {
         wait_for(sub { $t->get("/v1/jobs/$job")->json->{state}
             =~ /^(?:done|failed)$/ }, 12) if $res->status == 202;
         wait_for(sub { $t->redis->cmd('XLEN', $t->prefix . 'outbox') == 0 },
-            12, 'the outbox') if $kind eq 'the ledger';
+            $libs ? 45 : 12, 'the outbox') if $kind eq 'the ledger';
         1;
     };
     return $ended ? '' : $@;
