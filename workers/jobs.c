@@ -200,7 +200,8 @@ jobs_add(jobs_t *jobs, unsigned shard, ai_str_t id)
 
 
 void
-jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d)
+jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d,
+    int sure)
 {
     job_t  *job;
 
@@ -225,8 +226,13 @@ jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d)
         job = jobs_add(jobs, shard, d->job);
     }
 
-    if (job == NULL) {
+    if (job == NULL || !sure) {
         free(text);
+
+        if (job != NULL && !job->waiting) {
+            job_claim(job, job_on_claim);
+        }
+
         return;
     }
 
