@@ -72,16 +72,17 @@ is_deeply($s->log($a), ['1-1 h head', "1-2 s b\0\r\n", '1-3 c ', '1-4 s d'],
     'the log has each once');
 is($s->emit($a, 1, 6, 's', 'x'), 'GAP 1-4', 'a gap');
 is($s->emit($a, 2, 1, 's', 'x'), 'GONE', 'an attempt that is not reached');
-is($s->run('emit', $a, 1, 5, 3, 's', 'ab', 's', 'cd'), 'OK 1-6 ', 'over 3');
+is($s->run('emit', $a, 1, 'w1', 5, 3, 's', 'ab', 's', 'cd'), 'OK 1-6 ', 'over 3');
 is_deeply([bells()], ["E$a\n1-6 ! 0\n"], 'the bell says: read the log');
-is($s->run('emit', $a, 1, 7, 4, 's', 'ab', 's', 'cd'), 'OK 1-8 ', 'just 4');
+is($s->run('emit', $a, 1, 'w1', 7, 4, 's', 'ab', 's', 'cd'), 'OK 1-8 ', 'just 4');
 is_deeply([bells()], ["E$a\n1-7 s 2\nab1-8 s 2\ncd"], 'is inline');
-is($s->run('emit', $a, 1, 9, 1, 's', 'ab'), 'OK 1-9 ', 'one over 1');
+is($s->run('emit', $a, 1, 'w1', 9, 1, 's', 'ab'), 'OK 1-9 ', 'one over 1');
 is_deeply([bells()], ["E$a\n1-9 ! 0\n"], 'is not');
 is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it may ask');
 is($s->claim($a, 'w2'), 'GONE', 'nobody else');
 
-like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2$/, 'joined');
+like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2 openai$/,
+    'joined');
 $s->emit($a, 1, 10, 's', 'z');
 is_deeply([bells()], [("E$a\n1-10 s 1\nz") x 2], 'each listener is rung');
 is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', 'e1'),
@@ -98,8 +99,8 @@ for (['type', 'e', 'x'], ['long type', 'ss', 'x'], ['no type', '', 'x'],
     my ($name, @events) = @$_;
     like($s->emit($a, 1, 12, @events), qr/^ERR /, "wrong: $name");
 }
-for (['attempt', 'x', 12, 9], ['seq 0', 1, 0, 9], ['seq', 1, '', 9],
-    ['limit', 1, 12, -1])
+for (['attempt', 'x', 'w1', 12, 9], ['seq 0', 1, 'w1', 0, 9],
+    ['seq', 1, 'w1', '', 9], ['limit', 1, 'w1', 12, -1])
 {
     my ($name, @args) = @$_;
     like($s->run('emit', $a, @args, 's', 'x'), qr/^ERR /, "wrong: $name");

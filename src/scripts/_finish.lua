@@ -27,7 +27,7 @@ local function finish(job, us, cause, skip)
                       .. field('message', message) .. field('usage', usage)
     append(job, tip, tries == 0, 'x', text)
     ring(h[5], 'E' .. job .. '\n' .. frames .. frame(tip, 'x', text), skip)
-    unqueue(job, h[1], h[2] == 'batch', h[11])
+    unqueue(job, h[1], h[2], h[11])
     ledger(job, attempt, h[9], h[1], h[10], usage)
     close(job, 'cancelled', attempt, tip, usage, int(us),
           keep_ms(h[6], h[7], h[8]), true, h[13])

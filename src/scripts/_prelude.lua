@@ -6,10 +6,12 @@ local P, ARGV, call = KEYS[1], ARGV, redis.call
 
 local BACKLOG, BACKLOG_BATCH = 'backlog:', 'backlog:batch:'
 local WAITING, WAITING_BATCH = 'waiting', 'waiting:batch'
+local WAITING_LAST, BACKLOG_LAST = 'waiting:last', 'backlog:last:'
 local BACKLOG_BYTES, WEIGHTS = 'backlog_bytes', 'weights'
 local RUNNING, HELD, GRACE = 'running:', 'held:', 'grace'
 local JOB, BODY, EV = 'job:', 'body:', 'ev:'
 local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
+local SUSPECTS = 'suspects'
 local OUTBOX, PV, KEY = 'outbox', 'pv:', 'key:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
 local LEDGER = 'ledger'
