@@ -70,6 +70,19 @@ $w->script('beat', 'w', 'nobody', 0, 'bye');
 wait_for(sub { $r->cmd('HGET', "$w->{p}sweep", 'workers') =~ /\Q$me\E/ }, 10,
     'the list of workers');
 
+# Redis has forgotten that it gave a job, and refuses for a while to say whose it
+# is: what has been said of it is kept.
+
+$job = $w->job(body => body(model => 'p/m', stream => \1, wait => 0.02),
+    flags => 'b');
+$w->begun($job, 5);
+$r->cmd('HDEL', "$w->{p}job:$job", 'attempt', 'tenant');
+wait_for(sub { $t->worker_log =~ /$job.*"claim: ERR/ }, 20, 'a refused claim');
+$r->cmd('HSET', "$w->{p}job:$job", 'tenant', 't');
+my $kept = $w->answer($job, 30);
+is($kept->{end}{state}, 'done', 'it goes on');
+is(() = $kept->{body} =~ /tick/g, 200, 'with all of it');
+
 # A hundred lost at once, more than a page of what is held.
 
 kill STOP => $pid;
