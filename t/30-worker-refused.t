@@ -83,6 +83,20 @@ my $kept = $w->answer($job, 30);
 is($kept->{end}{state}, 'done', 'it goes on');
 is(() = $kept->{body} =~ /tick/g, 200, 'with all of it');
 
+# A bell that comes a second time, when all is over.
+
+$instead = $r->subscribe("$w->{p}worker:$me");
+$job = $w->job(body => body(model => 'p/m', stream => \1), flags => 'b');
+is($w->answer($job, 20)->{end}{state}, 'done', 'a job');
+my $bell = $instead->message(10)->[1];
+undef $instead;
+my $calls = () = $p->requests;
+$r->cmd('PUBLISH', "$w->{p}worker:$me", $bell);
+is($w->answer($w->job(body => body(), flags => 'b'), 20)->{end}{state}, 'done',
+    'another, behind its late bell');
+sleep 1;
+is(scalar(my @calls = $p->requests), $calls, 'which calls nobody');
+
 # A hundred lost at once, more than a page of what is held.
 
 kill STOP => $pid;
