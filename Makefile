@@ -72,7 +72,8 @@ unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
 fuzz_bin := $(patsubst t/fuzz/%.c,$(O)/fuzz/%,$(fuzz_src))
 
 .PHONY: build module workers aictl units fuzzers
-.PHONY: run test test-full asan chaos bench install clean lint check
+.PHONY: run test test-full asan chaos bench bench-rivals install clean lint
+.PHONY: check
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -191,6 +192,10 @@ bench:
 	@tools/packages.sh test
 	+@$(MAKE) -s module workers aictl
 	@exec bench/run.sh $(BENCH)
+
+# Other gateways in the same table, as far as the registries bring them.
+bench-rivals:
+	@$(MAKE) -s bench BENCH='--rivals $(BENCH)'
 
 lint:
 	prove -It/lib t/00-lint.t

@@ -72,11 +72,11 @@ is_deeply($s->log($a), ['1-1 h head', "1-2 s b\0\r\n", '1-3 c ', '1-4 s d'],
     'the log has each once');
 is($s->emit($a, 1, 6, 's', 'x'), 'GAP 1-4', 'a gap');
 is($s->emit($a, 2, 1, 's', 'x'), 'GONE', 'an attempt that is not reached');
-is($s->run('emit', $a, 1, 5, 3, 's', 'ab', 's', 'cd'), 'OK 1-6 ', 'over 3');
+is($s->run('emit', $a, 1, 'w1', 5, 3, 's', 'ab', 's', 'cd'), 'OK 1-6 ', 'over 3');
 is_deeply([bells()], ["E$a\n1-6 ! 0\n"], 'the bell says: read the log');
-is($s->run('emit', $a, 1, 7, 4, 's', 'ab', 's', 'cd'), 'OK 1-8 ', 'just 4');
+is($s->run('emit', $a, 1, 'w1', 7, 4, 's', 'ab', 's', 'cd'), 'OK 1-8 ', 'just 4');
 is_deeply([bells()], ["E$a\n1-7 s 2\nab1-8 s 2\ncd"], 'is inline');
-is($s->run('emit', $a, 1, 9, 1, 's', 'ab'), 'OK 1-9 ', 'one over 1');
+is($s->run('emit', $a, 1, 'w1', 9, 1, 's', 'ab'), 'OK 1-9 ', 'one over 1');
 is_deeply([bells()], ["E$a\n1-9 ! 0\n"], 'is not');
 is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it may ask');
 is($s->claim($a, 'w2'), 'GONE', 'nobody else');
@@ -99,8 +99,8 @@ for (['type', 'e', 'x'], ['long type', 'ss', 'x'], ['no type', '', 'x'],
     my ($name, @events) = @$_;
     like($s->emit($a, 1, 12, @events), qr/^ERR /, "wrong: $name");
 }
-for (['attempt', 'x', 12, 9], ['seq 0', 1, 0, 9], ['seq', 1, '', 9],
-    ['limit', 1, 12, -1])
+for (['attempt', 'x', 'w1', 12, 9], ['seq 0', 1, 'w1', 0, 9],
+    ['seq', 1, 'w1', '', 9], ['limit', 1, 'w1', 12, -1])
 {
     my ($name, @args) = @$_;
     like($s->run('emit', $a, @args, 's', 'x'), qr/^ERR /, "wrong: $name");
@@ -296,6 +296,18 @@ for (['attempt', $a, 'w1', 'x'], ['worker', $a, 'w 1', 1], ['count', $a, 'w1'])
     my ($name, @args) = @$_;
     like($s->run('claim', @args), qr/^ERR /, "wrong claim: $name");
 }
+
+# A bell was lost, and the bell of its cancel, too: it is not run for nobody.
+
+$a = begin();
+$s->next_job('w1');
+is($s->run('leave', $a, 'e1'), 'OK 0 cancelling', 'its client goes');
+@run = $s->claim($a, 'w1');
+is("@run[0 .. 2]", 'END 1 cancelled', 'its worker did not hear of it');
+is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it hears that from emit');
+is($s->settle($a, 1, 1, state => 'cancelled', events => ['x', 'r']), 'OK 1-1',
+    'and ends it');
+bells();
 
 # What a worker has emitted and forgotten is only settled.
 

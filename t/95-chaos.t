@@ -439,7 +439,8 @@ my $settled = eval {
         $is->('edges alive', scalar(grep { /^e:/ } @alive), 2);
         $is->('workers alive', scalar(grep { /^w:/ } @alive), 3);
         $is->('capacity', $redis->cmd('HLEN', "${pre}capacity"), 3);
-        for my $name (qw(grace waiting waiting:batch backlog_bytes)) {
+        for my $name (qw(grace waiting waiting:batch waiting:last suspects
+            backlog_bytes)) {
             $is->($name, $redis->cmd('EXISTS', $pre . $name), 0);
         }
         for my $name (qw(held:* running:* backlog:* body:*)) {

@@ -391,10 +391,7 @@ emit_send(emit_t *e, int settle)
     argv[n].data = numbers[0];
     argv[n++].len = (size_t) snprintf(numbers[0], 16, "%u", e->attempt);
 
-    if (settle) {
-        argv[n++] = (ai_str_t) { strlen(e->w->id), e->w->id };
-    }
-
+    argv[n++] = (ai_str_t) { strlen(e->w->id), e->w->id };
     argv[n].data = numbers[1];
     argv[n++].len = (size_t) snprintf(numbers[1], 16, "%u", e->unacked->seq);
     argv[n].data = numbers[2];

@@ -7,6 +7,7 @@
 -- @include end
 -- @include wait
 -- @include finish
+-- @include last
 -- @include pump
 -- @include requeue
 

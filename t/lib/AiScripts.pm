@@ -210,7 +210,8 @@ sub claim {
 
 sub emit {
     my ($self, $job, $attempt, $seq, @events) = @_;
-    return $self->run('emit', $job, $attempt, $seq, 65536, @events);
+    return $self->run('emit', $job, $attempt, $self->owner($job), $seq, 65536,
+        @events);
 }
 
 
@@ -226,11 +227,15 @@ sub settle {
     my $state = $o{state} || 'done';
     my $usage = $o{usage} || usage($state, 5);
 
-    return $self->run('settle', $job, $attempt, $o{worker} || 'w1', $seq,
+    return $self->run('settle', $job, $attempt, $o{worker} || $self->owner($job), $seq,
         65536, $state, defined $o{ttl} ? $o{ttl} : '', $o{tenant} || 't',
         $o{base} || "key:1\t-\tchat\topenai\tm", $o{at} || 1000, $usage,
         @{ $o{events} || ['e', $usage] });
 }
+
+
+# Who was handed it last.
+sub owner { return $_[0]->cmd('HGET', $_[0]->key("job:$_[1]"), 'owner') || 'w1' }
 
 
 sub job { return $_[0]->r->hash('HGETALL', $_[0]->key("job:$_[1]")) }
@@ -278,7 +283,8 @@ sub held {
     return join ' ', 'held', scalar(my @all = $self->leases),
         map { ($_, $self->len('SCARD', "running:$_") . '+'
             . ($self->len('LLEN', "backlog:$_")
-                + $self->len('LLEN', "backlog:batch:$_"))) } @tenants;
+                + $self->len('LLEN', "backlog:batch:$_")
+                + $self->len('LLEN', "backlog:last:$_"))) } @tenants;
 }
 
 1;
