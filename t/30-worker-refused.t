@@ -176,6 +176,14 @@ $r->cmd('CONFIG', 'SET', 'min-replicas-to-write', 1);
 sleep 34;
 is($w->state($job), 'running', 'refused for half a minute');
 $r->cmd('CONFIG', 'SET', 'min-replicas-to-write', 0);
+my @said = grep { /NOREPLICAS/ } split /\n/, $t->worker_log;
+for my $part (qw(heartbeat queue)) {
+    my @of = grep { /"part":"$part"/ && !/"message":"sweep/ } @said;
+    cmp_ok(scalar(@of), '>=', 3, "$part says so");
+    cmp_ok(scalar(@of), '<=', 5, '... now and then')
+        or diag(join "\n", @of[0 .. 9]);
+    like($of[2] // '', qr/"repeated":[1-9]\d*}$/, '... and how often it was');
+}
 $got = $w->answer($job, 20);
 is($got->{end}{state}, 'done', 'and then settled');
 is(scalar(() = $got->{body} =~ /tick/g), 200, 'as a whole');

@@ -261,9 +261,10 @@ heartbeat_beat(heartbeat_t *hb, unsigned shard, redis_reply_pt cb)
 static void
 heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    int64_t             grace, held;
-    heartbeat_t        *hb;
-    heartbeat_shard_t  *shard;
+    int64_t              grace, held;
+    heartbeat_t         *hb;
+    heartbeat_shard_t   *shard;
+    static log_again_t   again;
 
     (void) rc;
 
@@ -276,7 +277,7 @@ heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
     }
 
     if (!redis_word(reply, "OK")) {
-        log_write(LOG_ERROR, "heartbeat", "beat: %.*s",
+        log_again(&again, LOG_ERROR, "heartbeat", "beat: %.*s",
                   reply->type == AI_RESP_ERROR ? (int) reply->len : 0,
                   reply->type == AI_RESP_ERROR ? reply->str : "");
         return;
@@ -326,7 +327,8 @@ heartbeat_on_sweep(uv_timer_t *timer)
 static void
 heartbeat_on_swept(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    int64_t  requeued, cancelled, dead;
+    int64_t             requeued, cancelled, dead;
+    static log_again_t  again;
 
     (void) rc;
     (void) data;
@@ -336,8 +338,8 @@ heartbeat_on_swept(redis_t *rc, ai_resp_t *reply, void *data)
     }
 
     if (reply->type == AI_RESP_ERROR) {
-        log_write(LOG_ERROR, "heartbeat", "sweep: %.*s", (int) reply->len,
-                  reply->str);
+        log_again(&again, LOG_ERROR, "heartbeat", "sweep: %.*s",
+                  (int) reply->len, reply->str);
         return;
     }
 
