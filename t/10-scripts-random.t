@@ -347,7 +347,10 @@ sub do_die {
     return if @up < 2;
     my $w = pick(@up);
     if (rand() < 0.5) {
-        $bye{$w} = 1;
+        if (rand() < 0.5) {
+            $bye{$w} = 1;
+            run('beat', 'w', $w, 5, 'drain');
+        }
         run('beat', 'w', $w, 0, 'bye');
         $s->deaf($w);
         delete $worker{$w};
@@ -506,7 +509,6 @@ for my $step (1 .. $steps) {
 # All workers but one die, everybody leaves; what is left ends.
 
 for my $w (keys %worker) {
-    $bye{$w} = 1;
     run('beat', 'w', $w, 0, 'bye');
     $s->deaf($w);
 }
