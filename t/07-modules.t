@@ -114,6 +114,9 @@ http {
             satisfy any; auth_basic r; auth_basic_user_file %%DIR%%/users;
             ai_pass;
         }
+        location /password/ {
+            auth_basic r; auth_basic_user_file %%DIR%%/users; ai_pass;
+        }
         location /includes/ { ssi on; ssi_types *; root %%DIR%%; }
 
         location /body_timeout/ { ai_pass; client_body_timeout 1s; }
@@ -265,7 +268,22 @@ is($t->get('/basic/v1/models', key => undef, headers => [@basic])->status, 401,
     'a password is nobody');
 is($t->get('/basic/v1/models', key => undef, headers => [@basic,
     'x-api-key' => $t->{key}])->status, 200, 'both');
-is($t->get('/basic/v1/models', key => undef)->status, 401, 'neither');
+for my $case (['/basic/v1/models', 'neither', key => undef],
+    ['/password/v1/models', 'a key where both are asked for'],
+    ['/password/v1/messages', 'the same in the other dialect'])
+{
+    my ($path, $name, @key) = @$case;
+    $res = $t->get($path, @key);
+    is($res->status, 401, $name);
+    is($res->header('www-authenticate'), 'Basic realm="r"', 'asks for a password');
+    my $said = eval { $res->json } || {};
+    is($said->{type} // 'openai', $path =~ /messages/ ? 'error' : 'openai',
+        'in its dialect');
+    is(ref $said->{error} && $said->{error}{type}, 'authentication_error',
+        'in JSON');
+}
+is($t->get('/password/v1/models', key => undef, headers => [@basic,
+    'x-api-key' => $t->{key}])->status, 200, 'a key and a password');
 
 # Limits.
 my $s = $t->stream('/limited/v1/chat/completions', ask('slow/echo', $text,

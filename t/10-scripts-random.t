@@ -194,7 +194,7 @@ sub given {
         || $d->{bytes} != $j->{bytes}
         || $d->{body} ne ($end || $j->{large} ? '' : '{}');
     bad("now it ends, now it runs: $key") if $j->{runs}{$attempt}
-        && $j->{runs}{$attempt}{end} != $end;
+        && $j->{runs}{$attempt}{end} != $end && $d->{cause} ne 'cancelled';
     return if $j->{runs}{$attempt};
     $j->{runs}{$attempt} = { w => $w, attempt => $attempt, seq => 0,
         job => $id, end => $end };

@@ -81,7 +81,8 @@ is_deeply([bells()], ["E$a\n1-9 ! 0\n"], 'is not');
 is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it may ask');
 is($s->claim($a, 'w2'), 'GONE', 'nobody else');
 
-like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2$/, 'joined');
+like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2 openai$/,
+    'joined');
 $s->emit($a, 1, 10, 's', 'z');
 is_deeply([bells()], [("E$a\n1-10 s 1\nz") x 2], 'each listener is rung');
 is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', 'e1'),
@@ -295,6 +296,18 @@ for (['attempt', $a, 'w1', 'x'], ['worker', $a, 'w 1', 1], ['count', $a, 'w1'])
     my ($name, @args) = @$_;
     like($s->run('claim', @args), qr/^ERR /, "wrong claim: $name");
 }
+
+# A bell was lost, and the bell of its cancel, too: it is not run for nobody.
+
+$a = begin();
+$s->next_job('w1');
+is($s->run('leave', $a, 'e1'), 'OK 0 cancelling', 'its client goes');
+@run = $s->claim($a, 'w1');
+is("@run[0 .. 2]", 'END 1 cancelled', 'its worker did not hear of it');
+is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it hears that from emit');
+is($s->settle($a, 1, 1, state => 'cancelled', events => ['x', 'r']), 'OK 1-1',
+    'and ends it');
+bells();
 
 # What a worker has emitted and forgotten is only settled.
 

@@ -113,7 +113,7 @@ valgrind_pass() {
     in_valgrind "$dir/nginx" "$(command -v nginx)" sanitizer.%p
     ln -s "$root/build/ngx_http_ai_module.so" "$dir/"
     pass valgrind "AI_T_BUILD=$dir AI_T_NGINX=$dir/nginx" t/01-units.t \
-        t/30-worker-http.t t/30-worker-echo.t t/50-db-ledger.t t/60-stream.t \
+        t/30-worker-provider.t t/30-worker-echo.t t/50-db-ledger.t t/60-stream.t \
         t/61-body.t t/65-jobs.t t/66-models.t
 }
 

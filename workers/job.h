@@ -81,8 +81,9 @@ struct job_s {
     http_call_t      *call;
     echo_t           *echo;
     recall_t         *recall;
-    const char       *ending;   /* cause and state that claim's END gave it */
+    const char       *ending;   /* of claim's END, or where unended */
     const char       *ending_state;
+    const char       *ending_message;
     char             *url;
     struct curl_slist *headers;
 
@@ -93,6 +94,7 @@ struct job_s {
     uint64_t          done_usec;
 
     unsigned          refused:1;        /* its claim; said once */
+    unsigned          unended:1;        /* no memory for its end so far */
     unsigned          counted:1;        /* its end, in the metrics */
     unsigned          waiting:1;        /* for claim's or GET's reply */
     unsigned          has_body:1;
@@ -157,7 +159,8 @@ void call_abort(job_t *job);
 void call_pause(job_t *job);
 void call_resume(job_t *job);
 
-/* The built-in provider.  echo_prepare finds what to say, for any thread. */
+/* The built-in provider.  echo_prepare finds what to say, for any thread: 0,
+ * -1 it cannot be read, -2 no memory. */
 int echo_prepare(job_t *job);
 int echo_begin(job_t *job);
 void echo_abort(job_t *job);

@@ -477,6 +477,10 @@ job_check(job_t *job, uint64_t now)
 
         if (job->state == JOB_CLAIMING && !job->waiting) {
             job_claim(job, job_on_claim);
+
+        } else if (job->unended) {
+            job_end(job, job->ending_state, job->ending,
+                    job->ending_message);
         }
 
         return;

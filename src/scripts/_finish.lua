@@ -14,7 +14,7 @@ local function finish(job, us, cause, skip)
         status, message = 503, 'The job waited too long for a free worker.'
     end
     local tokens = tries > 0 and '-\t-\t-\t-\t-' or '0\t0\t0\t0\t0'
-    local queue_us = int((tonumber(h[12]) or us) - tonumber(h[9]))
+    local queue_us = elapsed(h[9], tonumber(h[12]) or us)
     local usage = 'cancelled\t' .. status .. '\t-\t-\t-\t-\t' .. tokens
                   .. '\t0\t0\t-\t-\t' .. queue_us .. '\t' .. tries .. '\t'
                   .. cause

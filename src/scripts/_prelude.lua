@@ -41,6 +41,11 @@ local function int(n)
     return string.format('%.0f', n)
 end
 
+-- From one time to another, as text: not below 0 where the clock was set back.
+local function elapsed(from, to)
+    return int(math.max(0, to - from))
+end
+
 local function seq_of(tip)
     return tip and tonumber(tip:match('^%d+%-(%d+)$')) or 0
 end

@@ -79,7 +79,7 @@ local function start(job, tenant, class, us, workers, deaf, first)
     end
     local started = cause and h[12] or int(us)
     local worker = hand(workers, us,
-        delivery(job, attempt, cause or '-', h[5], int(started - h[5]), h[2],
+        delivery(job, attempt, cause or '-', h[5], elapsed(h[5], started), h[2],
                  h[13] or '0', h[3], not cause and h[4] or ''), deaf, first)
     if worker then
         unqueue(job, tenant, class, h[2])

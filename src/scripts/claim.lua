@@ -54,8 +54,10 @@ elseif state ~= 'running' or owner ~= worker
        or mine ~= 0 and mine ~= attempt
 then
     return { 'GONE' }
+elseif mine == 0 and h[15] then
+    cause = cause or 'cancelled'
 end
 
 return { 'OK', delivery(job, int(attempt), cause or '-', h[8],
-                        int(started - h[8]), h[10], h[11] or '0', h[1],
+                        elapsed(h[8], started), h[10], h[11] or '0', h[1],
                         not cause and h[9] or '') }

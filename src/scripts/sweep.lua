@@ -46,6 +46,16 @@ local function waiting()
     return n
 end
 
+-- The clock was: nobody has beaten later than now.
+local function set_back()
+    for _, member in ipairs(call('ZRANGEBYSCORE', P .. ALIVE,
+                                 '(' .. int(ms + STALE_MS), '+inf', 'LIMIT', 0,
+                                 max))
+    do
+        call('ZADD', P .. ALIVE, ms, member)
+    end
+end
+
 local function is_dead(worker)
     local score = call('ZSCORE', P .. ALIVE, 'w:' .. worker)
     return not score or tonumber(score) < cutoff
@@ -199,8 +209,9 @@ end
 if last and ms - last < EVERY_MS and ms >= last then
     did = 0
 else
-    if not last or ms - last > STALE_MS then
+    if not last or math.abs(ms - last) > STALE_MS then
         grace_until = ms + grace_ms
+        set_back()
     elseif ms >= grace_until then
         bury()
         end_graces()
