@@ -54,8 +54,9 @@ elseif state ~= 'running' or owner ~= worker
        or mine ~= 0 and mine ~= attempt
 then
     return { 'GONE' }
-elseif mine == 0 and h[15] then
-    cause = cause or 'cancelled'
+elseif mine == 0 and h[15] and not cause then
+    cause = 'cancelled'
+    call('HSET', P .. JOB .. job, 'end', cause)
 end
 
 return { 'OK', delivery(job, int(attempt), cause or '-', h[8],
