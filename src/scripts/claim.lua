@@ -54,9 +54,8 @@ elseif state ~= 'running' or owner ~= worker
        or mine ~= 0 and mine ~= attempt
 then
     return { 'GONE' }
-elseif mine == 0 and h[15] and not cause then
-    cause = 'cancelled'
-    call('HSET', P .. JOB .. job, 'end', cause)
+elseif mine == 0 and h[15] then
+    cause = cause or 'cancelled'
 end
 
 return { 'OK', delivery(job, int(attempt), cause or '-', h[8],
