@@ -194,7 +194,9 @@ sub given {
         || $d->{bytes} != $j->{bytes}
         || $d->{body} ne ($end || $j->{large} ? '' : '{}');
     bad("now it ends, now it runs: $key") if $j->{runs}{$attempt}
-        && $j->{runs}{$attempt}{end} != $end && $d->{cause} ne 'cancelled';
+        && $j->{runs}{$attempt}{end} != $end && $d->{cause} ne 'cancelled'
+        && !$j->{told};
+    $j->{told} = 1 if $d->{cause} eq 'cancelled';   # who has it may still ask
     return if $j->{runs}{$attempt};
     $j->{runs}{$attempt} = { w => $w, attempt => $attempt, seq => 0,
         job => $id, end => $end };
