@@ -116,9 +116,11 @@ void jobs_close(jobs_t *jobs);
 void jobs_free(jobs_t *jobs);
 
 /* A delivery, which points into text, which is the job's now: begins it, unless
- * this attempt is here already.  An older one ends without a word. */
+ * this attempt is here already.  An older one ends without a word.  sure: it is
+ * this worker's still; else, and where it had the job before, that is asked
+ * first. */
 void jobs_deliver(jobs_t *jobs, unsigned shard, char *text,
-    const ai_delivery_t *d);
+    const ai_delivery_t *d, int sure);
 /* The worker holds this job: asks for it where it is not here. */
 void jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id);
 /* Those that hold a slot; those of one shard. */

@@ -372,6 +372,15 @@ job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
         if (reply == NULL) {
             emit_again(job->emit);
 
+        } else if (reply->type == AI_RESP_ERROR) {
+            if (!job->refused) {
+                job->refused = 1;
+                log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                        "claim: %.*s", (int) reply->len, reply->str);
+            }
+
+            emit_later(job->emit);
+
         } else if (redis_word(reply, "OK")
                    && ai_delivery_parse(redis_str(redis_item(reply, 1)), &d)
                       == 0
