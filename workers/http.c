@@ -394,6 +394,12 @@ http_sent(http_call_t *call)
 {
     curl_off_t  n;
 
+    /* Until then libcurl counts what the handle's last call sent. */
+
+    if (call->begun_msec == 0) {
+        return 0;
+    }
+
     return curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &n)
            == CURLE_OK && n >= (curl_off_t) call->body_len;
 }
