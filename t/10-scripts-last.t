@@ -139,6 +139,7 @@ for my $n (3 .. 5) {
     my ($d) = $s->take("w$n");
     is(of($d), "$n -", "attempt $n");
     $s->run('beat', 'w', 'w' . ($n + 1), 40, 'up');
+    $s->run('beat', 'w', "w$n", 40, 'drain');
     $s->run('beat', 'w', "w$n", 0, 'bye');
 }
 is(of($s->take('w6')), '6 -', 'three workers went in order');
@@ -147,6 +148,13 @@ $s->cmd('DEL', $s->key('suspects'));
 dies('w6', 'w7');
 is(of($s->take('w7')), '7 attempts', 'that is enough');
 is($s->settle($ids[0], 7, 1), 'OK 7-1', 'ended');
+
+# A bye that its supervisor says for it is a death.
+
+@ids = orphans(1);
+$s->run('beat', 'w', 'w4', 40, 'up');
+$s->run('beat', 'w', 'w3', 0, 'bye');
+is(of($s->take('w4')), '4 attempts', 'a bye without a drain before it');
 
 # Alone and slow to kill.
 

@@ -194,7 +194,9 @@ sub given {
         || $d->{bytes} != $j->{bytes}
         || $d->{body} ne ($end || $j->{large} ? '' : '{}');
     bad("now it ends, now it runs: $key") if $j->{runs}{$attempt}
-        && $j->{runs}{$attempt}{end} != $end && $d->{cause} ne 'cancelled';
+        && $j->{runs}{$attempt}{end} != $end && $d->{cause} ne 'cancelled'
+        && !$j->{told};
+    $j->{told} = 1 if $d->{cause} eq 'cancelled';   # who has it may still ask
     return if $j->{runs}{$attempt};
     $j->{runs}{$attempt} = { w => $w, attempt => $attempt, seq => 0,
         job => $id, end => $end };
@@ -347,7 +349,10 @@ sub do_die {
     return if @up < 2;
     my $w = pick(@up);
     if (rand() < 0.5) {
-        $bye{$w} = 1;
+        if (rand() < 0.5) {
+            $bye{$w} = 1;
+            run('beat', 'w', $w, 5, 'drain');
+        }
         run('beat', 'w', $w, 0, 'bye');
         $s->deaf($w);
         delete $worker{$w};
@@ -506,7 +511,6 @@ for my $step (1 .. $steps) {
 # All workers but one die, everybody leaves; what is left ends.
 
 for my $w (keys %worker) {
-    $bye{$w} = 1;
     run('beat', 'w', $w, 0, 'bye');
     $s->deaf($w);
 }

@@ -351,6 +351,51 @@ is($s->claim($a, 'w1', 1), 'GONE', 'and told so');
 is($s->settle($a, 3, 1, worker => 'w2'), 'OK 3-1', 'settled');
 is($s->held('t'), 'held 0 t 0+1', 'free');
 
+# What Redis has forgotten went to a second worker before the first asked for
+# it: both are in the same attempt, and one of them has the job.
+
+$s->fresh(w1 => 2);
+$a = $s->id;
+$s->admit($a, 't');
+$s->take('w1');
+$s->cmd('DEL', $s->key("job:$a"), $s->key('held:w1'), $s->key('running:t'));
+$s->run('beat', 'w', 'w1', 0, 'drain');
+$s->run('beat', 'w', 'w2', 2, 'up');
+$s->admit($a, 't');
+is(join(' ', map { "$_->{job} $_->{attempt}" } $s->take('w2')), "$a 1",
+    'a second worker has attempt 1');
+is($s->run('emit', $a, 1, 'w1', 1, 65536, 's', 'x'), 'FENCED 1',
+    'the first is refused');
+is($s->settle($a, 1, 1, worker => 'w1'), 'FENCED 1', 'and its end');
+is($s->claim($a, 'w1', 1), 'GONE', 'and told so');
+is(scalar(@{ $s->log($a) }) + $s->outbox, 0, 'it has written nothing');
+is($s->run('emit', $a, 1, 'w2', 1, 65536, 's', 'y'), 'OK 1-1 ',
+    'the second goes on');
+is($s->run('emit', $a, 1, 'w1', 1, 65536, 's', 'x'), 'FENCED 1',
+    'a repeat of the first, too');
+is($s->settle($a, 1, 2, worker => 'w2'), 'OK 1-2', 'and ends it');
+is_deeply([map { (split)[2] } @{ $s->log($a) }[0]], ['y'], 'with what it said');
+
+# What it was forgotten to have ended is paid for once: under the attempt that
+# its first record has.
+
+$s->fresh(w1 => 1);
+$a = $s->id;
+$s->admit($a, 't');
+$s->emit($a, 1, 1, 's', 'x');
+@run = $s->claim($a, 'w1');
+is("@run[0 .. 2]", 'END 2 lost', 'a settle that Redis has lost');
+$s->silent('w:w1', 5000);
+$s->deaf('w1');
+$s->run('beat', 'w', 'w2', 1, 'up');
+$s->sweep;
+is(join(' ', map { "$_->{attempt} $_->{cause}" } $s->take('w2')), '3 lost',
+    'and so is who was to repeat it');
+is($s->settle($a, 3, 1, state => 'failed', events => ['x', 'r']), 'OK 3-1',
+    'it ends');
+is(join(' ', map { "$_->{j} $_->{a} $_->{c}" } $s->outbox), "$a 1 0",
+    "its record has the first one's key");
+
 # A time to live that Lua reads as a number and Redis would not.
 
 for my $ttl ('1e3', '0x3e8', ' 1000') {

@@ -105,6 +105,7 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 
         headers = realloc(a->headers, size);
         if (headers == NULL) {
+            a->incomplete = 1;
             return;
         }
 
@@ -199,6 +200,10 @@ answer_emit_head(answer_t *a)
 
     if (a->head || a->emit == NULL) {
         return 0;
+    }
+
+    if (a->incomplete) {
+        return -1;
     }
 
     size = a->headers_len + a->name.len + a->model.len + 256;

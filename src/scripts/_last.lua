@@ -6,12 +6,15 @@
 -- other.
 
 local SUSPECT_US, SPARED_MAX = 3000000, 3
+local SUSPECT_MAX_US = SUSPECT_US * 4 ^ SPARED_MAX
 
--- Workers that may not have another now, as `choose` skips them.
+-- Workers that may not have another now, as `choose` skips them.  A clock that
+-- was set back makes no mark longer than any is made.
 local function suspected(us)
     local all, names = call('HGETALL', P .. SUSPECTS), {}
     for i = 1, #all, 2 do
-        if tonumber(all[i + 1]:match('%d+$')) > us then
+        local left = tonumber(all[i + 1]:match('%d+$')) - us
+        if left > 0 and left <= SUSPECT_MAX_US then
             names[all[i]] = true
         end
     end

@@ -1,16 +1,18 @@
 -- Who gets the next slot, and what it gets with it (docs/wire.md, 5).  Needs
 -- _hand, _wait, _events, _alive, _end, _finish and _last.
 
-local PUMP_MAX, ATTEMPTS_MAX = 16, 3
+local PUMP_MAX, ATTEMPTS_MAX, PICK_MAX = 16, 3, 63
 
--- While a slot is free, no two tenants can both be at their share: the two
--- lowest are enough.
-local function pick(zset, most)
-    for _, tenant in ipairs(call('ZRANGE', zset, 0, 1)) do
+-- While a slot is free, no two tenants can both be at their share, but for
+-- what they hold of workers that take no more: the two lowest are enough, and
+-- some more where they are not.
+local function pick(zset, most, from, to)
+    for _, tenant in ipairs(call('ZRANGE', zset, from or 0, to or 1)) do
         if call('SCARD', P .. RUNNING .. tenant) < most then
             return tenant
         end
     end
+    return not from and pick(zset, most, 2, PICK_MAX) or nil
 end
 
 -- The job is this worker's from now on; a later attempt is marked in the log.
