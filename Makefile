@@ -186,7 +186,7 @@ asan: build
 
 # The randomised test; AI_T_SEED and AI_T_STREAMS are its own.
 chaos: build
-	AI_T_CHAOS=1 prove -v -It/lib t/95-chaos.t
+	AI_T_FULL=1 prove -v -It/lib t/95-chaos.t
 
 bench:
 	@tools/packages.sh test

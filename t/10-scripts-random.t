@@ -2,7 +2,7 @@
 
 # Random interleavings of everything against a small model: whatever the
 # order, slots, queues, logs and ledger agree.  AI_T_SEED repeats a run,
-# AI_T_STEPS makes it longer.
+# AI_T_STEPS makes it longer (20000; 100000 with AI_T_FULL).
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use AiScripts;
 my $t = AiTest->new;
 my $s = AiScripts->new($t);
 my $seed = $ENV{AI_T_SEED} || (time ^ $$);
-my $steps = $ENV{AI_T_STEPS} || 20000;
+my $steps = $ENV{AI_T_STEPS} || ($ENV{AI_T_FULL} ? 100_000 : 20_000);
 srand $seed;
 diag("AI_T_SEED=$seed, $steps steps");
 
@@ -431,6 +431,7 @@ sub check {
             bad("$tenant in $zset: " . (defined $score ? $score : 'no'))
                 if defined $score != !!$waits{$field};
             bad("score of $tenant in $zset: $score") if defined $score
+                && $class ne 'last:'
                 && int($score / 2 ** 36)
                     != 16 * keys %{ $running{$tenant} || {} };
         }

@@ -426,4 +426,34 @@ is_deeply($s->log($merged), ['1-1 h head', "1-2 s $large[0]", "1-3 c $large[1]",
     "1-4 c $large[2]", '1-5 s z'], 'all in order');
 is($s->settle($merged, 1, 6), 'OK 1-6', 'ended');
 
+# An answer that ends with its first events lies in the job, as its bell, where
+# it is short; else, and where there was a log before, in the Stream.
+
+sub whole {
+    my ($name, $stream, $size, @emitted) = @_;
+    my $id = $s->id;
+    my $n = @emitted / 2;
+    $s->admit($id, 't', edge => 'e1');
+    $s->next_job('w1');
+    $s->emit($id, 1, 1, @emitted) if @emitted;
+    bells();
+    my $body = 'x' x ($size - 4);
+    is($s->settle($id, 1, $n + 1, events => ['h', 'he', 's', $body, 'e', 'en']),
+        'OK 1-' . ($n + 3), "$name: ended");
+    is(($s->job($id)->{log} // 'none'), $stream ? 'none'
+        : "E$id\n1-1 h 2\nhe1-2 s " . length($body) . "\n${body}1-3 e 2\nen",
+        "$name: log of the job");
+    is($s->cmd('EXISTS', $s->key("ev:$id")), $stream, "$name: Stream");
+    is_deeply([@{ $s->log($id) }[-3 .. -1]], [
+        '1-' . ($n + 1) . ' h he', '1-' . ($n + 2) . " s $body",
+        '1-' . ($n + 3) . ' e en'], "$name: events");
+    my $left = $s->cmd('PTTL', $s->key(($stream ? 'ev:' : 'job:') . $id));
+    ok($left > 25000 && $left <= 30000, "$name: expires") or diag($left);
+    is(scalar(bells()), 1, "$name: rings");
+}
+
+whole('short', 0, 16384);
+whole('longer', 1, 16385);
+whole('behind others', 1, 100, s => 'before');
+
 done_testing();

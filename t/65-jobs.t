@@ -72,6 +72,18 @@ for my $case (['{"a":"' . 'x' x 300_000 . '"}', sub { length $_[0]{a} == 300_000
         'a result of ' . length($case->[0]) . ' bytes');
 }
 
+# A short stream that lies in the job, from any of its events on.
+$t->post($chat, { %ask, stream => \1 },
+    headers => { Prefer => 'respond-async' });
+$job = $fake->job;
+$job->end(h => AiFake::Job::head_of(stream => 1),
+    map { (s => "data: $_\n\n") } 1 .. 3);
+is($fake->cmd('EXISTS', $fake->s->key('ev:' . $job->id)), 0, 'no Stream');
+is(join(',', map { "$_->{id}=$_->{data}" } AiHttp->stream(port => $edge->port,
+    key => $t->{key}, path => '/v1/jobs/' . $job->id . '/events',
+    headers => { 'Last-Event-ID' => '1-2' })->events), '1-3=2,1-4=3',
+    'a short stream from the middle');
+
 # One that fails.
 $res = $t->post($chat, \%ask,
     headers => { Prefer => 'respond-async; priority=batch' });

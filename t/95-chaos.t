@@ -3,14 +3,14 @@
 # nginx workers, worker processes and Redis connections are killed, workers are
 # stopped for a while and nginx reloads, at random from a seed that is printed.
 #
-#   AI_T_CHAOS    1: runs it at all (make chaos)
+#   AI_T_FULL     1: runs it at all (make chaos, make test-full)
 #   AI_T_SEED     replays a run, as far as timing allows
 #   AI_T_STREAMS  clients (150); the time of the run grows with them
 #   AI_T_CALM     1: the clients alone, nothing is killed
 use AiTest;
 use List::Util qw(max);
 
-AiTest::skip_all('make chaos runs it') unless $ENV{AI_T_CHAOS};
+AiTest::skip_all('make chaos runs it') unless $ENV{AI_T_FULL};
 
 my $seed = $ENV{AI_T_SEED} || 1 + int rand 1_000_000;
 my $clients = $ENV{AI_T_STREAMS} || 150;

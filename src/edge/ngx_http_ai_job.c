@@ -44,6 +44,7 @@ static void ngx_http_ai_job_read(ngx_http_ai_show_t *show);
 static void ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static ai_str_t ngx_http_ai_job_copy(ngx_pool_t *pool, ai_str_t s);
+static void ngx_http_ai_job_whole(ngx_http_ai_show_t *show, ai_str_t log);
 static void ngx_http_ai_job_log(ngx_http_ai_show_t *show);
 static void ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
@@ -195,7 +196,7 @@ static void
 ngx_http_ai_job_read(ngx_http_ai_show_t *show)
 {
     char       key[AI_KEY_MAX];
-    ngx_str_t  argv[10];
+    ngx_str_t  argv[11];
 
     ngx_str_set(&argv[0], "HMGET");
     ngx_http_ai_edge_key(&argv[1], key, AI_KEY_JOB, show->shard,
@@ -208,6 +209,7 @@ ngx_http_ai_job_read(ngx_http_ai_show_t *show)
     ngx_str_set(&argv[7], "fin");
     ngx_str_set(&argv[8], "usage");
     ngx_str_set(&argv[9], "flags");
+    ngx_str_set(&argv[10], "log");
 
     ngx_memzero(&show->cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
@@ -216,7 +218,7 @@ ngx_http_ai_job_read(ngx_http_ai_show_t *show)
 
     if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
                                   NGX_HTTP_AI_REDIS_COMMANDS, &show->cmd,
-                                  argv, 10)
+                                  argv, 11)
         != NGX_HTTP_AI_REDIS_OK)
     {
         ngx_http_ai_job_fail(show, "unavailable");
@@ -265,7 +267,7 @@ ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     show->tail = spec.stream;
 
     if (job->finished && (!spec.stream || !ai_str_eqz(job->state, "done"))) {
-        ngx_http_ai_job_log(show);
+        ngx_http_ai_job_whole(show, ngx_http_ai_reply_str(reply, 8));
 
     } else {
         ngx_http_ai_job_answer(show);
@@ -291,6 +293,34 @@ ngx_http_ai_job_copy(ngx_pool_t *pool, ai_str_t s)
     ngx_memcpy(p, s.data, s.len);
 
     return (ai_str_t) { s.len, p };
+}
+
+
+/* An answer that ended with its first events lies in the job. */
+
+static void
+ngx_http_ai_job_whole(ngx_http_ai_show_t *show, ai_str_t log)
+{
+    ai_bell_t   bell;
+    ai_event_t  ev;
+
+    if (log.len == 0) {
+        ngx_http_ai_job_log(show);
+        return;
+    }
+
+    if (ai_bell_parse(log, &bell) == 0) {
+
+        while (ai_event_next(&bell.frames, &ev) == 1) {
+
+            if (ngx_http_ai_job_event(show, &ev) != NGX_OK) {
+                ngx_http_ai_job_fail(show, "internal");
+                return;
+            }
+        }
+    }
+
+    ngx_http_ai_job_answer(show);
 }
 
 

@@ -81,10 +81,11 @@ local function unwait_it()
 end
 
 local us, fin = clock()
-tip = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4])
+local log
+tip, log = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4], true)
 close(job, state, h[2], tip, calls > 0 and lines:match('^[^\n]*') or lines, fin,
       ttl or keep_ms(h[6], h[7], h[8]),
-      h[6]:find('r', 1, true), h[10])
+      h[6]:find('r', 1, true), h[10], log)
 if h[1] == 'running' then
     release(job, tenant, h[5])
 else

@@ -65,7 +65,8 @@ sub last_words {
 sub new {
     my ($class, %o) = @_;
 
-    return bless { %o, clients => [], live => {}, later => [] }, $class;
+    return bless { %o, clients => [], live => {}, later => [],
+        going => [] }, $class;
 }
 
 
@@ -82,21 +83,44 @@ sub stream {
 
 # One that sends a body (or, hold => n, all but its last n bytes) and wants the
 # answer of it.
+#
+#   path, header      of its request; header: lines
+#   again => sub      gives (model, body) of its nth request: it asks anew where
+#                     it was refused (503, 429) or cut off before any answer
+#   leave => [n, …]   hangs up after so many events, and, resumable, comes back
+#   away              after so many seconds
+#   gone              hangs up so many seconds after its request, for good
 sub client {
     my ($self, %o) = @_;
-    my $c = { text => '', came => 0, back => 0, %o };
-    my $more = $o{resumable} ? "X-AI-Resumable: 1\r\n" : '';
+    my $c = { text => '', came => 0, back => 0, since => 0, posts => [],
+        log => [], leave => [], %o };
 
-    $c->{held} = $o{hold} ? substr $c->{body}, -$o{hold}, $o{hold}, '' : '';
-    $c->{request} = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-        . "Authorization: Bearer " . ($o{key} || $self->{key}) . "\r\n${more}"
-        . 'Content-Type: application/json' . "\r\nContent-Length: "
-        . (length($c->{body}) + length $c->{held}) . "\r\n\r\n$c->{body}";
-    delete $c->{body};
     push @{ $self->{clients} }, $c;
-    $self->open($c, $c->{request});
+    if ($c->{gone}) {
+        $c->{gone} += time;
+        push @{ $self->{going} }, $c;
+    }
+    $self->post($c);
 
     return $c;
+}
+
+
+sub post {
+    my ($self, $c) = @_;
+    my $body = delete $c->{body};
+    my $more = ($c->{resumable} ? "X-AI-Resumable: 1\r\n" : '')
+        . ($c->{header} || '');
+
+    ($c->{model}, $body) = $c->{again}->(scalar @{ $c->{posts} })
+        if $c->{again};
+    push @{ $c->{posts} }, { model => $c->{model} };
+    $c->{held} = $c->{hold} ? substr $body, -$c->{hold}, $c->{hold}, '' : '';
+    $self->open($c, 'POST ' . ($c->{path} || '/v1/chat/completions')
+        . " HTTP/1.1\r\nHost: localhost\r\n"
+        . "Authorization: Bearer " . ($c->{key} || $self->{key})
+        . "\r\n${more}Content-Type: application/json\r\nContent-Length: "
+        . (length($body) + length $c->{held}) . "\r\n\r\n$body");
 }
 
 
@@ -139,12 +163,24 @@ sub run {
                 push @{ $self->{later} }, $c;
                 next;
             }
+            if (!$c->{job}) {
+                $self->post($c);
+                next;
+            }
             $c->{text} =~ s/^((?:.*\n\n)?).*\z/$1/s;
             my ($last) = $c->{text} =~ /.*^id: (\S+)$/ms;
             $self->open($c, "GET /v1/jobs/$c->{job}/events HTTP/1.1\r\n"
                 . "Host: localhost\r\nAuthorization: Bearer "
                 . ($c->{key} || $self->{key}) . "\r\n"
                 . ($last ? "Last-Event-ID: $last\r\n" : '') . "\r\n");
+        }
+
+        for my $c (splice @{ $self->{going} }) {
+            if ($c->{gone} > time) {
+                push @{ $self->{going} }, $c;
+            } elsif (!$c->{end}) {
+                $self->finish($c, 'left');
+            }
         }
 
         my @poll = map { ($_ => length $self->{live}{$_}{out}
@@ -199,11 +235,20 @@ sub take {
     if ($c->{state} eq 'head') {
         $c->{in} =~ s/^(HTTP\/1\.1 (\d+).*?)\r\n\r\n//s or return;
         my ($head, $status) = ($1, $2);
+        my ($job) = $head =~ /^x-ai-job: (\S+)/mi;
         if ($status == 503 && $c->{job}) {
-            return $self->cut($c);
+            return $self->cut($c, 503);
+        }
+        if (!$c->{job}) {
+            @{ $c->{posts}[-1] }{qw(status job)} = ($status, $job);
+            if ($status =~ /^(?:503|429)$/ && $c->{again}) {
+                return $self->finish($c, "$status without Retry-After")
+                    unless $head =~ /^retry-after: \d/mi;
+                return $self->later($c, 0.3, $status);
+            }
+            $c->{job} = $job;
         }
         $c->{status} = $status;
-        ($c->{job}) = $head =~ /^x-ai-job: (\S+)/mi unless $c->{job};
         ($c->{length}) = $head =~ /^content-length: (\d+)/mi;
         $c->{state} = 'body';
     }
@@ -222,23 +267,40 @@ sub take {
         substr $c->{in}, 0, $line + $size + 2, '';
         return $self->finish($c, 'whole') unless $size;
         $c->{text} .= $got;
-        $c->{came} += () = $got =~ /^data: /mg;
+        my $n = () = $got =~ /^data: /mg;
+        $c->{came} += $n;
+        $c->{since} += $n;
+    }
+
+    if (@{ $c->{leave} } && $c->{since} >= $c->{leave}[0]) {
+        shift @{ $c->{leave} };
+        return $self->finish($c, 'left') unless $c->{resumable};
+        $self->later($c, $c->{away} || 0, 'left');
     }
 }
 
 
 # One whose connection broke: it comes back where it may.
 sub cut {
-    my ($self, $c) = @_;
+    my ($self, $c, $why) = @_;
 
-    if ($c->{resumable} && $c->{job}) {
-        $self->drop($c);
+    if ($c->{job} ? $c->{resumable} : $c->{again}) {
         $c->{back}++;
-        $c->{at} = time + 0.1;
-        push @{ $self->{later} }, $c;
-        return;
+        return $self->later($c, 0.1, $why || 'cut');
     }
     $self->finish($c, 'cut');
+}
+
+
+sub later {
+    my ($self, $c, $seconds, $why) = @_;
+
+    $self->drop($c);
+    push @{ $c->{log} }, sprintf '%.2f %s after %d events', time, $why,
+        $c->{came} if @{ $c->{log} } < 200;
+    $c->{since} = 0;
+    $c->{at} = time + $seconds;
+    push @{ $self->{later} }, $c;
 }
 
 
@@ -246,6 +308,7 @@ sub finish {
     my ($self, $c, $how) = @_;
 
     $c->{end} = $how;
+    $c->{ended} = time;
     $self->drop($c);
 }
 
