@@ -5,6 +5,7 @@
 
 #include "http.h"
 
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ struct http_call_s {
     unsigned             refused:1;
     unsigned             flooded:1;
     unsigned             tls:1;
+    unsigned             h2:1;          /* its connection, once begun */
     unsigned             repeated:1;    /* libcurl would have sent it again */
 };
 
@@ -59,6 +61,7 @@ static int http_set(http_call_t *call, const http_request_t *req);
 static void http_destroy(http_call_t *call);
 static int http_on_request(void *data, char *ip, char *local_ip, int port,
     int local_port);
+static int http_is_h2(const http_call_t *call);
 static int http_on_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     void *per_socket);
 static int http_on_timeout(CURLM *multi, long msec, void *data);
@@ -337,7 +340,7 @@ http_on_request(void *data, char *ip, char *local_ip, int port, int local_port)
         curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
 
         if (sent != 0
-            && (!call->tls || now - call->begun_msec > HTTP_REFUSE_MSEC))
+            && (!call->h2 || now - call->begun_msec > HTTP_REFUSE_MSEC))
         {
             call->repeated = 1;
             return CURL_PREREQFUNC_ABORT;
@@ -345,8 +348,32 @@ http_on_request(void *data, char *ip, char *local_ip, int port, int local_port)
     }
 
     call->begun_msec = now;
+    call->h2 = http_is_h2(call) ? 1 : 0;
 
     return CURL_PREREQFUNC_OK;
+}
+
+
+static int
+http_is_h2(const http_call_t *call)
+{
+    unsigned                     len;
+    const unsigned char         *name;
+    struct curl_tlssessioninfo  *tls;
+
+    tls = NULL;
+
+    if (!call->tls
+        || curl_easy_getinfo(call->easy, CURLINFO_TLS_SSL_PTR, &tls) != CURLE_OK
+        || tls == NULL || tls->backend != CURLSSLBACKEND_OPENSSL
+        || tls->internals == NULL)
+    {
+        return 0;
+    }
+
+    SSL_get0_alpn_selected((SSL *) tls->internals, &name, &len);
+
+    return len == 2 && memcmp(name, "h2", 2) == 0;
 }
 
 
