@@ -65,7 +65,7 @@ scripts_pass() {
 nginx_pass() {
     local tests
     tests=$(ls t/0[67]-*.t t/20-*.t t/[46]*.t t/7[2-6]*.t t/80-*.t \
-        t/81-upgrade.t)
+        t/81-upgrade.t t/95-chaos-replay.t)
     if COV=1 tools/asan-nginx.sh build/asan; then
         counted="$counted $root/build/asan/module"
         # shellcheck disable=SC2086
@@ -134,7 +134,7 @@ if [ -z "${TESTS:-}" ]; then
     if [ -n "$full" ]; then
         valgrind_pass
         export AI_T_FULL=1 AI_T_FUZZ_SECONDS=${AI_T_FUZZ_SECONDS:-3600}
-        export AI_T_STEPS=100000 AI_T_CHAOS=1
+        export AI_T_STEPS=100000
     fi
     # shellcheck disable=SC2086
     tools/coverage.pl prepare ${counted#* }

@@ -12,8 +12,6 @@ use strict;
 use warnings;
 use AiProc qw(wait_for slurp);
 use AiTest ();
-use JSON::PP ();
-use List::Util qw(max);
 use Test::More ();
 use Time::HiRes qw(time sleep);
 
@@ -64,7 +62,13 @@ sub new {
 
 sub key { $_[0]{keys}{ $_[1] } }
 sub tenants { sort keys %{ $_[0]{keys} } }
-sub did { $_[0]{did}{ $_[1] } || 0 }
+
+# "3 nginx, 1 redis": what was done.
+sub did {
+    my ($self) = @_;
+    return join ', ', map { "$self->{did}{$_} $_" } sort keys %{ $self->{did} };
+}
+
 sub hurt { scalar keys %{ $_[0]{hurt}{ $_[1] } || {} } }
 sub events { @{ $_[0]{events} } }
 
