@@ -72,7 +72,8 @@ unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
 fuzz_bin := $(patsubst t/fuzz/%.c,$(O)/fuzz/%,$(fuzz_src))
 
 .PHONY: build module workers aictl units fuzzers
-.PHONY: run test test-full asan chaos bench install clean lint check
+.PHONY: run test test-full asan chaos bench bench-rivals install clean lint
+.PHONY: check
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -201,6 +202,10 @@ bench:
 	+@$(MAKE) -s module workers aictl
 	@exec bench/run.sh $(BENCH)
 
+# Other gateways in the same table, as far as the registries bring them.
+bench-rivals:
+	@$(MAKE) -s bench BENCH='--rivals $(BENCH)'
+
 lint:
 	prove -It/lib t/00-lint.t
 
@@ -217,6 +222,8 @@ install: module workers aictl
 	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \
 	    [ -f "$$to" ] || install -m 644 conf/$$file "$$to"; \
 	done
+	[ -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai/secrets' ] || \
+	    install -d -m 750 '$(DESTDIR)$(SYSCONFDIR)/ngx-ai/secrets'
 	install -d '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations'
 	install -m 644 migrations/*.sql \
 	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/migrations/'
@@ -227,8 +234,12 @@ install: module workers aictl
 	install -d '$(DESTDIR)$(PREFIX)/lib/sysusers.d'
 	install -m 644 conf/ngx-ai.sysusers \
 	    '$(DESTDIR)$(PREFIX)/lib/sysusers.d/ngx-ai.conf'
+	install -d '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d'
+	sed 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' conf/ngx-ai.tmpfiles \
+	    > '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/ngx-ai.conf'
 	for unit in conf/*.service; do \
-	    sed 's|@PREFIX@|$(PREFIX)|g' "$$unit" \
+	    sed -e 's|@PREFIX@|$(PREFIX)|g' \
+	        -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|g' "$$unit" \
 	        > "$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/}"; \
 	done
 

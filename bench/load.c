@@ -33,6 +33,7 @@ enum {
     OPT_BODY_BYTES,
     OPT_STREAM,
     OPT_USAGE,
+    OPT_KEYS,
     OPT_GET,
     OPT_CLOSE,
     OPT_UNIQUE,
@@ -43,6 +44,7 @@ enum {
     OPT_RAMP,
     OPT_TIMEOUT,
     OPT_PAUSE,
+    OPT_SAMPLE,
     OPT_ROUNDS,
     OPT_EXPECT,
     OPT_PROC
@@ -70,6 +72,7 @@ static const struct option  load_long[] = {
     { "body-bytes",    required_argument, NULL, OPT_BODY_BYTES },
     { "stream",        no_argument,       NULL, OPT_STREAM },
     { "include-usage", no_argument,       NULL, OPT_USAGE },
+    { "keys",          required_argument, NULL, OPT_KEYS },
     { "get",           no_argument,       NULL, OPT_GET },
     { "no-keepalive",  no_argument,       NULL, OPT_CLOSE },
     { "unique",        no_argument,       NULL, OPT_UNIQUE },
@@ -80,6 +83,7 @@ static const struct option  load_long[] = {
     { "ramp",          required_argument, NULL, OPT_RAMP },
     { "timeout",       required_argument, NULL, OPT_TIMEOUT },
     { "pause",         required_argument, NULL, OPT_PAUSE },
+    { "sample",        required_argument, NULL, OPT_SAMPLE },
     { "rounds",        required_argument, NULL, OPT_ROUNDS },
     { "expect-chunks", required_argument, NULL, OPT_EXPECT },
     { "proc",          required_argument, NULL, OPT_PROC },
@@ -218,6 +222,9 @@ load_option(load_t *l, load_target_t *t, int opt, const char *arg)
         t->body_file = (char *) arg;
         return 0;
 
+    case OPT_KEYS:
+        return load_target_keys(t, arg);
+
     case OPT_STREAM:
         t->stream = 1;
         return 0;
@@ -253,6 +260,9 @@ load_option(load_t *l, load_target_t *t, int opt, const char *arg)
 
     case OPT_PAUSE:
         return load_number(arg, 0, 60, &l->run.pause);
+
+    case OPT_SAMPLE:
+        return load_number(arg, 0.1, 3600, &l->run.sample);
 
     case OPT_BODY_BYTES:
         if (load_number(arg, 0, LOAD_MAX_BODY - 1024, &v) != 0) {
@@ -358,11 +368,12 @@ load_usage(void)
         "of a target (before the first one: of all):\n"
         "  --header 'NAME: VALUE' --model M --body FILE --body-bytes N "
         "--stream\n"
-        "  --include-usage --get --no-keepalive --unique\n"
+        "  --keys FILE --include-usage --get --no-keepalive --unique\n"
         "of the run:\n"
         "  --requests N --warmup N --pause S (latency) --connections N "
         "--seconds S --ramp S\n"
-        "  --timeout S --rounds N --expect-chunks N --proc NAME=PID\n");
+        "  --timeout S --sample S --rounds N --expect-chunks N "
+        "--proc NAME=PID\n");
 }
 
 
@@ -466,8 +477,8 @@ load_print(const load_run_t *run, unsigned i, unsigned round, int more)
     load_print_hist("latency_us", &r->latency);
 
     if (run->mode != LOAD_LATENCY) {
-        printf(",\"per_second\":%.1f",
-               (double) r->requests / run->elapsed);
+        printf(",\"per_second\":%.1f,\"open_at_sample\":%u",
+               (double) r->requests / run->elapsed, run->open);
         load_print_procs(run, r->requests);
     }
 

@@ -21,6 +21,7 @@
 #define LOAD_MAX_GROUPS    16
 #define LOAD_MAX_PIDS      256                 /* of one group */
 #define LOAD_MAX_ROUNDS    100
+#define LOAD_MAX_KEYS      (16 * 1024 * 1024)  /* bytes of their file */
 #define LOAD_LINE          1024                /* the rest of a line is lost */
 #define LOAD_NAME          32
 
@@ -53,6 +54,11 @@ typedef struct {
     char                    *request;
     size_t                   request_len;
     size_t                   serial_at;    /* 16 digits to replace; 0: none */
+    char                    *keys;         /* nkeys of key_len bytes each */
+    size_t                   nkeys;        /* 0: no Authorization of ours */
+    size_t                   key_len;
+    size_t                   key_at;       /* always before serial_at */
+    size_t                   key_next;
     unsigned                 stream:1;
     unsigned                 include_usage:1;
     unsigned                 get:1;
@@ -97,6 +103,7 @@ typedef struct {
     uint64_t        retry_ns;    /* when idle: start then; 0: never */
     uint64_t        chunk_ns;    /* when the last one came */
     uint64_t        left;        /* of the body, or of a chunk of it */
+    const char     *key;         /* of this request; NULL: none */
     size_t          sent;
     size_t          line_len;
     uint32_t        chunks;
@@ -149,6 +156,8 @@ typedef struct {
     double          ramp;        /* the first starts are spread over it */
     double          timeout;     /* of one request */
     double          pause;       /* latency: before every turn, seconds */
+    double          sample;      /* when groups are sampled; 0: half-way */
+    unsigned        open;        /* out: answers under way at the sample */
     double          elapsed;     /* out */
     load_group_t   *groups;
     unsigned        ngroups;
@@ -159,6 +168,9 @@ typedef struct {
 
 /* "NAME=URL", URL "http://HOST:PORT/PATH" or "http://unix:SOCKET:/PATH". */
 int load_target_parse(load_target_t *t, const char *s);
+
+/* A file of keys of one length, one a line; -1 after a message. */
+int load_target_keys(load_target_t *t, const char *name);
 
 /* Builds t->request; -1 after a message. */
 int load_target_build(load_target_t *t);

@@ -64,6 +64,14 @@ load_conn_start(load_conn_t *c, int epoll, uint64_t serial)
     c->failed = 0;
     c->retry_ns = 0;
 
+    c->key = NULL;
+
+    if (c->target->nkeys) {
+        c->key = c->target->keys
+                 + c->target->key_next++ % c->target->nkeys
+                   * c->target->key_len;
+    }
+
     snprintf(c->serial, sizeof(c->serial), "%016llx",
              (unsigned long long) serial);
 
@@ -153,19 +161,19 @@ load_conn_event(load_conn_t *c, int epoll, uint32_t events, uint32_t expect)
 }
 
 
-/* What is not sent yet lies in up to three pieces: the serial is the middle. */
+/* What is not sent yet lies in up to five pieces: key and serial differ. */
 
 static int
 load_conn_send(load_conn_t *c, int epoll)
 {
     int             n;
-    size_t          skip, len, at;
+    size_t          skip, len, from;
     ssize_t         rc;
-    struct iovec    iov[3];
+    struct iovec    iov[5];
     load_target_t  *t = c->target;
 
     for ( ;; ) {
-        at = t->serial_at;
+        from = 0;
         n = 0;
         skip = c->sent;
 
@@ -179,14 +187,19 @@ load_conn_send(load_conn_t *c, int epoll)
             skip = 0;                                                         \
         }
 
-        if (at == 0) {
-            part(t->request, t->request_len)
-
-        } else {
-            part(t->request, at)
-            part(c->serial, 16)
-            part(t->request + at + 16, t->request_len - at - 16)
+        if (c->key != NULL) {
+            part(t->request, t->key_at)
+            part(c->key, t->key_len)
+            from = t->key_at + t->key_len;
         }
+
+        if (t->serial_at) {
+            part(t->request + from, t->serial_at - from)
+            part(c->serial, 16)
+            from = t->serial_at + 16;
+        }
+
+        part(t->request + from, t->request_len - from)
 
 #undef part
 

@@ -181,14 +181,16 @@ load_run_loop(load_run_t *run, load_conn_t *conns, int epoll)
 {
     int                  i, n, sampled;
     unsigned             k, busy;
-    uint64_t             now, start, stop, half, next;
+    uint64_t             now, start, stop, at, next;
     load_conn_t         *c;
     struct epoll_event   events[LOAD_MAX_EVENTS];
 
     start = load_now();
     stop = start + (uint64_t) (run->seconds * 1e9);
-    half = start + (uint64_t) (run->seconds * 5e8);
+    at = start + (uint64_t) (run->sample > 0 ? run->sample * 1e9
+                                             : run->seconds * 5e8);
     sampled = 0;
+    run->open = 0;
 
     for (k = 0; k < run->conns; k++) {
         conns[k].retry_ns = start + (uint64_t) (run->ramp * 1e9 * k
@@ -208,8 +210,13 @@ load_run_loop(load_run_t *run, load_conn_t *conns, int epoll)
             }
         }
 
-        if (!sampled && now >= half) {
+        if (!sampled && now >= at) {
             load_procs_sample(run->groups, run->ngroups);
+
+            for (k = 0; k < run->conns; k++) {
+                run->open += (conns[k].state == LOAD_BODY);
+            }
+
             sampled = 1;
         }
 

@@ -123,6 +123,63 @@ load_target_address(load_target_t *t, const char *host, size_t len)
 
 
 int
+load_target_keys(load_target_t *t, const char *name)
+{
+    char    line[LOAD_LINE], *p;
+    FILE   *f;
+    size_t  len;
+
+    f = fopen(name, "r");
+    p = malloc(LOAD_MAX_KEYS);
+
+    if (f == NULL || p == NULL) {
+        fprintf(stderr, "load: cannot read \"%s\"\n", name);
+        goto failed;
+    }
+
+    t->keys = p;
+    t->nkeys = 0;
+    t->key_len = 0;
+
+    while (fgets(line, sizeof(line), f) != NULL) {
+        len = strcspn(line, "\r\n");
+
+        if (len == 0 || (t->nkeys && len != t->key_len)
+            || (t->nkeys + 1) * len > LOAD_MAX_KEYS)
+        {
+            fprintf(stderr, "load: \"%s\": keys of one length are wanted\n",
+                    name);
+            goto failed;
+        }
+
+        t->key_len = len;
+        memcpy(p + t->nkeys++ * len, line, len);
+    }
+
+    if (t->nkeys == 0) {
+        fprintf(stderr, "load: \"%s\" is empty\n", name);
+        goto failed;
+    }
+
+    fclose(f);
+
+    return 0;
+
+failed:
+
+    free(p);
+    t->keys = NULL;
+    t->nkeys = 0;
+
+    if (f != NULL) {
+        fclose(f);
+    }
+
+    return -1;
+}
+
+
+int
 load_target_build(load_target_t *t)
 {
     int     n;
@@ -142,7 +199,7 @@ load_target_build(load_target_t *t)
         }
     }
 
-    size = body_len + sizeof(t->path) + sizeof(t->headers) + 1024;
+    size = body_len + sizeof(t->path) + sizeof(t->headers) + t->key_len + 1024;
     t->request = malloc(size);
 
     if (t->request == NULL) {
@@ -156,6 +213,14 @@ load_target_build(load_target_t *t)
                  "%s%s",
                  t->get ? "GET" : "POST", t->path, t->host, t->headers,
                  t->close ? "Connection: close\r\n" : "");
+
+    if (t->nkeys) {
+        n += snprintf(t->request + n, size - (size_t) n,
+                      "Authorization: Bearer ");
+        t->key_at = (size_t) n;
+        n += snprintf(t->request + n, size - (size_t) n, "%.*s\r\n",
+                      (int) t->key_len, t->keys);
+    }
 
     if (t->get) {
         n += snprintf(t->request + n, size - (size_t) n, "\r\n");

@@ -36,7 +36,8 @@ sub rounds {
         next if $run->{target} ne $target;
         my $v = $run;
         for my $key (@path) {
-            $v = ref $v eq 'HASH' ? $v->{$key} : undef;
+            # A histogram of nothing has no percentiles.
+            $v = ref $v eq 'HASH' && ($v->{n} // 1) ? $v->{$key} : undef;
         }
         $v[ $run->{round} ] = $v;
     }
@@ -113,6 +114,15 @@ my %out = (
     budget => [],
 );
 my $failed = 0;
+my $rivals = raw('rivals') // [];
+my %rival = map { ($_->{name} => $_) } @$rivals;
+
+# What fails in other gateways is their row's to say.
+sub failed {
+    my ($target, $n) = @_;
+    $failed += $n unless $rival{$target};
+    return;
+}
 
 sub budget {
     my ($what, $value, $op, $limit) = @_;
@@ -127,48 +137,99 @@ sub budget {
     return;
 }
 
-my $latency = raw('latency');
-print "\nLatency, one request at a time, \xc2\xb5s\n";
-row('', qw(p50 p90 p99), '+p50', '+p99', 'failed');
-for my $t (targets($latency)) {
-    my %r = (
-        (map { ($_ => median(rounds($latency, $t, 'latency_us', $_))) }
-             qw(p50 p90 p99 max)),
-        (map { ("added_$_" => added($latency, $t, 'direct', 'latency_us', $_)) }
-             qw(p50 p99)),
-        failures => failures($latency, $t),
-    );
-    $out{latency_us}{$t} = \%r;
-    $failed += $r{failures};
-    row("  $t", map({ num($_) } @r{qw(p50 p90 p99 added_p50 added_p99)}),
-        $r{failures});
+sub latency {
+    my ($file, $title, $key, $field) = @_;
+    my $raw = raw($file) or return;
+    print "\n$title, \xc2\xb5s\n";
+    row('', qw(p50 p90 p99), '+p50', '+p99', 'failed');
+    for my $t (targets($raw)) {
+        my %r = (
+            (map { ($_ => median(rounds($raw, $t, $field, $_))) }
+                 qw(p50 p90 p99 max)),
+            (map { ("added_$_" => added($raw, $t, 'direct', $field, $_)) }
+                 qw(p50 p99)),
+            failures => failures($raw, $t),
+        );
+        $out{$key}{$t} = \%r;
+        failed($t, $r{failures});
+        row("  $t", map({ num($_) } @r{qw(p50 p90 p99 added_p50 added_p99)}),
+            $r{failures});
+    }
+    return;
 }
+
+# CPU of a request by part, and their sum; a second gateway's has a suffix.
+sub cpu {
+    my ($raw, $t, $suffix) = @_;
+    my %cpu;
+    for my $p (@parts) {
+        my $us = median(rounds($raw, $t, 'procs', "$p$suffix",
+                               'cpu_us_per_request')) // next;
+        $cpu{$p} = $us;
+        $cpu{sum} += $us;
+    }
+    return \%cpu;
+}
+
+# What grows: rows of [label, target, direct, proxy_pass, suffix of the CPU].
+sub growth {
+    my ($part, $title, @rows) = @_;
+    my $lat = raw("$part-latency") or return;
+    my $thr = raw("$part-throughput");
+    my $streams = raw("$part-streams");
+    print "\n$title\n";
+    row('', 'p50 us', 'p99 us', '+p50 us', 'req/s', '/proxy',
+        ($streams ? 'chunk p99' : ()), map({ "$_ us" } @parts, 'sum'),
+        'failed');
+    for (@rows) {
+        my ($label, $t, $direct, $proxy, $suffix) = @$_;
+        next unless grep { $_ eq $t } targets($lat);
+        my %r = (
+            p50       => median(rounds($lat, $t, 'latency_us', 'p50')),
+            p99       => median(rounds($lat, $t, 'latency_us', 'p99')),
+            added_p50 => added($lat, $t, $direct, 'latency_us', 'p50'),
+            added_p99 => added($lat, $t, $direct, 'latency_us', 'p99'),
+            per_second    => median(rounds($thr, $t, 'per_second')),
+            of_proxy_pass => ratio($thr, $t, $proxy, 'per_second'),
+            failures      => failures($lat, $t) + failures($thr, $t),
+        );
+        if ($t =~ /^gateway/) {
+            $r{cpu_us_per_request} = cpu($thr, $t, $suffix // '');
+        }
+        if ($streams) {
+            $r{chunk_p99} = median(rounds($streams, $t, 'chunk_delay_us',
+                                          'p99'));
+            $r{ttft_p99} = median(rounds($streams, $t, 'added_ttft_us',
+                                         'p99'));
+            $r{failures} += failures($streams, $t);
+        }
+        $out{grows}{$part}{$label} = \%r;
+        failed($t, $r{failures});
+        row("  $label", map({ num($_) } @r{qw(p50 p99 added_p50)}),
+            num($r{per_second}, 0), num($r{of_proxy_pass}, 2),
+            ($streams ? num($r{chunk_p99}) : ()),
+            map({ num($r{cpu_us_per_request}{$_}) } @parts, 'sum'),
+            $r{failures});
+    }
+    return;
+}
+
+latency('latency', 'Latency, one request at a time', 'latency_us',
+    'latency_us');
 budget('added latency, p50, us', $out{latency_us}{gateway}{added_p50},
     '<=', 250);
 budget('added latency, p99, us', $out{latency_us}{gateway}{added_p99},
     '<=', 1000);
 
-my $first = raw('first');
-print "\nFirst token, one stream at a time, \xc2\xb5s\n";
-row('', qw(p50 p90 p99), '+p50', '+p99', 'failed');
-for my $t (targets($first)) {
-    my %r = (
-        (map { ($_ => median(rounds($first, $t, 'ttft_us', $_))) }
-             qw(p50 p90 p99 max)),
-        (map { ("added_$_" => added($first, $t, 'direct', 'ttft_us', $_)) }
-             qw(p50 p99)),
-        failures => failures($first, $t),
-    );
-    $out{first_token_us}{$t} = \%r;
-    $failed += $r{failures};
-    row("  $t", map({ num($_) } @r{qw(p50 p90 p99 added_p50 added_p99)}),
-        $r{failures});
-}
+latency('first', 'First token, one stream at a time', 'first_token_us',
+    'ttft_us');
 
 my $through = raw('throughput');
-print "\nThroughput, $through->{connections} connections\n";
-row('', 'req/s', '/direct', '/proxy', 'p50 us', 'p99 us', 'failed');
-for my $t (targets($through)) {
+if ($through) {
+    print "\nThroughput, $through->{connections} connections\n";
+    row('', 'req/s', '/direct', '/proxy', 'p50 us', 'p99 us', 'failed');
+}
+for my $t ($through ? targets($through) : ()) {
     my %r = (
         per_second    => median(rounds($through, $t, 'per_second')),
         of_direct     => ratio($through, $t, 'direct', 'per_second'),
@@ -178,13 +239,13 @@ for my $t (targets($through)) {
         p99_us        => median(rounds($through, $t, 'latency_us', 'p99')),
         failures      => failures($through, $t),
     );
-    for my $p (qw(mock plain), @parts) {
+    for my $p (qw(mock plain), @parts, keys %rival) {
         my $cpu = median(rounds($through, $t, 'procs', $p,
                                 'cpu_us_per_request'));
         $r{cpu_us_per_request}{$p} = $cpu if defined $cpu;
     }
     $out{throughput}{$t} = \%r;
-    $failed += $r{failures};
+    failed($t, $r{failures});
     row("  $t", num($r{per_second}, 0), num($r{of_direct}, 2),
         num($r{of_proxy_pass}, 2), num($r{p50_us}), num($r{p99_us}),
         $r{failures});
@@ -259,13 +320,13 @@ for my $level (@levels) {
             $r{rss_kb}{$p} = $rss if defined $rss;
         }
         $out{streams}{$level}{$t} = \%r;
-        $failed += $r{failures};
+        failed($t, $r{failures});
         row("  $t", map({ num($_) } @r{qw(ttft_p50 ttft_p99 chunk_p50
                 chunk_p99 added_chunk_p99)}), $r{failures});
     }
 }
 
-if (my $s = $out{streams}{ $levels[-1] }{gateway}) {
+if (my $s = @levels && $out{streams}{ $levels[-1] }{gateway}) {
     my $cpu = $s->{cpu_us_per_chunk};
     my $sum = 0;
     $sum += $cpu->{$_} // 0 for @parts;
@@ -282,8 +343,11 @@ if (my $s = $out{streams}{500}{gateway}) {
         $s->{added_chunk_p99}, '<=', 2000);
 }
 
-print "\n50 streams beside posts of 5 MB, ten a second, \xc2\xb5s\n";
-row('', 'chunk p50', 'chunk p99', 'chunk max', 'post p50', 'posts', 'failed');
+if (raw('beside-direct')) {
+    print "\n50 streams beside posts of 5 MB, ten a second, \xc2\xb5s\n";
+    row('', 'chunk p50', 'chunk p99', 'chunk max', 'post p50', 'posts',
+        'failed');
+}
 for my $t (qw(direct proxy_pass gateway)) {
     my $streams = raw("beside-$t") or next;
     my $posts = raw("large-$t");
@@ -295,7 +359,7 @@ for my $t (qw(direct proxy_pass gateway)) {
         failures    => failures($streams, $t) + failures($posts, $t),
     );
     $out{beside_large_bodies}{$t} = \%r;
-    $failed += $r{failures};
+    failed($t, $r{failures});
     row("  $t", map({ num($_) } @r{qw(chunk_p50 chunk_p99 chunk_max
             post_p50_us)}), $r{posts}, $r{failures});
 }
@@ -304,36 +368,129 @@ if (my $r = $out{beside_large_bodies}{gateway}) {
         5000);
 }
 
+sub size {
+    my ($n) = @_;
+    return $n >= 1048576 ? $n / 1048576 . ' MB' : $n / 1024 . ' KB';
+}
+
+if (my $raw = raw('prompt-latency')) {
+    my @sizes = map { /^direct_(\d+)$/ ? $1 : () } targets($raw);
+    growth('prompt', 'By the prompt', map {
+        my $n = $_;
+        map { [size($n) . ", $_", "${_}_$n", "direct_$n", "proxy_pass_$n"] }
+            qw(direct proxy_pass gateway)
+    } @sizes);
+}
+
+if (my $raw = raw('tenants-latency')) {
+    growth('tenants', 'By the number of tenants, chunks at 100 streams',
+        map { [s/^gateway_(\d+)$/gateway, $1/r, $_, 'direct', 'proxy_pass'] }
+            targets($raw));
+    my $first = raw('tenants-first');
+    $out{grows}{tenants}{first_use_us} = {
+        map { ($_ => median(rounds($first, 'first_use', 'latency_us', $_))) }
+            qw(p50 p99) };
+    failed('first_use', failures($first, 'first_use'));
+    printf "  the first use of a key, 16 at a time: p50 %s, p99 %s us\n",
+        map { num($out{grows}{tenants}{first_use_us}{$_}) } qw(p50 p99);
+}
+
+if (my $raw = raw('ledger-latency')) {
+    my $has = raw('rows')->{rows};
+    growth('ledger', "By the rows of the ledger (empty, $has)",
+        map { [s/^gateway_(\d+)$/gateway, $1/r, $_, 'direct', 'proxy_pass',
+               /_[1-9]\d*$/ ? '_full' : ''] } targets($raw));
+}
+
 my @groups = sort keys %{ $idle->{procs} };
-my %memory = (idle => $idle->{procs});
+my %before = %{ $idle->{procs} };
 print "\nMemory, MB (proportional set size; resident in brackets)\n";
 row('', @groups);
-row('  idle', map { sprintf '%.1f (%.1f)', $idle->{procs}{$_}{pss_kb} / 1024,
-                    $idle->{procs}{$_}{rss_kb} / 1024 } @groups);
+row('  idle', map { sprintf '%.1f (%.1f)', $before{$_}{pss_kb} / 1024,
+                    $before{$_}{rss_kb} / 1024 } @groups);
 for my $level (@levels) {
     my $s = $out{streams}{$level}{gateway} or next;
     row("  $level streams", map { sprintf '%.1f (%.1f)',
         ($s->{pss_kb}{$_} // 0) / 1024, ($s->{rss_kb}{$_} // 0) / 1024 }
         @groups);
 }
-$out{memory_idle_kb} = $idle->{procs};
-
-if ($idle->{procs}{edge} && $idle->{procs}{workers}) {
-    my $mb = ($idle->{procs}{edge}{pss_kb} + $idle->{procs}{workers}{pss_kb})
-        / 1024;
+$out{memory_idle_kb} = \%before;
+if ($before{edge} && $before{workers}) {
+    my $mb = ($before{edge}{pss_kb} + $before{workers}{pss_kb}) / 1024;
     budget('idle memory, edge and workers, MB', $mb, '<=', 30);
+}
 
-    # Between two levels, so that what earlier load left behind is in both.
-    my ($low, $top) = @levels[0, -1];
-    if ($low && $top > $low) {
-        my ($few, $many) = map { $out{streams}{$_}{gateway}{pss_kb} }
-            $low, $top;
-        my $kb = 0;
-        $kb += $many->{$_} - $few->{$_} for qw(edge workers);
-        $kb /= $top - $low;
-        $out{memory_kb_per_stream} = $kb;
-        budget("memory of a stream ($low to $top), edge and workers, KB", $kb,
-            '<=', 32);
+# Streams that are open and all but silent: what each adds to idle processes.
+if (my $raw = raw('held')) {
+    my $was = raw('held-idle')->{procs};
+    my @of = grep { $_ ne 'mock' } sort keys %$was;
+    my %at;
+    print "\nMemory of an open stream, KB (proportional; resident in",
+        " brackets)\n";
+    row('', 'open', @of, 'failed');
+    for my $t (targets($raw)) {
+        my ($open) = rounds($raw, $t, 'open_at_sample');
+        my %r = (open => $open, failures => failures($raw, $t));
+        for my $p (@of) {
+            for my $kind (qw(pss_kb rss_kb)) {
+                my ($now) = rounds($raw, $t, 'procs', $p, $kind);
+                next unless $open && defined $now;
+                $r{$p}{$kind} = ($now - $was->{$p}{$kind}) / $open;
+            }
+        }
+        failed($t, $r{failures});
+        $out{memory_per_stream}{$t} = \%r;
+        # What another target left behind in processes tells nothing.
+        my %own = $t eq 'gateway' ? map { ($_ => 1) } @parts
+            : $t eq 'proxy_pass' ? (plain => 1) : ();
+        row("  $t", $open, map({ $own{$_} && $r{$_}{rss_kb}
+            ? sprintf '%.1f (%.1f)', $r{$_}{pss_kb}, $r{$_}{rss_kb} : '-' }
+            @of), $r{failures});
+    }
+    if (my $g = $out{memory_per_stream}{gateway}) {
+        my $kb = ($g->{edge}{pss_kb} // 0) + ($g->{workers}{pss_kb} // 0);
+        budget("memory of a stream, $g->{open} open, edge and workers, KB",
+            $kb, '<=', 32);
+    }
+}
+
+if (@$rivals) {
+    print "\nBeside other gateways (us; req/s; MB, resident)\n";
+    row('', '+p50', '+p99', 'req/s', 'CPU us', '+ttft p99', '+chunk p50',
+        '+chunk p99', 'RSS idle', 'failed');
+    for my $t ('direct', 'proxy_pass', 'gateway', sort keys %rival) {
+        my ($why, $name) = $rival{$t} ? ($rival{$t}{why},
+            "$t $rival{$t}{version}") : ('', $t);
+        if ($why) {
+            printf "%-26s %s\n", "  $name", $why;
+            $out{rivals}{$t} = { why => $why };
+            next;
+        }
+        my $s = $out{streams}{100}{$t};
+        my $thr = $out{throughput}{$t};
+        my @own = $t eq 'gateway' ? @parts : $t eq 'proxy_pass' ? 'plain' : $t;
+        my ($rss, $cpu, $failures) = (0, 0, 0);
+        $rss += ($before{$_}{rss_kb} // 0) / 1024 for @own;
+        $cpu += $thr->{cpu_us_per_request}{$_} // 0 for @own;
+        $failures += $_->{failures} // 0
+            for $out{latency_us}{$t}, $thr, $s, $out{first_token_us}{$t};
+        my %r = (
+            version       => $rival{$t}{version},
+            added_p50_us  => $out{latency_us}{$t}{added_p50},
+            added_p99_us  => $out{latency_us}{$t}{added_p99},
+            per_second    => $thr->{per_second},
+            cpu_us        => $cpu || undef,
+            ttft_p99_us   => $s->{added_ttft_p99},
+            chunk_p50_us  => $s->{added_chunk_p50},
+            chunk_p99_us  => $s->{added_chunk_p99},
+            rss_idle_mb   => $rss || undef,
+            failures      => $failures,
+        );
+        $out{rivals}{$t} = \%r;
+        row("  $name", map({ num($_) } @r{qw(added_p50_us added_p99_us)}),
+            num($r{per_second}, 0), map({ num($_) }
+            @r{qw(cpu_us ttft_p99_us chunk_p50_us chunk_p99_us rss_idle_mb)}),
+            $failures);
     }
 }
 

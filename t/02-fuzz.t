@@ -3,7 +3,7 @@
 # corpus/NAME and what earlier runs found (build/fuzz/NAME).  An input that
 # fails is left in build/fuzz.
 #
-#   AI_T_FUZZ_SECONDS  for each (10)
+#   AI_T_FUZZ_SECONDS  for each (10; 3600 with AI_T_FULL)
 #   AI_T_FUZZ          a pattern of names
 use strict;
 use warnings;
@@ -16,7 +16,7 @@ use AiProc qw(slurp);
 
 my $root = abs_path(dirname(__FILE__) . '/..');
 my $only = $ENV{AI_T_FUZZ} || '.';
-my $seconds = $ENV{AI_T_FUZZ_SECONDS} || 10;
+my $seconds = $ENV{AI_T_FUZZ_SECONDS} || ($ENV{AI_T_FULL} ? 3600 : 10);
 my @names = grep { /$only/ } map { basename($_, '_fuzz.c') }
     sort glob "$root/t/fuzz/*_fuzz.c";
 

@@ -23,7 +23,7 @@ for my $path ('usr/lib/nginx/modules/ngx_http_ai_module.so',
     'etc/ngx-ai/ai-providers.conf',
     'usr/lib/systemd/system/ngx-ai-workers.service',
     'usr/lib/systemd/system/ngx-ai-redis.service',
-    'usr/lib/sysusers.d/ngx-ai.conf')
+    'usr/lib/sysusers.d/ngx-ai.conf', 'usr/lib/tmpfiles.d/ngx-ai.conf')
 {
     ok(-s "$dest/$path", $path);
 }
@@ -33,8 +33,24 @@ SKIP: {
     skip 'no man page yet', 1 unless -f $t->root . '/docs/aictl.1';
     ok(-s "$dest/usr/share/man/man1/aictl.1", 'the man page');
 }
-unlike(slurp("$dest/usr/lib/systemd/system/ngx-ai-workers.service"), qr/\@/,
-    'no name is left in a unit');
+unlike(slurp("$dest/usr/lib/$_"), qr/\@/, "no name is left in $_")
+    for 'systemd/system/ngx-ai-workers.service',
+        'systemd/system/ngx-ai-redis.service', 'tmpfiles.d/ngx-ai.conf';
+
+# Where keys of providers are kept.
+my $secrets = "$dest/etc/ngx-ai/secrets";
+sub mode { my @s = stat $secrets; return @s ? sprintf '%o', $s[2] & 07777 : '' }
+is(mode(), '750', 'the folder of secrets is not for everybody');
+SKIP: {
+    skip 'systemd, and the right to give folders away', 1
+        if $> || system('command -v systemd-tmpfiles systemd-sysusers >/dev/null');
+    system('systemd-sysusers', "--root=$dest", 'ngx-ai.conf');
+    system('systemd-tmpfiles', "--root=$dest", '--create', 'ngx-ai.conf');
+    my ($uid) = slurp("$dest/etc/passwd") =~ /^ngx-ai:[^:]*:(\d+):/m;
+    is_deeply([(stat $secrets)[4], mode()], [$uid, '750'],
+        "but the workers'");
+}
+chmod 0700, $secrets;
 
 open my $fh, '>>', "$dest/etc/ngx-ai/ai-providers.conf";
 print $fh "# mine\n";
@@ -42,6 +58,15 @@ close $fh;
 make();
 like(slurp("$dest/etc/ngx-ai/ai-providers.conf"), qr/# mine/,
     'a second install keeps what was changed');
+is(mode(), '700', 'also of the secrets');
+
+# What nginx may answer by itself is worded by ai_error, here as the document
+# says it.
+sub statuses { join ' ', slurp($_[0]) =~ m{error_page ([\d\s]+?)\s+/ai-error;} }
+my $statuses = statuses($t->root . '/docs/directives.md');
+like($statuses, qr/^400 401 403 404 /, 'the statuses of error_page');
+is(statuses($_) =~ s/\s+/ /gr, $statuses, "$_ has them all")
+    for "$dest/usr/share/ngx-ai/nginx.conf", $t->root . '/conf/run.conf';
 
 # The sample, with this test's folder before its paths.
 my $conf = slurp("$dest/usr/share/ngx-ai/nginx.conf");

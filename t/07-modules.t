@@ -97,6 +97,8 @@ http {
 
         location /asks_ai/ { auth_request /v1/models;
             proxy_pass http://127.0.0.1:%%PORT_1%%; }
+        location /asks_health/ { auth_request /health;
+            proxy_pass http://127.0.0.1:%%PORT_1%%; }
         location /asks_ai_post/ { auth_request /v1/chat/completions;
             proxy_pass http://127.0.0.1:%%PORT_1%%; }
         location /asked/ {
@@ -113,6 +115,9 @@ http {
         location /basic/ {
             satisfy any; auth_basic r; auth_basic_user_file %%DIR%%/users;
             ai_pass;
+        }
+        location /password/ {
+            auth_basic r; auth_basic_user_file %%DIR%%/users; ai_pass;
         }
         location /includes/ { ssi on; ssi_types *; root %%DIR%%; }
 
@@ -250,12 +255,23 @@ for my $path ('/accel/x', '/index/', '/missing/x') {
     is($t->get($path, key => undef)->status, 401, 'with its checks');
 }
 
-# As the target of what cannot use it.
+# As the target of what cannot use it: one line says why.
+sub told {
+    my ($directive, $where) = @_;
+    my $said = qq{"$directive" of location "$where" answers clients only: it }
+        . 'cannot be the target of auth_request, mirror, SSI or another';
+    return scalar(() = $edge->log =~ /\Q$said\E/g);
+}
+is(told('ai_pass', '/v1/'), 2 + 1, 'two mirrors and an addition');
 for my $path ('/asks_ai/', '/asks_ai_post/') {
     is($t->get($path)->status, 500, "$path: ai_pass is no auth_request");
     is($t->post($path, ask('echo/echo', 'hi'))->status, 500, 'with a body');
 }
+is(told('ai_pass', '/v1/'), 3 + 4, 'each is told once');
 is($t->get('/includes/page.html')->status, 200, 'nor is it included');
+is(told('ai_pass', '/v1/'), 7 + 2, 'nor told more than once');
+is($t->get('/asks_health/')->status, 500, 'ai_health is no auth_request');
+is(told('ai_health', '/health'), 1, 'that is told, too');
 is($t->get('/asked/v1/models')->header('x-who'), 'me', 'auth_request_set');
 
 # A key or a password lets in; only a key is somebody.
@@ -265,7 +281,22 @@ is($t->get('/basic/v1/models', key => undef, headers => [@basic])->status, 401,
     'a password is nobody');
 is($t->get('/basic/v1/models', key => undef, headers => [@basic,
     'x-api-key' => $t->{key}])->status, 200, 'both');
-is($t->get('/basic/v1/models', key => undef)->status, 401, 'neither');
+for my $case (['/basic/v1/models', 'neither', key => undef],
+    ['/password/v1/models', 'a key where both are asked for'],
+    ['/password/v1/messages', 'the same in the other dialect'])
+{
+    my ($path, $name, @key) = @$case;
+    $res = $t->get($path, @key);
+    is($res->status, 401, $name);
+    is($res->header('www-authenticate'), 'Basic realm="r"', 'asks for a password');
+    my $said = eval { $res->json } || {};
+    is($said->{type} // 'openai', $path =~ /messages/ ? 'error' : 'openai',
+        'in its dialect');
+    is(ref $said->{error} && $said->{error}{type}, 'authentication_error',
+        'in JSON');
+}
+is($t->get('/password/v1/models', key => undef, headers => [@basic,
+    'x-api-key' => $t->{key}])->status, 200, 'a key and a password');
 
 # Limits.
 my $s = $t->stream('/limited/v1/chat/completions', ask('slow/echo', $text,

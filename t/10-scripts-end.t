@@ -13,6 +13,8 @@ my $t = AiTest->new;
 my $s = AiScripts->new($t);
 my $ring;
 
+my $base = "key:1\t-\tmessages\tanthropic\tm";
+
 sub bells {
     my @got;
     while (my $m = $ring->message(0.05)) {
@@ -26,7 +28,7 @@ sub begin {
     my ($slots, %o) = @_;
     $s->fresh($slots ? (w1 => $slots) : ());
     my $id = $s->id;
-    $s->admit($id, 't', base => 'the base', %o);
+    $s->admit($id, 't', base => $base, %o);
     return $id;
 }
 
@@ -60,7 +62,7 @@ sub ended_here {
         . length($message) . "\n$message\nusage " . length($u) . "\n$u\n",
         "$name: event x");
     is_deeply([$s->outbox], [{ j => $id, a => $attempt, c => 0,
-        t => $job->{at}, n => 't', b => 'the base', u => $u }],
+        t => $job->{at}, n => 't', b => $base, u => $u }],
         "$name: one ledger record");
     is($s->held('t'), 'held 0 t 0+0', "$name: queue")
         unless $o{others};
@@ -198,19 +200,20 @@ is($s->cmd('EXISTS', $s->key('grace')), 0, 'an end ends the grace');
 $a = begin(0);
 is($s->run('join', $a, 'other', 'e2'), 'GONE', "another tenant's");
 my $at = $s->job($a)->{at};
-is($s->run('join', $a, 't', ''), "OK waiting 0-0 0 s  $at 1", 'to look only');
+is($s->run('join', $a, 't', ''), "OK waiting 0-0 0 s  $at 1 anthropic", 'to look only');
 is($s->job($a)->{lst}, 'e1', 'does not listen');
-is($s->run('join', $a, 't', "f$_"), "OK waiting 0-0 0 s  $at " . ($_ + 1),
+is($s->run('join', $a, 't', "f$_"), "OK waiting 0-0 0 s  $at "
+    . ($_ + 1) . ' anthropic',
     "listener $_") for 1 .. 15;
 is($s->run('join', $a, 't', 'f16'), 'FULL', 'one too many');
-is($s->run('join', $a, 't', 'f15'), "OK waiting 0-0 0 s  $at 16", 'repeated');
-is($s->run('join', $a, 't', ''), "OK waiting 0-0 0 s  $at 16", 'look');
+is($s->run('join', $a, 't', 'f15'), "OK waiting 0-0 0 s  $at 16 anthropic", 'repeated');
+is($s->run('join', $a, 't', ''), "OK waiting 0-0 0 s  $at 16 anthropic", 'look');
 is(scalar(split ' ', $s->job($a)->{lst}), 16, 'sixteen listen');
 cancel($a);
 @bells = bells();
 is(scalar @bells, 1, 'e1 is among those rung');
 my $usage = $s->job($a)->{usage};
-is($s->run('join', $a, 't', 'f17'), "OK cancelled 1-1 1 s $usage $at 16",
+is($s->run('join', $a, 't', 'f17'), "OK cancelled 1-1 1 s $usage $at 16 anthropic",
     'after its end anyone may look');
 is(scalar(split ' ', $s->job($a)->{lst}), 16, 'without listening');
 

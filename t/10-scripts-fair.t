@@ -181,4 +181,18 @@ $s->run('beat', 'w', 'w1', 10, 'up');
 start();
 is($s->held('a'), 'held 5 a 5+0', 'capacity grew: all start');
 
+# Tenants of much weight that are at their share, on a worker that leaves, do
+# not stand before others.
+$s->fresh(w0 => 8);
+my @heavy = map { my $who = $_; map { [$who, $s->id] } 1 .. 4 } qw(heavy-a heavy-b);
+$s->admit($_->[1], $_->[0], weight => 100) for @heavy;
+is($s->held('heavy-a', 'heavy-b'), 'held 8 heavy-a 4+0 heavy-b 4+0', 'they run');
+$s->run('beat', 'w', 'w0', 8, 'drain');
+$s->run('beat', 'w', 'w1', 4, 'up');
+$s->admit($s->id, $_, weight => 100) for qw(heavy-a heavy-b);
+$s->admit($s->id, 'light') for 1 .. 4;
+$s->run('beat', 'w', 'w1', 4, 'up');
+is($s->held('heavy-a', 'heavy-b', 'light'), 'held 12 heavy-a 4+1 heavy-b 4+1 light 4+0',
+    'the light one has the slots that are free');
+
 done_testing();

@@ -2,7 +2,7 @@
 
 # Random interleavings of everything against a small model: whatever the
 # order, slots, queues, logs and ledger agree.  AI_T_SEED repeats a run,
-# AI_T_STEPS makes it longer.
+# AI_T_STEPS makes it longer (20000; 100000 with AI_T_FULL).
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use AiScripts;
 my $t = AiTest->new;
 my $s = AiScripts->new($t);
 my $seed = $ENV{AI_T_SEED} || (time ^ $$);
-my $steps = $ENV{AI_T_STEPS} || 20000;
+my $steps = $ENV{AI_T_STEPS} || ($ENV{AI_T_FULL} ? 100_000 : 20_000);
 srand $seed;
 diag("AI_T_SEED=$seed, $steps steps");
 
@@ -24,6 +24,7 @@ my %job;                # id => what the model knows
 my @live;               # ids that may still change, and some that ended
 my (%worker, %ended, %ended_at, %records, $names);
 my @stale;              # [worker, job] of deliveries, for ever
+my $lasts = 0;         # last attempts that were given
 my $trail = '';
 
 $s->fresh;
@@ -132,12 +133,50 @@ sub hear_all {
                 if $d->{attempt} <= $j->{attempt};
             bad("run after events: $d->{job}") if $d->{cause} eq '-'
                 && $j->{emitted};
+            charge($w, $j, $d);
             $j->{attempt} = $d->{attempt};
             push @stale, [$w, $d->{job}];
             shift @stale if @stale > 40;
             given($w, $d) unless rand() < 0.05;
         }
     }
+}
+
+# Three attempts are charged.  The last of them is had by one job a worker at a
+# time, or 3 s later; when that worker dies, by the youngest alone.
+my (%suspect, %bye);
+
+sub charge {
+    my ($w, $j, $d) = @_;
+    my $last = $j->{last} || '';
+    my $mine = $suspect{$last} && $suspect{$last}{id} eq $j->{id}
+        && !$bye{$last};
+    if ($d->{cause} eq 'attempts') {
+        bad("$j->{id} had fewer than three: $d->{attempt}")
+            if ($j->{charged} || 0) < 3;
+        bad("$j->{id} is charged with what it did not do")
+            if !$mine && ($j->{spared} || 0) < 3;
+    }
+    return if $d->{cause} ne '-';
+    if (($j->{charged} || 0) < 3) {
+        $j->{charged}++;
+    } else {
+        bad("$j->{id} has one more after three") if $mine;
+        bad("$j->{id} is spared for ever") if ++$j->{spared} > 3;
+    }
+    bad("$d->{attempt} of $j->{id} is not $j->{charged} and "
+        . ($j->{spared} || 0))
+        if $d->{attempt} != $j->{charged} + ($j->{spared} || 0);
+    return if $j->{charged} < 3;
+    my $old = $suspect{$w};
+    if ($old && time - $old->{at} < 2) {
+        my $h = $s->job($old->{id});
+        bad("$w has $old->{id} and $j->{id}") if $h->{state} eq 'running'
+            && $h->{owner} eq $w && !$job{ $old->{id} }{emitted};
+    }
+    $suspect{$w} = { id => $j->{id}, at => time };
+    $j->{last} = $w;
+    $lasts++;
 }
 
 # A worker knows that it has this: told, or it asked.
@@ -150,12 +189,14 @@ sub given {
 
     bad("two workers in one attempt: $key")
         if $j->{runs}{$attempt} && $j->{runs}{$attempt}{w} ne $w;
-    bad("run beyond three: $key") if !$end && $attempt > 3;
+    bad("run beyond six: $key") if !$end && $attempt > 6;
     bad("not all of it: $key") if $d->{spec} ne "spec of $id"
         || $d->{bytes} != $j->{bytes}
         || $d->{body} ne ($end || $j->{large} ? '' : '{}');
     bad("now it ends, now it runs: $key") if $j->{runs}{$attempt}
-        && $j->{runs}{$attempt}{end} != $end;
+        && $j->{runs}{$attempt}{end} != $end && $d->{cause} ne 'cancelled'
+        && !$j->{told};
+    $j->{told} = 1 if $d->{cause} eq 'cancelled';   # who has it may still ask
     return if $j->{runs}{$attempt};
     $j->{runs}{$attempt} = { w => $w, attempt => $attempt, seq => 0,
         job => $id, end => $end };
@@ -218,8 +259,8 @@ sub do_emit {
     my $from = $r->{seq} + 1 - ($back < $r->{seq} ? $back : 0);
     my $n = 1 + int rand 3;
     my @events = map { ('s', "$r->{attempt}/" . ($from + $_)) } 0 .. $n - 1;
-    my @got = run('emit', $r->{job}, $r->{attempt}, $from, pick(65536, 4),
-        @events);
+    my @got = run('emit', $r->{job}, $r->{attempt}, $r->{w}, $from,
+        pick(65536, 4), @events);
     if ($got[0] eq 'OK') {
         bad('an emit of an ended job') if $ended{ $r->{job} }
             && $from + $n - 1 > seq_of($got[1]);
@@ -308,6 +349,10 @@ sub do_die {
     return if @up < 2;
     my $w = pick(@up);
     if (rand() < 0.5) {
+        if (rand() < 0.5) {
+            $bye{$w} = 1;
+            run('beat', 'w', $w, 5, 'drain');
+        }
         run('beat', 'w', $w, 0, 'bye');
         $s->deaf($w);
         delete $worker{$w};
@@ -346,7 +391,8 @@ sub check {
             $running{ $j->{tenant} }{$id} = 1;
             bad("$id ended, yet is $state") if $ended{$id};
         } elsif ($state eq 'waiting') {
-            my $field = ($h->{class} eq 'batch' ? 'batch:' : '') . $j->{tenant};
+            my $field = ($h->{class} eq 'interactive' ? '' : "$h->{class}:")
+                . $j->{tenant};
             $waits{$field}{$id} = 1;
             $bytes{$field} += $h->{bytes};
             bad("$id ended, yet is $state") if $ended{$id};
@@ -371,7 +417,7 @@ sub check {
             $s->key("running:$tenant")) };
         my $want = join ' ', sort keys %{ $running{$tenant} || {} };
         bad("running of $tenant: $got, not $want") if $got ne $want;
-        for my $class ('', 'batch:') {
+        for my $class ('', 'batch:', 'last:') {
             my $field = "$class$tenant";
             my $got = join ' ', sort @{ $s->cmd('LRANGE',
                 $s->key("backlog:$field"), 0, -1) };
@@ -380,11 +426,12 @@ sub check {
             my $b = $s->cmd('HGET', $s->key('backlog_bytes'), $field) || 0;
             bad("bytes of $field: $b, not " . ($bytes{$field} || 0))
                 if $b != ($bytes{$field} || 0);
-            my $zset = $class ? 'waiting:batch' : 'waiting';
+            my $zset = $class ? 'waiting:' . substr $class, 0, -1 : 'waiting';
             my $score = $s->cmd('ZSCORE', $s->key($zset), $tenant);
             bad("$tenant in $zset: " . (defined $score ? $score : 'no'))
                 if defined $score != !!$waits{$field};
             bad("score of $tenant in $zset: $score") if defined $score
+                && $class ne 'last:'
                 && int($score / 2 ** 36)
                     != 16 * keys %{ $running{$tenant} || {} };
         }
@@ -486,7 +533,7 @@ for (1 .. 60) {
     }
     hear_all();
     last if !check() && !$s->cmd('EXISTS', map { $s->key($_) } 'waiting',
-        'waiting:batch');
+        'waiting:batch', 'waiting:last');
 }
 
 is($s->held(@tenants), 'held 0 ta 0+0 tb 0+0 tc 0+0', 'everything ends');
@@ -495,9 +542,10 @@ is(scalar(grep { ($records{$_} || 0) != 1 } keys %job), 0,
     'each job has one ledger record');
 is(scalar(keys %records), scalar(keys %job), 'and nothing else has one');
 is($s->cmd('EXISTS', map { $s->key($_) } "held:$w", 'waiting', 'waiting:batch',
-    'backlog_bytes', map { ("running:$_", "backlog:$_", "backlog:batch:$_") }
-    @tenants), 0, 'no trace of a queue');
+    'waiting:last', 'suspects', 'backlog_bytes', map { ("running:$_",
+    "backlog:$_", "backlog:batch:$_", "backlog:last:$_") } @tenants), 0,
+    'no trace of a queue');
 cmp_ok($checks, '>=', int($steps / 25), 'checked');
-note(scalar(keys %job) . " jobs, at most $most leases");
+note(scalar(keys %job) . " jobs, at most $most leases, $lasts last attempts");
 
 done_testing();

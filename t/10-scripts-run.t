@@ -72,16 +72,17 @@ is_deeply($s->log($a), ['1-1 h head', "1-2 s b\0\r\n", '1-3 c ', '1-4 s d'],
     'the log has each once');
 is($s->emit($a, 1, 6, 's', 'x'), 'GAP 1-4', 'a gap');
 is($s->emit($a, 2, 1, 's', 'x'), 'GONE', 'an attempt that is not reached');
-is($s->run('emit', $a, 1, 5, 3, 's', 'ab', 's', 'cd'), 'OK 1-6 ', 'over 3');
+is($s->run('emit', $a, 1, 'w1', 5, 3, 's', 'ab', 's', 'cd'), 'OK 1-6 ', 'over 3');
 is_deeply([bells()], ["E$a\n1-6 ! 0\n"], 'the bell says: read the log');
-is($s->run('emit', $a, 1, 7, 4, 's', 'ab', 's', 'cd'), 'OK 1-8 ', 'just 4');
+is($s->run('emit', $a, 1, 'w1', 7, 4, 's', 'ab', 's', 'cd'), 'OK 1-8 ', 'just 4');
 is_deeply([bells()], ["E$a\n1-7 s 2\nab1-8 s 2\ncd"], 'is inline');
-is($s->run('emit', $a, 1, 9, 1, 's', 'ab'), 'OK 1-9 ', 'one over 1');
+is($s->run('emit', $a, 1, 'w1', 9, 1, 's', 'ab'), 'OK 1-9 ', 'one over 1');
 is_deeply([bells()], ["E$a\n1-9 ! 0\n"], 'is not');
 is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it may ask');
 is($s->claim($a, 'w2'), 'GONE', 'nobody else');
 
-like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2$/, 'joined');
+like($s->run('join', $a, 't', 'e2'), qr/^OK running 1-9 1 s  \d+ 2 openai$/,
+    'joined');
 $s->emit($a, 1, 10, 's', 'z');
 is_deeply([bells()], [("E$a\n1-10 s 1\nz") x 2], 'each listener is rung');
 is($s->run('cancel', $a, 't', 'client', 'now', 'cancelled', 'e1'),
@@ -98,8 +99,8 @@ for (['type', 'e', 'x'], ['long type', 'ss', 'x'], ['no type', '', 'x'],
     my ($name, @events) = @$_;
     like($s->emit($a, 1, 12, @events), qr/^ERR /, "wrong: $name");
 }
-for (['attempt', 'x', 12, 9], ['seq 0', 1, 0, 9], ['seq', 1, '', 9],
-    ['limit', 1, 12, -1])
+for (['attempt', 'x', 'w1', 12, 9], ['seq 0', 1, 'w1', 0, 9],
+    ['seq', 1, 'w1', '', 9], ['limit', 1, 'w1', 12, -1])
 {
     my ($name, @args) = @$_;
     like($s->run('emit', $a, @args, 's', 'x'), qr/^ERR /, "wrong: $name");
@@ -296,6 +297,18 @@ for (['attempt', $a, 'w1', 'x'], ['worker', $a, 'w 1', 1], ['count', $a, 'w1'])
     like($s->run('claim', @args), qr/^ERR /, "wrong claim: $name");
 }
 
+# A bell was lost, and the bell of its cancel, too: it is not run for nobody.
+
+$a = begin();
+$s->next_job('w1');
+is($s->run('leave', $a, 'e1'), 'OK 0 cancelling', 'its client goes');
+@run = $s->claim($a, 'w1');
+is("@run[0 .. 2]", 'END 1 cancelled', 'its worker did not hear of it');
+is(($s->claim($a, 'w1', 1))[0], 'RUN', 'who has it hears that from emit');
+is($s->settle($a, 1, 1, state => 'cancelled', events => ['x', 'r']), 'OK 1-1',
+    'and ends it');
+bells();
+
 # What a worker has emitted and forgotten is only settled.
 
 $a = begin();
@@ -338,6 +351,51 @@ is($s->claim($a, 'w1', 1), 'GONE', 'and told so');
 is($s->settle($a, 3, 1, worker => 'w2'), 'OK 3-1', 'settled');
 is($s->held('t'), 'held 0 t 0+1', 'free');
 
+# What Redis has forgotten went to a second worker before the first asked for
+# it: both are in the same attempt, and one of them has the job.
+
+$s->fresh(w1 => 2);
+$a = $s->id;
+$s->admit($a, 't');
+$s->take('w1');
+$s->cmd('DEL', $s->key("job:$a"), $s->key('held:w1'), $s->key('running:t'));
+$s->run('beat', 'w', 'w1', 0, 'drain');
+$s->run('beat', 'w', 'w2', 2, 'up');
+$s->admit($a, 't');
+is(join(' ', map { "$_->{job} $_->{attempt}" } $s->take('w2')), "$a 1",
+    'a second worker has attempt 1');
+is($s->run('emit', $a, 1, 'w1', 1, 65536, 's', 'x'), 'FENCED 1',
+    'the first is refused');
+is($s->settle($a, 1, 1, worker => 'w1'), 'FENCED 1', 'and its end');
+is($s->claim($a, 'w1', 1), 'GONE', 'and told so');
+is(scalar(@{ $s->log($a) }) + $s->outbox, 0, 'it has written nothing');
+is($s->run('emit', $a, 1, 'w2', 1, 65536, 's', 'y'), 'OK 1-1 ',
+    'the second goes on');
+is($s->run('emit', $a, 1, 'w1', 1, 65536, 's', 'x'), 'FENCED 1',
+    'a repeat of the first, too');
+is($s->settle($a, 1, 2, worker => 'w2'), 'OK 1-2', 'and ends it');
+is_deeply([map { (split)[2] } @{ $s->log($a) }[0]], ['y'], 'with what it said');
+
+# What it was forgotten to have ended is paid for once: under the attempt that
+# its first record has.
+
+$s->fresh(w1 => 1);
+$a = $s->id;
+$s->admit($a, 't');
+$s->emit($a, 1, 1, 's', 'x');
+@run = $s->claim($a, 'w1');
+is("@run[0 .. 2]", 'END 2 lost', 'a settle that Redis has lost');
+$s->silent('w:w1', 5000);
+$s->deaf('w1');
+$s->run('beat', 'w', 'w2', 1, 'up');
+$s->sweep;
+is(join(' ', map { "$_->{attempt} $_->{cause}" } $s->take('w2')), '3 lost',
+    'and so is who was to repeat it');
+is($s->settle($a, 3, 1, state => 'failed', events => ['x', 'r']), 'OK 3-1',
+    'it ends');
+is(join(' ', map { "$_->{j} $_->{a} $_->{c}" } $s->outbox), "$a 1 0",
+    "its record has the first one's key");
+
 # A time to live that Lua reads as a number and Redis would not.
 
 for my $ttl ('1e3', '0x3e8', ' 1000') {
@@ -367,5 +425,35 @@ is_deeply([map { "$_->[0] " . @{ $_->[1] } / 2 }
 is_deeply($s->log($merged), ['1-1 h head', "1-2 s $large[0]", "1-3 c $large[1]",
     "1-4 c $large[2]", '1-5 s z'], 'all in order');
 is($s->settle($merged, 1, 6), 'OK 1-6', 'ended');
+
+# An answer that ends with its first events lies in the job, as its bell, where
+# it is short; else, and where there was a log before, in the Stream.
+
+sub whole {
+    my ($name, $stream, $size, @emitted) = @_;
+    my $id = $s->id;
+    my $n = @emitted / 2;
+    $s->admit($id, 't', edge => 'e1');
+    $s->next_job('w1');
+    $s->emit($id, 1, 1, @emitted) if @emitted;
+    bells();
+    my $body = 'x' x ($size - 4);
+    is($s->settle($id, 1, $n + 1, events => ['h', 'he', 's', $body, 'e', 'en']),
+        'OK 1-' . ($n + 3), "$name: ended");
+    is(($s->job($id)->{log} // 'none'), $stream ? 'none'
+        : "E$id\n1-1 h 2\nhe1-2 s " . length($body) . "\n${body}1-3 e 2\nen",
+        "$name: log of the job");
+    is($s->cmd('EXISTS', $s->key("ev:$id")), $stream, "$name: Stream");
+    is_deeply([@{ $s->log($id) }[-3 .. -1]], [
+        '1-' . ($n + 1) . ' h he', '1-' . ($n + 2) . " s $body",
+        '1-' . ($n + 3) . ' e en'], "$name: events");
+    my $left = $s->cmd('PTTL', $s->key(($stream ? 'ev:' : 'job:') . $id));
+    ok($left > 25000 && $left <= 30000, "$name: expires") or diag($left);
+    is(scalar(bells()), 1, "$name: rings");
+}
+
+whole('short', 0, 16384);
+whole('longer', 1, 16385);
+whole('behind others', 1, 100, s => 'before');
 
 done_testing();

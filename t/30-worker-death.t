@@ -110,6 +110,24 @@ is($w->answer($again)->{end}{state}, 'done', 'jobs go on');
 is_deeply([$w->log($job)], \@log, 'the zombie added nothing');
 is(scalar(@rows = $w->outbox($job)), 1, 'nor to the ledger');
 
+# What it was handed while it slept, and another has done, it does not begin.
+my $calls = () = $p->requests;
+$fresh->stop;
+answer_not();
+kill STOP => $zombie;
+$job = $w->job(body => body('wait/m', 'x'));
+like(owner($job), qr/-$zombie-/, 'handed to who has just fallen asleep');
+$fresh = $w->start(name => 'workers-fresh3');
+answer_now();
+$got = $w->answer($job, 60);
+is("$got->{end}{state} $got->{events}[0]", 'done 2-0a', 'another does it');
+kill CONT => $zombie;
+$again = $w->job(body => body('echo/m', 'x')) for 1 .. 4;
+wait_for(sub { $w->alive >= 2 && !$w->leases }, 20, 'the zombie, awake');
+$p->request($calls + 1);
+sleep 1;
+is(scalar(@rows = $p->requests), $calls + 1, 'and nobody again');
+
 # The same with a stream: what the zombie emits after it is fenced is refused.
 $proc->stop;
 $fresh->stop;

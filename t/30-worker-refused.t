@@ -70,6 +70,33 @@ $w->script('beat', 'w', 'nobody', 0, 'bye');
 wait_for(sub { $r->cmd('HGET', "$w->{p}sweep", 'workers') =~ /\Q$me\E/ }, 10,
     'the list of workers');
 
+# Redis has forgotten that it gave a job, and refuses for a while to say whose it
+# is: what has been said of it is kept.
+
+$job = $w->job(body => body(model => 'p/m', stream => \1, wait => 0.02),
+    flags => 'b');
+$w->begun($job, 5);
+$r->cmd('HDEL', "$w->{p}job:$job", 'attempt', 'tenant');
+wait_for(sub { $t->worker_log =~ /$job.*"claim: ERR/ }, 20, 'a refused claim');
+$r->cmd('HSET', "$w->{p}job:$job", 'tenant', 't');
+my $kept = $w->answer($job, 30);
+is($kept->{end}{state}, 'done', 'it goes on');
+is(() = $kept->{body} =~ /tick/g, 200, 'with all of it');
+
+# A bell that comes a second time, when all is over.
+
+$instead = $r->subscribe("$w->{p}worker:$me");
+$job = $w->job(body => body(model => 'p/m', stream => \1), flags => 'b');
+is($w->answer($job, 20)->{end}{state}, 'done', 'a job');
+my $bell = $instead->message(10)->[1];
+undef $instead;
+my $calls = () = $p->requests;
+$r->cmd('PUBLISH', "$w->{p}worker:$me", $bell);
+is($w->answer($w->job(body => body(), flags => 'b'), 20)->{end}{state}, 'done',
+    'another, behind its late bell');
+sleep 1;
+is(scalar(my @calls = $p->requests), $calls, 'which calls nobody');
+
 # A hundred lost at once, more than a page of what is held.
 
 kill STOP => $pid;
@@ -149,6 +176,14 @@ $r->cmd('CONFIG', 'SET', 'min-replicas-to-write', 1);
 sleep 34;
 is($w->state($job), 'running', 'refused for half a minute');
 $r->cmd('CONFIG', 'SET', 'min-replicas-to-write', 0);
+my @said = grep { /NOREPLICAS/ } split /\n/, $t->worker_log;
+for my $part (qw(heartbeat queue)) {
+    my @of = grep { /"part":"$part"/ && !/"message":"sweep/ } @said;
+    cmp_ok(scalar(@of), '>=', 3, "$part says so");
+    cmp_ok(scalar(@of), '<=', 5, '... now and then')
+        or diag(join "\n", @of[0 .. 9]);
+    like($of[2] // '', qr/"repeated":[1-9]\d*}$/, '... and how often it was');
+}
 $got = $w->answer($job, 20);
 is($got->{end}{state}, 'done', 'and then settled');
 is(scalar(() = $got->{body} =~ /tick/g), 200, 'as a whole');

@@ -82,6 +82,56 @@ is($got->{end}{state}, 'done', 'it is settled again');
 is(said($got), '1 2 3 4 5 6 7 8', 'with every word');
 is(scalar(@rows = $w->outbox($job)), 1, 'and its ledger record');
 
+# One that ended longer ago than the worker keeps it: that Redis says it holds
+# the job, which it does not know, is enough.
+$job = stream(join ' ', 1 .. 8);
+$w->begun($job, 4);
+save();
+wait_for(sub { $w->state($job) eq 'done' }, 20, 'the end');
+my ($first) = $w->outbox($job);
+sleep 4;
+lose();
+$got = ends($job);
+is($got->{error}, 'lost', 'what nobody has any more is lost');
+is($w->state($job), 'failed', 'and ends');
+is(scalar(@rows = $w->outbox($job)), 1, 'with one ledger record');
+is(join(' ', @{ $rows[0] }{qw(j a c t)}), join(' ', @$first{qw(j a c t)}),
+    'which has the key of the first');
+is(scalar(@rows = $w->leases), 0, 'its slot is free');
+
+# Another, which had said nothing as far as Redis knows, is run again.
+kill STOP => $pid;
+$job = stream('one two');
+is($w->state($job), 'running', 'handed over');
+save();
+kill CONT => $pid;
+wait_for(sub { $w->state($job) eq 'done' }, 20, 'the end');
+($first) = $w->outbox($job);
+sleep 4;
+lose();
+$got = ends($job);
+is(said($got), 'one two', 'who had said nothing is answered');
+is(scalar(@rows = $w->outbox($job)), 1, 'one ledger record');
+is(join(' ', @{ $rows[0] }{qw(j a c t)}), join(' ', @$first{qw(j a c t)}),
+    'which has the key of the first');
+
+# Without a new connection, its beats tell.
+$job = stream(join ' ', 1 .. 8);
+$w->begun($job, 4);
+my %dump = map { $_ => $t->redis->cmd('DUMP', "$w->{p}$_") } "job:$job",
+    "ev:$job";
+my $held = $t->redis->cmd('HGET', "$w->{p}job:$job", 'owner');
+wait_for(sub { $w->state($job) eq 'done' }, 20, 'the end');
+sleep 4;
+$t->redis->cmd('RESTORE', "$w->{p}$_", 600000, $dump{$_}, 'REPLACE')
+    for keys %dump;
+$t->redis->cmd('SADD', "$w->{p}held:$held", "$job t");
+$t->redis->cmd('SADD', "$w->{p}running:t", $job);
+$got = ends($job);
+is($got->{error}, 'lost', 'lost, without a new connection');
+is(scalar(@rows = $w->leases), 0, 'its slot is free');
+is(join(' ', map { $_->{a} } $w->outbox($job)), '1 1', 'a record, repeated');
+
 # Who had it, too: it waited, and its worker got it in the seconds that are lost.
 kill STOP => $pid;
 wait_for(sub { $t->redis->cmd('HGET', "$w->{p}sweep", 'workers') eq "0\n" }, 10,

@@ -64,6 +64,18 @@ close $deaf;
 healed($two, 'aictl killed after its commit: healed all the same');
 is(status($two), 401, 'and refused by an edge that had it');
 
+# aictl is killed between the hash and the version that admit is to know.
+my ($gone, $lower, $ahead) = map { new_key() } 1 .. 3;
+$redis->cmd('DEL', "${p}pv:$_->{id}") for $gone, $ahead;
+$redis->cmd(qw(SET), "${p}pv:$lower->{id}", version($lower) - 1, EX => 90);
+$redis->cmd('HINCRBY', 'ai1:key:' . hex_of($ahead), 'v', 1000);
+healed($gone, 'the version that was missing');
+healed($lower, 'the version that was too low');
+cmp_ok($redis->cmd('TTL', "${p}pv:$_->{id}"), '>', 80_000, '... for 25 hours')
+    for $gone, $lower;
+is($redis->cmd('GET', "${p}pv:$ahead->{id}"), undef,
+    'what Redis has of a later time is not told on');
+
 # What Redis has is left alone, though it is new and looked at.
 my $ttl = 50_000_000;
 $calm = new_key();

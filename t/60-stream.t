@@ -198,6 +198,17 @@ $job->head(stream => 1)->data("data: quiet\n\n")->end;
 is(($s->events)[0]{data}, 'quiet', 'without a bell');
 $s->close;
 
+# The same of an answer that lies in the job and has no Stream.
+$s = $t->stream($chat, { %ask, stream => \1 });
+$job = $fake->job;
+$fake->cmd('HSET', $fake->s->key('job:' . $job->id), 'lst', '');
+$job->end(h => AiFake::Job::head_of(stream => 1), s => "data: one\n\n",
+    s => 'data: ' . 'x' x 12000 . "\n\n");
+is($fake->cmd('EXISTS', $fake->s->key('ev:' . $job->id)), 0, 'no Stream');
+is(join(',', map { length $_->{data} } $s->events), '3,12000',
+    'a short answer without a bell');
+$s->close;
+
 # The job is gone.
 $s = $t->stream($chat, { %ask, stream => \1 });
 $job = $fake->job->head(stream => 1)->data("data: 1\n\n");

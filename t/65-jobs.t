@@ -72,6 +72,18 @@ for my $case (['{"a":"' . 'x' x 300_000 . '"}', sub { length $_[0]{a} == 300_000
         'a result of ' . length($case->[0]) . ' bytes');
 }
 
+# A short stream that lies in the job, from any of its events on.
+$t->post($chat, { %ask, stream => \1 },
+    headers => { Prefer => 'respond-async' });
+$job = $fake->job;
+$job->end(h => AiFake::Job::head_of(stream => 1),
+    map { (s => "data: $_\n\n") } 1 .. 3);
+is($fake->cmd('EXISTS', $fake->s->key('ev:' . $job->id)), 0, 'no Stream');
+is(join(',', map { "$_->{id}=$_->{data}" } AiHttp->stream(port => $edge->port,
+    key => $t->{key}, path => '/v1/jobs/' . $job->id . '/events',
+    headers => { 'Last-Event-ID' => '1-2' })->events), '1-3=2,1-4=3',
+    'a short stream from the middle');
+
 # One that fails.
 $res = $t->post($chat, \%ask,
     headers => { Prefer => 'respond-async; priority=batch' });
@@ -83,6 +95,28 @@ is($got->{state}, 'failed', 'failed');
 is($got->{error}{code}, 'provider_timeout', 'why');
 is($got->{error}{message}, 'It took too long.', 'in words');
 is($got->{result}, undef, 'no result');
+
+# One that fails in mid-body: what there is of it, by an attempt that had none.
+$t->post($chat, \%ask, headers => { Prefer => 'respond-async' });
+$job = $fake->job->head->emit(s => "{\n \"a\": \"\xc3");
+$job->error('provider_bad', 'It broke off.');
+$got = $t->get('/v1/jobs/' . $job->id)->json;
+is($got->{error}{code}, 'provider_bad', 'half a body');
+is($got->{status}, 200, 'with its status');
+is($got->{result}, "{\n \"a\": \"\x{fffd}", 'is a string');
+$res = $t->get('/v1/jobs/' . $job->id . '/events');
+like($res->body, qr/\Adata: \{  "a": "\xc3\n\ndata: \{"error":.*\n\n\z/,
+    'and an event, before that of its error');
+
+# More than a result may have: why it failed all the same.
+$t->post($chat, \%ask, headers => { Prefer => 'respond-async' });
+$job = $fake->job->head;
+$job->emit(map { (c => 'x' x 65_536) } 1 .. 4) for 1 .. 17;
+$job->emit(c => 'x') for 1 .. 33;
+$job->error('lost', 'It broke off.');
+$got = $t->get('/v1/jobs/' . $job->id)->json;
+is($got->{error}{code}, 'lost', 'what is too large fails');
+is($got->{result}, undef, 'without a result');
 
 # A stream in the background.
 $res = $t->post($chat, { %ask, stream => \1 },
@@ -116,6 +150,26 @@ is($got->{state}, 'failed', 'a stream that fails in the background');
 is($got->{error}{code}, 'lost', 'says why');
 is($got->{error}{message}, 'It broke off.', 'in words');
 is($got->{result}, undef, 'its result are its events');
+
+# Events are in the job's dialect, whatever the client of them sends.
+for my $case (['/v1/messages', {}, qr/^event: error\ndata: \{"type":"error"/m],
+    [$chat, { 'anthropic-version' => '2023-06-01' },
+        qr/^data: \{"error":\{"message"/m])
+{
+    my ($path, $headers, $want) = @$case;
+    $t->post($path, { %ask, max_tokens => 9, stream => \1 },
+        headers => { Prefer => 'respond-async' });
+    $job = $fake->job->head(stream => 1)->data("data: 1\n\n");
+    my $read = AiHttp->stream(port => $edge->port, key => $t->{key},
+        path => '/v1/jobs/' . $job->id . '/events', headers => $headers);
+    $read->event;
+    $job->error('lost', 'It broke off.');
+    like(join('', map { $_->{raw} } $read->events), $want,
+        "the error of a job of $path to who listens");
+    like($t->get('/v1/jobs/' . $job->id . '/events', headers => $headers)->body,
+        $want, 'and to who comes later');
+    $read->close;
+}
 
 # Cancelled in the queue, while it runs, and after its end.
 $fake->slots(0);

@@ -51,6 +51,31 @@ SKIP: {
     is("$?: $said", '0: ', 'promtool has nothing to say');
 }
 
+# An nginx that has no ai_pass knows as much.
+my $ready = $t->get('/health/ready')->json;
+my $edge = $t->edge;
+my $only = $t->edge(name => 'only', conf => <<'CONF');
+%%GLOBALS%%
+events {}
+http {
+    %%HTTP%%
+    ai_redis "%%REDIS%%";
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        location /health { ai_health; }
+        location = /metrics { ai_metrics; }
+    }
+}
+CONF
+$only->start;
+eval { wait_for(sub { $t->get('/health/ready')->status == 200 }, 20) };
+is_deeply($t->get('/health/ready')->json, $ready,
+    'a server with health alone says the same');
+like($t->get('/metrics')->body, qr/^ngx_ai_worker_jobs_done_total\{.*\} 2$/m,
+    "and has the workers' counters");
+$only->stop;
+$t->{edge} = $edge;
+
 # No worker alive.
 $_->stop('TERM', 60) for @{ $t->{workers} };
 wait_for(sub { $t->get('/health/ready')->status == 503 }, 30, 'not ready');

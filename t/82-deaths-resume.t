@@ -4,7 +4,8 @@
 # HTTP/2.  What was read is the recording, byte for byte, of one provider call.
 #
 #   AI_T_SEED   replays a run
-#   AI_T_CUTS   cuts of each of the others (4); 0: all places of all of them
+#   AI_T_CUTS   cuts of each of the others (4); 0, or AI_T_FULL: all places of
+#               all of them
 use AiTest;
 
 my $shared = AiTest::shared();
@@ -15,7 +16,7 @@ undef $curl unless $curl && `$curl --version` =~ /HTTP2/;
 diag('SKIPPED: HTTP/2, no curl that speaks it') unless $curl;
 
 my $seed = $ENV{AI_T_SEED} || 1 + int rand 1_000_000;
-my $cuts = $ENV{AI_T_CUTS} // 4;
+my $cuts = $ENV{AI_T_CUTS} // ($ENV{AI_T_FULL} ? 0 : 4);
 diag("AI_T_SEED=$seed AI_T_CUTS=$cuts");
 srand $seed;
 

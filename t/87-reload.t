@@ -1,6 +1,7 @@
 #!/usr/bin/perl
 # nginx -s reload under 1,000 open streams, and many reloads one after the other:
 # each stream byte for byte, old processes gone, no memory or descriptor left.
+# AI_T_FULL: a hundred more, in five minutes.
 use AiTest;
 use AiCrowd;
 
@@ -26,7 +27,9 @@ http {
     }
 }
 CONF
-    vars => { URL => $p->url } });
+    # Longer than twenty reloads with a pause: old processes serve until their
+    # streams end.
+    vars => { URL => $p->url, SHUTDOWN => '10m' } });
 my $edge = $t->edge;
 
 # Memory of its own, in KB, and descriptors.

@@ -422,6 +422,15 @@ my $at = "http://127.0.0.1:$port";
     is($r->{$_}, 0, "streams: $_") for qw(gaps unended stream_errors broken
         timeouts short_streams status_errors);
     is($r->{chunk_delay_us}{n}, $r->{chunks}, 'streams: all delays');
+
+    # Streams that stay open until after the sample, and one that cannot.
+    $r = load('streams', '--connections', 30, '--seconds', 2, '--sample', 1.5,
+        '--target', "a=$at/with/chunks=2,interval=3000$chat")->[0];
+    is($r->{open_at_sample}, 30, 'streams: open at the sample');
+    is($r->{requests}, 30, 'streams: begun once');
+    $r = load('streams', '--connections', 1, '--seconds', 0.5, '--timeout',
+        1, '--sample', 0.3, '--target', "a=$at/with/stall=0$chat")->[0];
+    is($r->{open_at_sample}, 0, 'streams: none where no answer has begun');
     is($r->{added_ttft_us}{n}, $r->{requests}, 'streams: all first tokens');
 }
 
@@ -435,6 +444,60 @@ for ([qw(status_errors status=500)], [qw(broken cut=2)], [qw(broken rst=2)],
         "a=$at/with/$opts$chat")->[0];
     cmp_ok($r->{$count}, '>', 0, "$opts is counted as $count");
     is($r->{requests}, 0, "$opts is no success");
+}
+
+# A server that tells which keys came, and whether bodies were whole.
+{
+    my @keys = map { sprintf 'ngx-%04d', $_ } 1 .. 3;
+    open my $file, '>', "$dir/keys" or die "keys: $!";
+    print $file map { "$_\n" } @keys;
+    close $file;
+    my $listen = IO::Socket::INET->new(Listen => 5,
+        LocalAddr => '127.0.0.1') // die "listen: $!";
+    pipe my $told, my $tell or die "pipe: $!";
+    my $server = fork // die "fork: $!";
+    if (!$server) {
+        my $client = $listen->accept;
+        my $got = '';
+        while (sysread $client, $got, 65536, length $got) {
+            while ($got =~ /\r\n\r\n/) {
+                my $head = substr $got, 0, $-[0];
+                my $body = $+[0];
+                my ($n) = $head =~ /^Content-Length: (\d+)/m;
+                last if length $got < $body + $n;
+                my ($key) = $head =~ /^Authorization: Bearer (\S+)\r?$/m;
+                my $whole = eval {
+                    decode_json(substr $got, $body, $n)->{messages}[0]{content}
+                } // '';
+                my ($serial) = $whole =~ /^Say hello\. ([0-9a-f]{16})p{50}\z/;
+                syswrite $tell, join(' ', $key // '-', $serial // '-') . "\n";
+                substr $got, 0, $body + $n, '';
+                syswrite $client, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+                    . "\r\n{}";
+            }
+        }
+        exit 0;
+    }
+    close $tell;
+    push @pids, $server;
+    my $r = load('latency', '--requests', 7, '--warmup', 0, '--unique',
+        '--body-bytes', 50, '--target', 'a=http://127.0.0.1:'
+        . $listen->sockport . '/x', '--keys', "$dir/keys")->[0];
+    is($r->{requests}, 7, 'keys: all are answered');
+    my @seen = map { [split] } <$told>;
+    is(join(' ', map { $_->[0] } @seen), join(' ', @keys, @keys, $keys[0]),
+        'keys: each in its turn');
+    my %serials = map { ($_->[1] => 1) } grep { $_->[1] ne '-' } @seen;
+    is(scalar keys %serials, 7, 'keys: each body whole and another');
+
+    for my $bad ("a\nbb\n", "\n", '') {
+        open my $f, '>', "$dir/bad" or die "bad: $!";
+        print $f $bad;
+        close $f;
+        system("exec '$dir/load' latency --target a=$at$chat --keys "
+            . "'$dir/bad' >/dev/null 2>&1");
+        is($? >> 8, 2, 'keys: a bad file is refused');
+    }
 }
 
 # A relay that holds every answer back for 30 ms: the one thing to be measured.

@@ -56,9 +56,12 @@ if [ ! -x "$out/nginx" ]; then
 
     # shellcheck disable=SC1091
     . "${NGX_SRC:-/usr/share/nginx/src}/conf_flags"
+    # The modules that are built into Debian's, for what stands beside ours.
+    mapfile -t modules < <(nginx -V 2>&1 \
+        | grep -oE -- '--with-http_[a-z0-9_]+_module( |$)' | tr -d ' ')
     (
         cd "$src"
-        ./configure "${NGX_CONF_FLAGS[@]}" --with-debug --with-cc="$cc" \
+        ./configure "${NGX_CONF_FLAGS[@]}" "${modules[@]}" --with-debug --with-cc="$cc" \
             --with-cc-opt="$san" --with-ld-opt=-fsanitize=address
         make -j2
     ) > "$out/build.log" 2>&1 || die "nginx does not build: see $out/build.log"

@@ -20,7 +20,8 @@ objs=build/ngx/objs
 }
 
 module="-Isrc/contract -Isrc/redis -Isrc/edge -Isrc -isystem $objs"
-for dir in core event event/modules os/unix http http/modules http/v2; do
+for dir in core event event/modules event/quic os/unix http http/modules \
+    http/v2 http/v3; do
     module="$module -isystem $src/src/$dir"
 done
 workers="-Isrc/contract -Iworkers \
@@ -53,7 +54,7 @@ fi
 cppcheck --quiet -j "$jobs" --enable=warning,portability,performance \
     --inline-suppr --suppress=missingInclude \
     --suppress=invalidPrintfArgType_uint \
-    --suppress=normalCheckLevelMaxBranches --std=c11 --error-exitcode=1 \
+    --suppress=normalCheckLevelMaxBranches '-DCRLF="\r\n"' --std=c11 --error-exitcode=1 \
     --template='{file}:{line}: {id}: {message}' -Isrc/contract -Iworkers \
     -Isrc/redis -Isrc/edge src workers 2>&1 || bad=1
 

@@ -5,6 +5,7 @@
 #   PORT     where nginx listens (8080)
 #   RUN_DIR  data, sockets, logs, the demo key (./run)
 #   WORKERS  worker processes (as many as there are processors)
+#   SLOTS    jobs that each of them takes at a time (1024)
 #   CONF     an nginx.conf instead of the generated one; @PORT@, @RUN_DIR@,
 #            @REDIS@ … of conf/run.conf may be used in it
 set -eu
@@ -12,6 +13,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd -P)
 port=${PORT:-8080}
 workers=${WORKERS:-$(nproc)}
+slots=${SLOTS:-1024}
 conf=${CONF:-}
 export LC_ALL=C.UTF-8
 PATH=$PATH:/usr/sbin:/sbin
@@ -395,7 +397,7 @@ since=$(date +%s%3N)
 start workers "$run/logs/workers.out" "$root/build/ai-workers" \
     --redis "unix:$redis_sock" --postgres "$db user=ngxai_worker" \
     --ledger-postgres "$db user=ngxai_ledger" --secrets-dir "$run/secrets" \
-    --workers "$workers" --log "$run/logs/workers.log" \
+    --workers "$workers" --jobs "$slots" --log "$run/logs/workers.log" \
     --pid-file "$run/workers.pid" --drain-timeout 5
 workers_up() {
     redis-cli -s "$redis_sock" ZRANGEBYSCORE 'ai1:{0}:alive' "$since" +inf \

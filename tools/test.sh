@@ -6,6 +6,25 @@
 #
 #   TESTS  the tests to run instead (t/*.t), once, with the ordinary build
 #   JOBS   tests at a time (2)
+#
+# What the tests themselves read:
+#
+#   AI_T_FULL           the long form of all that have one (make test-full):
+#                       02-fuzz, 04-check, 10-scripts-random, 82-deaths-resume,
+#                       84-postgres, 87-kill, 87-reload, 88-sdk-traffic, 95-chaos
+#   AI_T_SEED           repeats a random run, which prints its own
+#   AI_T_FUZZ_SECONDS   of each fuzzer (10; full 3600); AI_T_FUZZ: their names
+#   AI_T_STEPS          of 10-scripts-random (20000; full 100000)
+#   AI_T_CUTS           of 82-deaths-resume, a stream (4; full 0: all places)
+#   AI_T_STREAMS        of 95-chaos (150); AI_T_CALM: nothing is killed there
+#   AI_T_ONLY           scenarios of 88-faults, separated by commas
+#   AI_T_KEEP           leaves the folders of a test, with logs and data
+#   AI_T_LOG_LEVEL      of nginx (info)
+#   AI_T_BUILD          other workers, aictl and units than those in build
+#   AI_T_NGINX          another nginx, with its module beside it
+#   AI_T_REDIS_BUILD    another build of 20-redis-transport's module
+#   AI_T_SCRIPTS, AI_T_COVERED, AI_T_COVERAGE, AI_T_CACHE   set below
+#   AI_SHARED           recorded traffic (../shared); without: some are skipped
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -14,7 +33,10 @@ export LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
 PATH=$PATH:/usr/sbin:/sbin
 umask 022
 full=
-[ "${1:-}" != --full ] || full=1
+if [ "${1:-}" = --full ]; then
+    full=1
+    export AI_T_FULL=1
+fi
 
 # Before the terminal is given up: sudo may ask.
 tools/packages.sh "${full:+full-}test"
@@ -113,7 +135,7 @@ valgrind_pass() {
     in_valgrind "$dir/nginx" "$(command -v nginx)" sanitizer.%p
     ln -s "$root/build/ngx_http_ai_module.so" "$dir/"
     pass valgrind "AI_T_BUILD=$dir AI_T_NGINX=$dir/nginx" t/01-units.t \
-        t/30-worker-http.t t/30-worker-echo.t t/50-db-ledger.t t/60-stream.t \
+        t/30-worker-provider.t t/30-worker-echo.t t/50-db-ledger.t t/60-stream.t \
         t/61-body.t t/65-jobs.t t/66-models.t
 }
 
@@ -131,11 +153,7 @@ if [ -z "${TESTS:-}" ]; then
     counted="$counted $AI_T_BUILD"
     nginx_pass
     tsan_pass
-    if [ -n "$full" ]; then
-        valgrind_pass
-        export AI_T_FULL=1 AI_T_FUZZ_SECONDS=${AI_T_FUZZ_SECONDS:-3600}
-        export AI_T_STEPS=100000
-    fi
+    [ -z "$full" ] || valgrind_pass
     # shellcheck disable=SC2086
     tools/coverage.pl prepare ${counted#* }
     export AI_T_COVERAGE=$counted

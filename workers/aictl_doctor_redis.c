@@ -381,6 +381,10 @@ doctor_backlog(aictl_t *a, doctor_t *d, unsigned shard)
         waiting += aictl_redis_int(a, "ZCARD %s", key);
     }
 
+    if (doctor_key(key, AI_KEY_WAITING_LAST, shard) == 0) {
+        waiting += aictl_redis_int(a, "ZCARD %s", key);
+    }
+
     if (doctor_key(key, AI_KEY_SWEEP, shard) != 0) {
         return;
     }

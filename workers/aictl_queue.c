@@ -246,6 +246,11 @@ aictl_jobs_by_tenant(aictl_t *a)
             rc = aictl_jobs_waiting(a, s, tenants, AI_KEY_WAITING_BATCH,
                                     AI_KEY_BACKLOG_BATCH, "waiting_batch");
         }
+
+        if (rc == AICTL_OK) {
+            rc = aictl_jobs_waiting(a, s, tenants, AI_KEY_WAITING_LAST,
+                                    AI_KEY_BACKLOG_LAST, "waiting");
+        }
     }
 
     rows = json_array();
@@ -586,6 +591,7 @@ aictl_queue(aictl_t *a)
         { "edges", "EDGES", 1 }, { "slots", "SLOTS", 1 },
         { "running", "RUNNING", 1 }, { "waiting_tenants", "WAITING", 1 },
         { "waiting_tenants_batch", "WAITING BATCH", 1 },
+        { "waiting_tenants_last", "WAITING LAST", 1 },
         { "graces", "GRACE", 1 }, { "outbox", "OUTBOX", 1 },
         { "outbox_pending", "IN HAND", 1 }, { "pressure", "PRESSURE", 1 },
         { NULL, NULL, 0 }
@@ -615,6 +621,8 @@ aictl_queue(aictl_t *a)
                           AI_KEY_WAITING, s);
         aictl_queue_count(a, row, "waiting_tenants_batch", "ZCARD",
                           AI_KEY_WAITING_BATCH, s);
+        aictl_queue_count(a, row, "waiting_tenants_last", "ZCARD",
+                          AI_KEY_WAITING_LAST, s);
         aictl_queue_count(a, row, "graces", "ZCARD", AI_KEY_GRACE, s);
         aictl_queue_count(a, row, "outbox", "XLEN", AI_KEY_OUTBOX, s);
         aictl_queue_pending(a, row, "outbox_pending", AI_KEY_OUTBOX, s,

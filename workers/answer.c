@@ -20,6 +20,7 @@ static int answer_emit(answer_t *a, ai_str_t bytes, int begins);
 static int answer_events(answer_t *a);
 static int answer_event(answer_t *a, ai_str_t raw);
 static int answer_whole(answer_t *a, ai_str_t bytes);
+static void answer_pass(answer_t *a);
 static int answer_flow(answer_t *a);
 static int answer_hold(answer_t *a, size_t held);
 
@@ -105,6 +106,7 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 
         headers = realloc(a->headers, size);
         if (headers == NULL) {
+            a->incomplete = 1;
             return;
         }
 
@@ -201,6 +203,10 @@ answer_emit_head(answer_t *a)
         return 0;
     }
 
+    if (a->incomplete) {
+        return -1;
+    }
+
     size = a->headers_len + a->name.len + a->model.len + 256;
     mem = malloc(size);
     if (mem == NULL) {
@@ -257,11 +263,33 @@ answer_bytes(answer_t *a, ai_str_t bytes)
         }
     }
 
-    return rc != 0 ? rc : answer_hold(a, a->sse.size + a->whole_size);
+    if (rc != 0) {
+        return rc;
+    }
+
+    if (answer_hold(a, a->sse.size + a->whole_size) == 0) {
+        return 0;
+    }
+
+    /* At once, so that the others have what this one gives up. */
+
+    answer_hold(a, 0);
+
+    if (a->sse_type) {
+        ai_sse_free(&a->sse);
+        return -2;
+    }
+
+    answer_pass(a);
+
+    return 0;
 }
 
 
-/* What all answers of the process hold has a bound; a small one is let be. */
+/*
+ * What all answers of the process hold has a bound; a small one is let be.  A
+ * body that is not small has gone out, and is held for its usage alone.
+ */
 
 static int
 answer_hold(answer_t *a, size_t held)
@@ -353,11 +381,7 @@ answer_whole(answer_t *a, ai_str_t bytes)
         a->whole_len = need;
 
     } else if (!a->unread) {
-        a->unread = 1;
-        free(a->whole);
-        a->whole = NULL;
-        a->whole_len = 0;
-        a->whole_size = 0;
+        answer_pass(a);
     }
 
     if (a->flowing) {
@@ -365,6 +389,19 @@ answer_whole(answer_t *a, ai_str_t bytes)
     }
 
     return need > ANSWER_WHOLE_MAX ? answer_flow(a) : 0;
+}
+
+
+/* Nobody reads the rest of a body: its bytes pass. */
+
+static void
+answer_pass(answer_t *a)
+{
+    a->unread = 1;
+    free(a->whole);
+    a->whole = NULL;
+    a->whole_len = 0;
+    a->whole_size = 0;
 }
 
 

@@ -48,9 +48,11 @@ typedef struct {
     unsigned           added:1;     /* usage that the client did not ask */
     unsigned           typed:1;     /* has a content-type */
     unsigned           sse_type:1;  /* which is text/event-stream */
+    unsigned           incomplete:1;    /* no memory for a header */
     unsigned           head:1;      /* emitted */
     unsigned           flowing:1;   /* whole is over its bound: bytes flow */
-    unsigned           unread:1;    /* too long to be read for usage */
+    unsigned           unread:1;    /* too long to be read for usage, or too
+                                     * much of all answers is held for that */
 } answer_t;
 
 /* The strings and conf outlive a.  emit NULL: it is read again, for its usage

@@ -16,7 +16,7 @@
 #define CALL_HEADERS_MAX  128
 
 
-static char *call_url(const job_t *job);
+static int call_url(job_t *job);
 static int call_headers(job_t *job, ai_str_t key);
 static int call_add(job_t *job, ai_str_t a, ai_str_t b);
 static int call_has(const job_t *job, ai_str_t line);
@@ -35,6 +35,7 @@ static const http_events_t  call_events = {
 void
 call_begin(job_t *job)
 {
+    int             rc;
     ai_str_t        key;
     http_request_t  req;
 
@@ -57,9 +58,14 @@ call_begin(job_t *job)
         return;
     }
 
-    job->url = call_url(job);
+    rc = call_url(job);
 
-    if (job->url == NULL) {
+    if (rc == -2) {
+        job_fail(job, "internal", NULL);
+        return;
+    }
+
+    if (rc != 0) {
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
@@ -127,10 +133,11 @@ call_resume(job_t *job)
 }
 
 
-/* base, path and queries: a base may end in /v1 and may have a query. */
+/* base, path and queries: a base may end in /v1 and may have a query.  -1: it
+ * has no valid base, -2: no memory. */
 
-static char *
-call_url(const job_t *job)
+static int
+call_url(job_t *job)
 {
     char         base[CATALOG_URL_MAX], query[1024], *url;
     size_t       len, size;
@@ -138,7 +145,7 @@ call_url(const job_t *job)
     const char  *mark, *path;
 
     if (catalog_url(&job->route, base) != 0) {
-        return NULL;
+        return -1;
     }
 
     path = job->provider->path;
@@ -157,7 +164,7 @@ call_url(const job_t *job)
     size = strlen(base) + strlen(path) + sizeof(query) + 4;
     url = malloc(size);
     if (url == NULL) {
-        return NULL;
+        return -2;
     }
 
     ai_buf_init(&b, url, size);
@@ -174,8 +181,9 @@ call_url(const job_t *job)
     }
 
     ai_buf_add(&b, "", 1);
+    job->url = url;
 
-    return url;
+    return 0;
 }
 
 

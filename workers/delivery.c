@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ai_delivery.h"
+#include "heartbeat.h"
 #include "job.h"
 
 
@@ -83,7 +84,8 @@ delivery_bell(delivery_t *d, unsigned shard, ai_str_t message)
         return;
     }
 
-    jobs_deliver(d->w->jobs, shard, text, &delivery);
+    jobs_deliver(d->w->jobs, shard, text, &delivery,
+                 heartbeat_sure(d->w->heartbeat, shard));
 }
 
 

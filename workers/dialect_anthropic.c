@@ -77,7 +77,7 @@ anthropic_request(const provider_request_t *req, char **out, size_t *len,
 
     *out = provider_apply(req->body, &edit, 1, len);
 
-    return *out == NULL ? -1 : 0;
+    return *out == NULL ? -2 : 0;
 }
 
 

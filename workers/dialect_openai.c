@@ -94,7 +94,7 @@ openai_request(const provider_request_t *req, char **out, size_t *len,
 
     *out = provider_apply(req->body, edits, n, len);
 
-    return *out == NULL ? -1 : 0;
+    return *out == NULL ? -2 : 0;
 }
 
 

@@ -58,17 +58,22 @@ echo_prepare(job_t *job)
     echo_t        *echo;
     json_t        *root;
     const char    *role;
+    json_error_t   error;
     const json_t  *messages, *message;
 
     echo = calloc(1, sizeof(*echo));
     if (echo == NULL) {
-        return -1;
+        return -2;
     }
 
     echo->job = job;
-    root = json_loadb(job->body.data, job->body.len, JSON_ALLOW_NUL, NULL);
+    root = json_loadb(job->body.data, job->body.len, JSON_ALLOW_NUL, &error);
     messages = json_object_get(root, "messages");
-    rc = json_is_array(messages) ? 0 : -1;
+
+    /* For want of memory it mostly says nothing. */
+
+    rc = json_is_array(messages) ? 0
+         : root == NULL && error.text[0] == '\0' ? -2 : -1;
 
     for (i = json_array_size(messages); i > 0; i--) {
         message = json_array_get(messages, i - 1);
@@ -88,7 +93,7 @@ echo_prepare(job_t *job)
 
     if (rc != 0) {
         echo_free(echo);
-        return -1;
+        return rc;
     }
 
     job->echo = echo;
@@ -109,7 +114,7 @@ echo_text(const json_t *content, char **text, size_t *len)
 
     json_array_foreach(content, i, part) {
         if (echo_append(text, len, json_object_get(part, "text")) != 0) {
-            return -1;
+            return -2;
         }
     }
 
@@ -141,7 +146,7 @@ echo_append(char **text, size_t *len, const json_t *string)
 
     p = realloc(*text, *len + n);
     if (p == NULL) {
-        return -1;
+        return -2;
     }
 
     memcpy(p + *len, json_string_value(string), n);

@@ -93,6 +93,14 @@ emit_again(emit_t *e)
 }
 
 
+void
+emit_later(emit_t *e)
+{
+    emit_again(e);
+    e->retry_at_msec = uv_now(&e->w->loop.uv) + EMIT_RETRY_MSEC;
+}
+
+
 int
 emit_written(const emit_t *e)
 {
@@ -391,10 +399,7 @@ emit_send(emit_t *e, int settle)
     argv[n].data = numbers[0];
     argv[n++].len = (size_t) snprintf(numbers[0], 16, "%u", e->attempt);
 
-    if (settle) {
-        argv[n++] = (ai_str_t) { strlen(e->w->id), e->w->id };
-    }
-
+    argv[n++] = (ai_str_t) { strlen(e->w->id), e->w->id };
     argv[n].data = numbers[1];
     argv[n++].len = (size_t) snprintf(numbers[1], 16, "%u", e->unacked->seq);
     argv[n].data = numbers[2];
@@ -487,7 +492,7 @@ emit_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
             return;
         }
 
-        if (e->high && e->unacked_bytes < EMIT_LOW_BYTES) {
+        if (e->high && !e->lingering && e->unacked_bytes < EMIT_LOW_BYTES) {
             e->high = 0;
             e->ev->drained(e->data);
         }

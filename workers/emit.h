@@ -85,6 +85,8 @@ int emit_full(emit_t *e);
 void emit_kick(emit_t *e);
 /* Sends all that is kept again; Redis skips what it has. */
 void emit_again(emit_t *e);
+/* The same, in EMIT_RETRY_MSEC. */
+void emit_later(emit_t *e);
 /* After EMIT_UNKNOWN: whether that was the settle, so that its usage is in the
  * outbox although the job is unknown. */
 int emit_written(const emit_t *e);

@@ -61,7 +61,11 @@ static void heal_page(heal_t *h);
 static void heal_on_page(db_t *db, const PGresult *res, void *data);
 static void heal_on_version(redis_t *rc, ai_resp_t *reply, void *data);
 static void heal_on_principal(db_t *db, const PGresult *res, void *data);
-static int heal_pv(heal_key_t *k, const PGresult *res);
+static int heal_pv(heal_key_t *k, ai_str_t version, ai_str_t id,
+    ai_str_t tenant);
+static int heal_look(heal_key_t *k, const ai_resp_t *reply);
+static void heal_on_admits(redis_t *rc, ai_resp_t *reply, void *data);
+static ai_str_t heal_str(const PGresult *res, int column);
 static void heal_on_write(redis_t *rc, ai_resp_t *reply, void *data);
 static void heal_on_pv(redis_t *rc, ai_resp_t *reply, void *data);
 static void heal_key_done(heal_key_t *k, int failed);
@@ -281,8 +285,8 @@ heal_on_page(db_t *db, const PGresult *res, void *data)
         hex = (ai_str_t) { strlen(k->hex), k->hex };
 
         if (ai_keys_principal(key, sizeof(key), hex) == 0
-            || redis_commandf(h->w->redis, heal_on_version, k, "HGET %s v",
-                              key)
+            || redis_commandf(h->w->redis, heal_on_version, k,
+                              "HMGET %s v id tenant", key)
                != 0)
         {
             heal_key_done(k, 1);
@@ -300,11 +304,12 @@ heal_on_page(db_t *db, const PGresult *res, void *data)
 static void
 heal_on_version(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    int          stale;
-    heal_t      *h;
-    int64_t      v;
-    heal_key_t  *k;
-    const char  *params[1];
+    int               stale;
+    heal_t           *h;
+    int64_t           v;
+    heal_key_t       *k;
+    const char       *params[1];
+    const ai_resp_t  *have;
 
     (void) rc;
 
@@ -316,12 +321,18 @@ heal_on_version(redis_t *rc, ai_resp_t *reply, void *data)
         return;
     }
 
-    if (reply && reply->type == AI_RESP_NIL) {
+    have = redis_item(reply, 0);
+
+    if (have && have->type == AI_RESP_NIL) {
         /* Who asks is told by Postgres; a refusal is for those who know. */
         stale = k->refused;
 
-    } else if (redis_int(reply, &v) == 0) {
+    } else if (redis_int(have, &v) == 0) {
         stale = v < k->v;
+
+        if (v == k->v && heal_look(k, reply) == 0) {
+            return;
+        }
 
     } else {
         heal_key_done(k, 1);
@@ -363,7 +374,10 @@ heal_on_principal(db_t *db, const PGresult *res, void *data)
     if (!h->closing) {
         hex = (ai_str_t) { AI_SHA256_HEX, k->hex };
 
-        if (heal_rows(h, res, PRINCIPAL_COLUMNS) == 1 && heal_pv(k, res) == 0
+        if (heal_rows(h, res, PRINCIPAL_COLUMNS) == 1
+            && heal_pv(k, heal_str(res, 0), heal_str(res, PRINCIPAL_ID),
+                       heal_str(res, PRINCIPAL_TENANT))
+               == 0
             && principal_write(h->w->redis, hex, res, heal_on_write, k) == 0)
         {
             return;
@@ -376,22 +390,84 @@ heal_on_principal(db_t *db, const PGresult *res, void *data)
 }
 
 
-static int
-heal_pv(heal_key_t *k, const PGresult *res)
+static ai_str_t
+heal_str(const PGresult *res, int column)
 {
-    ai_str_t  id, tenant;
+    return (ai_str_t) { (size_t) PQgetlength(res, 0, column),
+                        PQgetvalue(res, 0, column) };
+}
+
+
+/* What admit is to know: -1 where no key of Redis can be made of it. */
+
+static int
+heal_pv(heal_key_t *k, ai_str_t version, ai_str_t id, ai_str_t tenant)
+{
     unsigned  shard;
 
-    id = (ai_str_t) { (size_t) PQgetlength(res, 0, PRINCIPAL_ID),
-                      PQgetvalue(res, 0, PRINCIPAL_ID) };
-    tenant = (ai_str_t) { (size_t) PQgetlength(res, 0, PRINCIPAL_TENANT),
-                          PQgetvalue(res, 0, PRINCIPAL_TENANT) };
     shard = ai_keys_shard(tenant, k->heal->w->shards);
 
-    (void) snprintf(k->version, sizeof(k->version), "%s",
-                    PQgetvalue(res, 0, 0));
+    (void) snprintf(k->version, sizeof(k->version), "%.*s",
+                    (int) version.len, version.data);
 
     return ai_keys_make(k->pv, sizeof(k->pv), AI_KEY_PV, shard, id) ? 0 : -1;
+}
+
+
+/*
+ * Who wrote this state may have died before it told admit: 0, and the reply
+ * to that question ends the key, or -1 where it cannot be asked.
+ */
+
+static int
+heal_look(heal_key_t *k, const ai_resp_t *reply)
+{
+    ai_str_t  version, id, tenant;
+
+    version = redis_str(redis_item(reply, 0));
+    id = redis_str(redis_item(reply, 1));
+    tenant = redis_str(redis_item(reply, 2));
+
+    return id.len && tenant.len && heal_pv(k, version, id, tenant) == 0
+           ? redis_commandf(k->heal->w->redis, heal_on_admits, k, "GET %s",
+                            k->pv)
+           : -1;
+}
+
+
+static void
+heal_on_admits(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    int          rv, lower;
+    heal_t      *h;
+    int64_t      v;
+    heal_key_t  *k;
+
+    k = data;
+    h = k->heal;
+
+    if (!h->closing) {
+        lower = redis_int(reply, &v) == 0 && v < strtoll(k->version, NULL, 10);
+
+        if (lower || (reply && reply->type == AI_RESP_NIL)) {
+            /* One that came there meanwhile is newer. */
+            rv = lower ? redis_commandf(rc, heal_on_pv, k, "SET %s %s EX %s",
+                                        k->pv, k->version, PRINCIPAL_PV_S)
+                       : redis_commandf(rc, heal_on_pv, k,
+                                        "SET %s %s EX %s NX", k->pv,
+                                        k->version, PRINCIPAL_PV_S);
+            if (rv == 0) {
+                return;
+            }
+
+            heal_key_done(k, 1);
+
+        } else {
+            heal_key_done(k, reply == NULL || reply->type == AI_RESP_ERROR);
+        }
+    }
+
+    heal_release(h);
 }
 
 
@@ -433,7 +509,7 @@ heal_on_pv(redis_t *rc, ai_resp_t *reply, void *data)
     h = k->heal;
 
     if (!h->closing) {
-        h->written++;
+        h->written += reply && reply->type == AI_RESP_STATUS;
         heal_key_done(k, reply == NULL || reply->type == AI_RESP_ERROR);
     }
 

@@ -21,6 +21,9 @@
 typedef struct {
     heartbeat_t *hb;
     unsigned     shard;
+    unsigned     beats;         /* not answered */
+    uint64_t     sent_usec;     /* the first of them, or an earlier one */
+    uint64_t     sure_usec;     /* sent, and answered since */
 } heartbeat_shard_t;
 
 struct heartbeat_s {
@@ -164,6 +167,14 @@ heartbeat_bye(heartbeat_t *hb, void (*done)(worker_t *w))
 }
 
 
+int
+heartbeat_sure(const heartbeat_t *hb, unsigned shard)
+{
+    return loop_now_usec(&hb->w->loop) - hb->shards[shard].sure_usec
+           < HEARTBEAT_SURE_MSEC * 1000;
+}
+
+
 static void
 heartbeat_on_bye(redis_t *rc, ai_resp_t *reply, void *data)
 {
@@ -212,11 +223,13 @@ heartbeat_on_beat(uv_timer_t *timer)
 static void
 heartbeat_beat(heartbeat_t *hb, unsigned shard, redis_reply_pt cb)
 {
-    char      text[16];
-    ai_str_t  argv[4];
-    unsigned  slots;
+    char                text[16];
+    ai_str_t            argv[4];
+    unsigned            slots;
+    heartbeat_shard_t  *s;
 
     slots = 0;
+    s = &hb->shards[shard];
 
     if (hb->word[0] == 'u' && hb->w->hearing) {
         slots = hb->w->opt->jobs / hb->w->shards;
@@ -230,10 +243,17 @@ heartbeat_beat(heartbeat_t *hb, unsigned shard, redis_reply_pt cb)
     argv[3] = (ai_str_t) { strlen(hb->word), hb->word };
 
     if (redis_script(hb->w->redis, AI_SCRIPT_BEAT, worker_prefix(shard), cb,
-                     &hb->shards[shard], 4, argv)
-        == 0 && cb == heartbeat_on_bye)
+                     s, 4, argv)
+        != 0)
     {
+        return;
+    }
+
+    if (cb == heartbeat_on_bye) {
         hb->byes++;
+
+    } else if (s->beats++ == 0) {
+        s->sent_usec = loop_now_usec(&hb->w->loop);
     }
 }
 
@@ -241,13 +261,15 @@ heartbeat_beat(heartbeat_t *hb, unsigned shard, redis_reply_pt cb)
 static void
 heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    int64_t             grace, held;
-    heartbeat_t        *hb;
-    heartbeat_shard_t  *shard;
+    int64_t              grace, held;
+    heartbeat_t         *hb;
+    heartbeat_shard_t   *shard;
+    static log_again_t   again;
 
     (void) rc;
 
     shard = data;
+    shard->beats--;
     hb = shard->hb;
 
     if (reply == NULL) {
@@ -255,12 +277,13 @@ heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
     }
 
     if (!redis_word(reply, "OK")) {
-        log_write(LOG_ERROR, "heartbeat", "beat: %.*s",
+        log_again(&again, LOG_ERROR, "heartbeat", "beat: %.*s",
                   reply->type == AI_RESP_ERROR ? (int) reply->len : 0,
                   reply->type == AI_RESP_ERROR ? reply->str : "");
         return;
     }
 
+    shard->sure_usec = shard->sent_usec;
     hb->grace = redis_int(redis_item(reply, 2), &grace) != 0 || grace != 0;
 
     if (redis_int(redis_item(reply, 3), &held) == 0) {
@@ -304,7 +327,8 @@ heartbeat_on_sweep(uv_timer_t *timer)
 static void
 heartbeat_on_swept(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    int64_t  requeued, cancelled, dead;
+    int64_t             requeued, cancelled, dead;
+    static log_again_t  again;
 
     (void) rc;
     (void) data;
@@ -314,8 +338,8 @@ heartbeat_on_swept(redis_t *rc, ai_resp_t *reply, void *data)
     }
 
     if (reply->type == AI_RESP_ERROR) {
-        log_write(LOG_ERROR, "heartbeat", "sweep: %.*s", (int) reply->len,
-                  reply->str);
+        log_again(&again, LOG_ERROR, "heartbeat", "sweep: %.*s",
+                  (int) reply->len, reply->str);
         return;
     }
 

@@ -15,13 +15,21 @@
 #define HTTP_IDLE_SEC       55L         /* below what balancers between allow */
 
 
+/* One a socket of libcurl's; frees itself when its handle is closed. */
+typedef struct {
+    uv_poll_t      poll;
+    http_t        *http;
+    curl_socket_t  fd;
+} http_socket_t;
+
 struct http_s {
-    worker_t     *w;
-    CURLM        *multi;
-    uv_timer_t    timer;
-    http_call_t  *kept;         /* each with its handle, options set */
-    unsigned      nkept;
-    unsigned      opened;
+    worker_t       *w;
+    CURLM          *multi;
+    uv_timer_t      timer;
+    http_call_t    *kept;       /* each with its handle, options set */
+    http_socket_t  *spare;      /* for where there is no memory for one */
+    unsigned        nkept;
+    unsigned        opened;
 };
 
 struct http_call_s {
@@ -43,13 +51,6 @@ struct http_call_s {
     unsigned             tls:1;
     unsigned             repeated:1;    /* libcurl would have sent it again */
 };
-
-/* One a socket of libcurl's; frees itself when its handle is closed. */
-typedef struct {
-    uv_poll_t      poll;
-    http_t        *http;
-    curl_socket_t  fd;
-} http_socket_t;
 
 
 static http_call_t *http_call(http_t *h, long buffer);
@@ -125,7 +126,11 @@ http_close(http_t *h)
 static void
 http_on_timer_closed(uv_handle_t *handle)
 {
-    free(handle->data);
+    http_t  *h;
+
+    h = handle->data;
+    free(h->spare);
+    free(h);
 }
 
 
@@ -135,6 +140,14 @@ http_start(http_t *h, const http_request_t *req, const http_events_t *ev,
 {
     CURLMcode     rc;
     http_call_t  *call;
+
+    if (h->spare == NULL) {
+        h->spare = calloc(1, sizeof(*h->spare));
+
+        if (h->spare == NULL) {
+            return NULL;
+        }
+    }
 
     call = http_call(h, req->stream ? (long) HTTP_STREAM_BUFFER
                                     : (long) HTTP_BODY_BUFFER);
@@ -381,6 +394,12 @@ http_sent(http_call_t *call)
 {
     curl_off_t  n;
 
+    /* Until then libcurl counts what the handle's last call sent. */
+
+    if (call->begun_msec == 0) {
+        return 0;
+    }
+
     return curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &n)
            == CURLE_OK && n >= (curl_off_t) call->body_len;
 }
@@ -433,6 +452,14 @@ http_on_socket(CURL *easy, curl_socket_t fd, int what, void *data,
 
     if (s == NULL) {
         s = calloc(1, sizeof(*s));
+
+        /* An error would end the calls of all. */
+
+        if (s == NULL) {
+            s = h->spare;
+            h->spare = NULL;
+        }
+
         if (s == NULL) {
             return -1;
         }

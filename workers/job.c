@@ -370,7 +370,8 @@ job_worked(uv_work_t *work, int status)
     if (job->state == JOB_PREPARING) {
 
         if (status != 0 || job->request_rc != 0) {
-            job_fail(job, "bad_request", NULL);
+            job_fail(job, job->request_rc == -1 ? "bad_request" : "internal",
+                     NULL);
 
         } else {
             job_move(job, JOB_CALLING);

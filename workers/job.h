@@ -81,8 +81,9 @@ struct job_s {
     http_call_t      *call;
     echo_t           *echo;
     recall_t         *recall;
-    const char       *ending;   /* cause and state that claim's END gave it */
+    const char       *ending;   /* of claim's END, or where unended */
     const char       *ending_state;
+    const char       *ending_message;
     char             *url;
     struct curl_slist *headers;
 
@@ -93,6 +94,7 @@ struct job_s {
     uint64_t          done_usec;
 
     unsigned          refused:1;        /* its claim; said once */
+    unsigned          unended:1;        /* no memory for its end so far */
     unsigned          counted:1;        /* its end, in the metrics */
     unsigned          waiting:1;        /* for claim's or GET's reply */
     unsigned          has_body:1;
@@ -114,9 +116,11 @@ void jobs_close(jobs_t *jobs);
 void jobs_free(jobs_t *jobs);
 
 /* A delivery, which points into text, which is the job's now: begins it, unless
- * this attempt is here already.  An older one ends without a word. */
+ * this attempt is here already.  An older one ends without a word.  sure: it is
+ * this worker's still; else, and where it had the job before, that is asked
+ * first. */
 void jobs_deliver(jobs_t *jobs, unsigned shard, char *text,
-    const ai_delivery_t *d);
+    const ai_delivery_t *d, int sure);
 /* The worker holds this job: asks for it where it is not here. */
 void jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id);
 /* Those that hold a slot; those of one shard. */
@@ -157,7 +161,8 @@ void call_abort(job_t *job);
 void call_pause(job_t *job);
 void call_resume(job_t *job);
 
-/* The built-in provider.  echo_prepare finds what to say, for any thread. */
+/* The built-in provider.  echo_prepare finds what to say, for any thread: 0,
+ * -1 it cannot be read, -2 no memory. */
 int echo_prepare(job_t *job);
 int echo_begin(job_t *job);
 void echo_abort(job_t *job);

@@ -28,7 +28,8 @@ job_fail(job_t *job, const char *cause, const char *message)
 }
 
 
-/* Ending: the last event and settle; cause NULL: the answer is whole. */
+/* Ending: the last event and settle; cause NULL: the answer is whole.  Where
+ * there is no memory for them the next tick tries again. */
 
 void
 job_end(job_t *job, const char *state, const char *cause, const char *message)
@@ -36,6 +37,7 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
     char               base[2048], line[AI_USAGE_LINE_MAX];
     char               text[AI_USAGE_LINE_MAX + 1024];
     ai_buf_t           b, x;
+    unsigned           again;
     ai_usage_t         u;
     emit_settle_t      settle;
     const ai_error_t  *e;
@@ -55,6 +57,8 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
     settle.at_usec = job->at_usec;
 
     ai_buf_init(&x, text, sizeof(text));
+    again = job->unended;
+    job->unended = 0;
 
     if (cause != NULL) {
         e = ai_error_find((ai_str_t) { strlen(cause), cause });
@@ -72,15 +76,26 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
         ai_buf_add_str(&x, settle.usage);
     }
 
-    if (b.full || x.full
-        || emit_settle(job->emit, cause != NULL ? AI_EVENT_ERROR
-                                                : AI_EVENT_END,
-                       (ai_str_t) { ai_buf_len(&x), text }, &settle)
-           != 0)
-    {
+    if (b.full || x.full) {
         log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
-                "cannot be ended: no memory");
+                "cannot be ended: its end is too long");
         job_drop(job);
+        return;
+    }
+
+    if (emit_settle(job->emit, cause != NULL ? AI_EVENT_ERROR : AI_EVENT_END,
+                    (ai_str_t) { ai_buf_len(&x), text }, &settle)
+        != 0)
+    {
+        if (!again) {
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "cannot be ended yet: no memory");
+        }
+
+        job->ending = cause;
+        job->ending_state = state;
+        job->ending_message = message;
+        job->unended = 1;
         return;
     }
 
@@ -251,21 +266,23 @@ job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data)
     job = data;
     job->waiting = 0;
 
-    if (job->state == JOB_CLAIMING && redis_str(reply).len != 0
-        && (job->stored = redis_take(rc)) != NULL)
-    {
+    if (job->state != JOB_CLAIMING) {
+        job_unref(job);
+        return;
+    }
+
+    if (redis_str(reply).len != 0 && (job->stored = redis_take(rc)) != NULL) {
         memset(&job->spec, 0, sizeof(job->spec));
         job->spec.id = (ai_str_t) { AI_JOB_ID_LEN, job->id };
         job->spec.tenant = redis_str(job->stored);
+    }
 
-        if (job_emit(job) == 0) {
-            job_fail(job, "internal", NULL);
+    if (job->stored != NULL && job_emit(job) == 0) {
+        job_fail(job, "internal", NULL);
 
-        } else {
-            job_drop(job);
-        }
-
-    } else if (job->state == JOB_CLAIMING) {
+    } else {
+        free(job->stored);
+        job->stored = NULL;
         job_forget(job);
     }
 
@@ -354,6 +371,15 @@ job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
 
         if (reply == NULL) {
             emit_again(job->emit);
+
+        } else if (reply->type == AI_RESP_ERROR) {
+            if (!job->refused) {
+                job->refused = 1;
+                log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                        "claim: %.*s", (int) reply->len, reply->str);
+            }
+
+            emit_later(job->emit);
 
         } else if (redis_word(reply, "OK")
                    && ai_delivery_parse(redis_str(redis_item(reply, 1)), &d)

@@ -8,6 +8,8 @@
 
 #include "job.h"
 
+#define JOBS_ENDED  4096            /* of the last ones, few of which meet */
+
 /* Jobs whose bodies are to be asked for (body.h). */
 typedef struct {
     job_t    *first;
@@ -23,6 +25,7 @@ struct jobs_s {
     job_t     **table;
     unsigned    mask;
     uint64_t    random;
+    uint64_t    ended[JOBS_ENDED];  /* their ids' hashes, each at its place */
     uv_timer_t  timer;
     bodies_t    bodies;
     uint64_t    heard_usec;     /* when Redis was there last */

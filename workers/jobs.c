@@ -18,6 +18,7 @@
 #define JOBS_DEAF_MSEC  25000
 
 
+static uint64_t jobs_hash(ai_str_t id);
 static job_t **jobs_slot(jobs_t *jobs, ai_str_t id);
 static job_t *jobs_find(jobs_t *jobs, ai_str_t id);
 static job_t *jobs_add(jobs_t *jobs, unsigned shard, ai_str_t id);
@@ -90,8 +91,8 @@ jobs_free(jobs_t *jobs)
 
 /* The table: as many chains as slots. */
 
-static job_t **
-jobs_slot(jobs_t *jobs, ai_str_t id)
+static uint64_t
+jobs_hash(ai_str_t id)
 {
     size_t    i;
     uint64_t  hash;
@@ -102,7 +103,14 @@ jobs_slot(jobs_t *jobs, ai_str_t id)
         hash = (hash ^ (unsigned char) id.data[i]) * 1099511628211u;
     }
 
-    return &jobs->table[(hash ^ hash >> 32) & jobs->mask];
+    return hash ^ hash >> 32;
+}
+
+
+static job_t **
+jobs_slot(jobs_t *jobs, ai_str_t id)
+{
+    return &jobs->table[jobs_hash(id) & jobs->mask];
 }
 
 
@@ -200,9 +208,11 @@ jobs_add(jobs_t *jobs, unsigned shard, ai_str_t id)
 
 
 void
-jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d)
+jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d,
+    int sure)
 {
-    job_t  *job;
+    job_t     *job;
+    uint64_t   hash;
 
     job = jobs_find(jobs, d->job);
 
@@ -225,8 +235,15 @@ jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d)
         job = jobs_add(jobs, shard, d->job);
     }
 
-    if (job == NULL) {
+    hash = jobs_hash((ai_str_t) { AI_JOB_ID_LEN, d->job.data });
+
+    if (job == NULL || !sure || jobs->ended[hash % JOBS_ENDED] == hash) {
         free(text);
+
+        if (job != NULL && !job->waiting) {
+            job_claim(job, job_on_claim);
+        }
+
         return;
     }
 
@@ -477,6 +494,10 @@ job_check(job_t *job, uint64_t now)
 
         if (job->state == JOB_CLAIMING && !job->waiting) {
             job_claim(job, job_on_claim);
+
+        } else if (job->unended) {
+            job_end(job, job->ending_state, job->ending,
+                    job->ending_message);
         }
 
         return;
@@ -531,10 +552,14 @@ void
 job_drop(job_t *job)
 {
     job_t   **p;
+    uint64_t  hash;
 
     if (job->state == JOB_DEAD) {
         return;
     }
+
+    hash = jobs_hash((ai_str_t) { AI_JOB_ID_LEN, job->id });
+    job->jobs->ended[hash % JOBS_ENDED] = hash;
 
     job_stop(job);
 

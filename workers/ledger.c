@@ -272,7 +272,8 @@ ledger_create(ledger_shard_t *s)
 static void
 ledger_on_create(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    ledger_shard_t  *s;
+    ledger_shard_t      *s;
+    static log_again_t   again;
 
     (void) rc;
 
@@ -285,7 +286,8 @@ ledger_on_create(redis_t *rc, ai_resp_t *reply, void *data)
         s->state = LEDGER_IDLE;
 
     } else if (reply) {
-        log_write(LOG_ERROR, "ledger", "%s: %s", s->outbox, reply->str);
+        log_again(&again, LOG_ERROR, "ledger", "%s: %s", s->outbox,
+                  reply->str);
     }
 
     ledger_release(s->ledger);
@@ -345,7 +347,8 @@ ledger_inherit(ledger_shard_t *s)
 static void
 ledger_on_read(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    ledger_shard_t  *s;
+    ledger_shard_t      *s;
+    static log_again_t   again;
 
     s = data;
     s->state = LEDGER_IDLE;
@@ -361,7 +364,8 @@ ledger_on_read(redis_t *rc, ai_resp_t *reply, void *data)
         if (reply->type == AI_RESP_ERROR
             && strncmp(reply->str, "NOGROUP", 7) != 0)
         {
-            log_write(LOG_ERROR, "ledger", "%s: %s", s->outbox, reply->str);
+            log_again(&again, LOG_ERROR, "ledger", "%s: %s", s->outbox,
+                      reply->str);
         }
 
         ledger_release(s->ledger);
@@ -522,8 +526,9 @@ ledger_tell(ledger_shard_t *s)
 static void
 ledger_on_told(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    ledger_t        *l;
-    ledger_shard_t  *s;
+    ledger_t            *l;
+    ledger_shard_t      *s;
+    static log_again_t   again;
 
     (void) rc;
 
@@ -534,7 +539,8 @@ ledger_on_told(redis_t *rc, ai_resp_t *reply, void *data)
         s->failed = 1;
 
         if (reply) {
-            log_write(LOG_WARN, "ledger", "%s: %s", s->outbox, reply->str);
+            log_again(&again, LOG_WARN, "ledger", "%s: %s", s->outbox,
+                      reply->str);
         }
     }
 

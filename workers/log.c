@@ -14,7 +14,7 @@
 
 
 static void log_entry(log_level_e level, const char *part, ai_str_t tenant,
-    ai_str_t job, const char *fmt, va_list args);
+    ai_str_t job, unsigned repeated, const char *fmt, va_list args);
 static int log_allowed(time_t now);
 static void log_time(ai_buf_t *b, const struct timespec *ts);
 static void log_field(ai_buf_t *b, const char *name, ai_str_t value);
@@ -101,7 +101,7 @@ log_write(log_level_e level, const char *part, const char *fmt, ...)
     va_list  args;
 
     va_start(args, fmt);
-    log_entry(level, part, log_str(""), log_str(""), fmt, args);
+    log_entry(level, part, log_str(""), log_str(""), 0, fmt, args);
     va_end(args);
 }
 
@@ -113,14 +113,38 @@ log_job(log_level_e level, const char *part, ai_str_t tenant, ai_str_t job,
     va_list  args;
 
     va_start(args, fmt);
-    log_entry(level, part, tenant, job, fmt, args);
+    log_entry(level, part, tenant, job, 0, fmt, args);
     va_end(args);
+}
+
+
+void
+log_again(log_again_t *again, log_level_e level, const char *part,
+    const char *fmt, ...)
+{
+    va_list          args;
+    struct timespec  now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+
+    if (now.tv_sec < again->until) {
+        again->repeated++;
+        return;
+    }
+
+    va_start(args, fmt);
+    log_entry(level, part, log_str(""), log_str(""), again->repeated, fmt,
+              args);
+    va_end(args);
+
+    again->until = now.tv_sec + LOG_AGAIN_SECONDS;
+    again->repeated = 0;
 }
 
 
 static void
 log_entry(log_level_e level, const char *part, ai_str_t tenant, ai_str_t job,
-    const char *fmt, va_list args)
+    unsigned repeated, const char *fmt, va_list args)
 {
     int              n;
     char             text[LOG_LINE_MAX / 8], line[LOG_LINE_MAX];
@@ -157,6 +181,11 @@ log_entry(log_level_e level, const char *part, ai_str_t tenant, ai_str_t job,
     log_field(&b, "tenant", tenant);
     log_field(&b, "job", job);
     log_field(&b, "message", s);
+
+    if (repeated != 0) {
+        ai_buf_add_z(&b, ",\"repeated\":");
+        ai_buf_add_int(&b, repeated);
+    }
 
     if (log_state.dropped != 0) {
         ai_buf_add_z(&b, ",\"dropped\":");

@@ -411,8 +411,9 @@ lookup_write(lookup_key_t *k, const PGresult *res)
 static void
 lookup_on_write(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    lookup_t      *l;
-    lookup_key_t  *k;
+    lookup_t            *l;
+    lookup_key_t        *k;
+    static log_again_t   again;
 
     (void) rc;
 
@@ -429,7 +430,7 @@ lookup_on_write(redis_t *rc, ai_resp_t *reply, void *data)
 
         } else {
             if (reply && reply->type == AI_RESP_ERROR) {
-                log_write(LOG_ERROR, "lookup", "%s", reply->str);
+                log_again(&again, LOG_ERROR, "lookup", "%s", reply->str);
             }
 
             lookup_answer(k, "down");

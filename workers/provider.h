@@ -58,7 +58,7 @@ typedef struct {
     /*
      * The body to send: 0 and *out (malloc, or NULL: the body as it is) with
      * *len; *added: it asks for usage that the client did not; -1: no JSON
-     * object that names a model.  For any thread.
+     * object that names a model, -2: no memory.  For any thread.
      */
     int (*request)(const provider_request_t *req, char **out, size_t *len,
         int *added);

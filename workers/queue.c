@@ -186,9 +186,10 @@ queue_read(queue_t *q)
 static void
 queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    queue_t           *q;
-    ai_str_t           last;
-    const ai_resp_t  *entries;
+    queue_t             *q;
+    ai_str_t             last;
+    const ai_resp_t     *entries;
+    static log_again_t   again;
 
     (void) rc;
 
@@ -205,7 +206,7 @@ queue_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
             queue_group(q);
 
         } else {
-            log_write(LOG_ERROR, "queue", "%.*s", (int) reply->len,
+            log_again(&again, LOG_ERROR, "queue", "%.*s", (int) reply->len,
                       reply->str);
         }
 

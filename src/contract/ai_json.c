@@ -2,11 +2,10 @@
  * The incremental JSON scanner: one state machine over bytes.  Owns nothing.
  */
 
-#include "ai_json.h"
+#include "ai_json_key.h"
 
 #include <string.h>
 
-#include "ai_crypto.h"
 
 typedef enum {
     AI_JSON_S_START = 0,
@@ -42,7 +41,6 @@ enum {
 
 static const unsigned char *ai_json_plain(const unsigned char *p,
     const unsigned char *end);
-static void ai_json_seed(uint64_t seed[2]);
 static int ai_json_token(ai_json_t *j, uint32_t state, unsigned char c,
     uint64_t at);
 static int ai_json_value(ai_json_t *j, unsigned char c, uint64_t at);
@@ -52,14 +50,6 @@ static void ai_json_value_end(ai_json_t *j, uint64_t end);
 static int ai_json_lead(ai_json_t *j, unsigned char c);
 static int ai_json_hex(unsigned char c);
 static int ai_json_fail(ai_json_t *j, int status, uint64_t at);
-
-static void ai_json_key_begin(ai_json_t *j);
-static void ai_json_key_bytes(ai_json_t *j, const void *data, size_t len);
-static void ai_json_key_add(ai_json_t *j, const char *p, size_t len);
-static void ai_json_key_unit(ai_json_t *j, uint32_t unit);
-static void ai_json_key_codepoint(ai_json_t *j, uint32_t c);
-static void ai_json_key_flush(ai_json_t *j);
-static int ai_json_key_end(ai_json_t *j);
 
 
 static const struct {
@@ -90,28 +80,7 @@ ai_json_init(ai_json_t *j, const char *const *names, uint64_t max,
     j->current = -1;
     j->status = AI_JSON_MORE;
 
-    ai_json_seed(j->seed);
-}
-
-
-/*
- * Random bytes cost more than a small scan: one secret a thread, and a number
- * that makes each seed another.  Without random bytes collisions can be made,
- * and refuse only the body of who made them.
- */
-
-static void
-ai_json_seed(uint64_t seed[2])
-{
-    static _Thread_local unsigned  known;
-    static _Thread_local uint64_t  secret[2];
-
-    if (!known) {
-        known = ai_random(secret, sizeof(secret)) == 0;
-    }
-
-    seed[0] = secret[0];
-    seed[1] = ++secret[1];
+    ai_json_key_seed(j);
 }
 
 
@@ -179,7 +148,7 @@ ai_json_feed(ai_json_t *j, const char *data, size_t len)
                     rc = ai_json_key_end(j);
 
                     if (rc != AI_JSON_MORE) {
-                        return rc;
+                        return ai_json_fail(j, rc, j->key_at);
                     }
                 }
 
@@ -711,135 +680,4 @@ ai_json_fail(ai_json_t *j, int status, uint64_t at)
     j->error_at = at;
 
     return status;
-}
-
-
-static void
-ai_json_key_begin(ai_json_t *j)
-{
-    ai_sip_init(&j->sip, j->seed);
-    j->key_len = 0;
-    j->surrogate = 0;
-    j->current = -1;
-}
-
-
-static void
-ai_json_key_bytes(ai_json_t *j, const void *data, size_t len)
-{
-    ai_json_key_flush(j);
-    ai_json_key_add(j, data, len);
-}
-
-
-static void
-ai_json_key_add(ai_json_t *j, const char *p, size_t len)
-{
-    size_t  n;
-
-    ai_sip_add(&j->sip, p, len);
-
-    /* One byte too long is remembered as such. */
-    n = sizeof(j->key) - j->key_len;
-    n = len < n ? len : n;
-
-    memcpy(j->key + j->key_len, p, n);
-    j->key_len += (uint32_t) n;
-}
-
-
-/* Takes one \uXXXX: a character, or half of one above U+FFFF. */
-
-static void
-ai_json_key_unit(ai_json_t *j, uint32_t unit)
-{
-    uint32_t  c;
-
-    if (j->surrogate && unit >= 0xDC00 && unit <= 0xDFFF) {
-        c = 0x10000 + ((j->surrogate - 0xD800) << 10) + (unit - 0xDC00);
-        j->surrogate = 0;
-        ai_json_key_codepoint(j, c);
-        return;
-    }
-
-    ai_json_key_flush(j);
-
-    if (unit >= 0xD800 && unit <= 0xDBFF) {
-        j->surrogate = unit;
-        return;
-    }
-
-    ai_json_key_codepoint(j, unit);
-}
-
-
-/* A lone surrogate is hashed as UTF-8 would spell it: no other key can be. */
-
-static void
-ai_json_key_codepoint(ai_json_t *j, uint32_t c)
-{
-    char    utf8[4];
-    size_t  len;
-
-    len = ai_str_utf8_put(utf8, c);
-    ai_json_key_add(j, utf8, len);
-}
-
-
-/* A high surrogate that got no low one stays alone. */
-
-static void
-ai_json_key_flush(ai_json_t *j)
-{
-    uint32_t  lone;
-
-    if (j->surrogate) {
-        lone = j->surrogate;
-        j->surrogate = 0;
-        ai_json_key_codepoint(j, lone);
-    }
-}
-
-
-/* The key is complete: AI_JSON_MORE, or an error at its opening quote. */
-
-static int
-ai_json_key_end(ai_json_t *j)
-{
-    int       i;
-    uint32_t  n;
-    uint64_t  hash;
-    ai_str_t  key;
-
-    ai_json_key_flush(j);
-
-    hash = ai_sip_end(&j->sip);
-
-    for (n = 0; n < j->nkeys; n++) {
-        if (j->keys[n] == hash) {
-            return ai_json_fail(j, AI_JSON_EDUPLICATE, j->key_at);
-        }
-    }
-
-    if (j->nkeys == AI_JSON_KEYS_MAX) {
-        return ai_json_fail(j, AI_JSON_EKEYS, j->key_at);
-    }
-
-    j->keys[j->nkeys++] = hash;
-
-    if (j->key_len > AI_JSON_NAME_MAX) {
-        return AI_JSON_MORE;
-    }
-
-    key = (ai_str_t) { j->key_len, j->key };
-
-    for (i = 0; i < AI_JSON_FIELDS_MAX && j->names[i]; i++) {
-        if (ai_str_eqz(key, j->names[i])) {
-            j->fields[i].member = j->key_at;
-            j->current = i;
-            break;
-        }
-    }
-
-    return AI_JSON_MORE;
 }

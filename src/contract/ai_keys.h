@@ -45,7 +45,10 @@ typedef enum {
     AI_KEY_BACKLOG_BATCH,       /* name is the tenant */
     AI_KEY_BACKLOG_BYTES,
     AI_KEY_WEIGHTS,
-    AI_KEY_GRACE
+    AI_KEY_GRACE,
+    AI_KEY_WAITING_LAST,
+    AI_KEY_BACKLOG_LAST,        /* name is the tenant */
+    AI_KEY_SUSPECTS
 } ai_key_e;
 
 /* A key of a shard; name is what the list above says, checked, and is not

@@ -114,13 +114,17 @@ ngx_http_ai_answer_wrap(ngx_http_ai_open_t *open)
         return NGX_ERROR;
     }
 
-    if (open->ids) {
+    /* With an id, who comes back for what follows a part would get nothing. */
+
+    if (open->ids && open->cause == NULL) {
         before->last = ngx_sprintf(before->last, "id: %uD-%uD\n",
                                    open->ctx->last.attempt,
                                    open->ctx->last.seq + 1);
     }
 
-    if (open->status >= 400 && open->ctx->dialect == AI_DIALECT_ANTHROPIC) {
+    if (open->status >= 400 && open->cause == NULL
+        && open->ctx->dialect == AI_DIALECT_ANTHROPIC)
+    {
         before->last = ngx_cpymem(before->last, "event: error\n",
                                   sizeof("event: error\n") - 1);
     }

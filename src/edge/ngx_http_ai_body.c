@@ -69,6 +69,9 @@ static void ngx_http_ai_body_fail(ngx_http_request_t *r, const char *cause,
     ngx_str_t *message);
 
 
+static const char  ngx_http_ai_body_no_memory[] = "no memory";
+
+
 ngx_int_t
 ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
@@ -448,6 +451,11 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 
     wrong = ngx_http_ai_body_members(r, body);
 
+    if (wrong == ngx_http_ai_body_no_memory) {
+        ngx_http_ai_body_fail(r, "memory", NULL);
+        return;
+    }
+
     if (wrong != NULL) {
         message.data = (u_char *) wrong;
         message.len = ngx_strlen(wrong);
@@ -516,7 +524,7 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 
     ctx->model.data = ngx_pnalloc(r->pool, n);
     if (ctx->model.data == NULL) {
-        return "The request cannot be kept.";
+        return ngx_http_ai_body_no_memory;
     }
 
     ngx_memcpy(ctx->model.data, model, n);

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_conf_block.h"
+#include "ngx_http_ai_error.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
 #include "ai_headers.h"
@@ -336,6 +337,10 @@ ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     alcf->handler = handler;
 
     ngx_http_ai_place(cf, &alcf->place);
+
+    if (handler != ngx_http_ai_error_handler) {
+        amcf->edge = 1;
+    }
 
     if (handler == ngx_http_ai_pass_handler) {
 

@@ -89,6 +89,7 @@ typedef struct {
 
     ngx_http_ai_place_t         place;        /* of the first ai_pass */
     unsigned                    pass:1;       /* some location has ai_pass */
+    unsigned                    edge:1;       /* or another that asks Redis */
     unsigned                    sorted:1;     /* the three arrays, by name */
 } ngx_http_ai_main_conf_t;
 

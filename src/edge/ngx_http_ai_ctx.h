@@ -22,7 +22,7 @@ struct ngx_http_ai_ctx_s {
     ngx_http_request_t         *request;
 
     /* endpoint (ngx_http_ai_pass.c): read by all */
-    ai_dialect_e                dialect;
+    ai_dialect_e                dialect;      /* later of a job read on */
     unsigned                    endpoint:1;   /* the two below are set */
     ngx_uint_t                  op;
     ngx_uint_t                  methods;      /* that the endpoint takes */

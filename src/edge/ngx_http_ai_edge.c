@@ -81,7 +81,7 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
 
     amcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_ai_module);
 
-    if (amcf == NULL || !amcf->pass || amcf->redis == NULL) {
+    if (amcf == NULL || !amcf->edge || amcf->redis == NULL) {
         return NGX_OK;
     }
 

@@ -20,7 +20,8 @@ typedef struct {
     size_t                      held;         /* body bytes in memory */
 } ngx_http_ai_edge_t;
 
-/* NULL in a process that has no location with ai_pass, or serves nothing. */
+/* NULL in a process that serves nothing, has no location that asks Redis
+ * (ai_pass, ai_health, ai_metrics), or no ai_redis. */
 extern ngx_http_ai_edge_t  *ngx_http_ai_edge;
 
 

@@ -116,6 +116,22 @@ ngx_http_ai_error_dialect(ngx_http_request_t *r)
 
 
 ngx_int_t
+ngx_http_ai_error_subrequest(ngx_http_request_t *r, char *directive)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                  "\"%s\" of location \"%V\" answers clients only: it cannot "
+                  "be the target of auth_request, mirror, SSI or another "
+                  "subrequest", directive, &clcf->name);
+
+    return NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+
+ngx_int_t
 ngx_http_ai_error_handler(ngx_http_request_t *r)
 {
     ngx_uint_t          status;

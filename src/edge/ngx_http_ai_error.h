@@ -22,6 +22,11 @@ ngx_int_t ngx_http_ai_error_send(ngx_http_request_t *r, const char *cause,
 ngx_buf_t *ngx_http_ai_error_event(ngx_http_request_t *r, const char *cause,
     ngx_str_t *message);
 
+/* What a handler that needs a client returns to a subrequest: says so in the
+ * log, and is 500. */
+ngx_int_t ngx_http_ai_error_subrequest(ngx_http_request_t *r,
+    char *directive);
+
 /* The dialect of a request by its path and headers, for errors before its
  * endpoint is known. */
 ai_dialect_e ngx_http_ai_error_dialect(ngx_http_request_t *r);

@@ -14,6 +14,7 @@ static void ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
+static void ngx_http_ai_events_whole(ngx_http_ai_open_t *open, ai_str_t log);
 static void ngx_http_ai_events_failed(ngx_http_ai_open_t *open);
 
 
@@ -169,6 +170,7 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
                          &open->ctx->job);
     ngx_str_set(&argv[2], "state");
     ngx_str_set(&argv[3], "tip");
+    ngx_str_set(&argv[4], "log");
 
     cmd = &open->state;
     ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
@@ -176,7 +178,7 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
     cmd->data = open;
 
     if (ngx_http_ai_redis_command(redis, NGX_HTTP_AI_REDIS_COMMANDS, cmd,
-                                  argv, 4)
+                                  argv, 5)
         != NGX_HTTP_AI_REDIS_OK)
     {
         ngx_http_ai_redis_cancel(&open->range);
@@ -288,6 +290,8 @@ ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     open->heard = ngx_current_msec;
     open->down = 0;
 
+    ngx_http_ai_events_whole(open, ngx_http_ai_reply_str(reply, 2));
+
     ngx_http_ai_stream_post(open);
 
     if (open->ended || open->lagging) {
@@ -327,6 +331,33 @@ ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     if (!running && !ai_str_eqz(state, "waiting")) {
         /* The client has all of it. */
         open->ended = 1;
+    }
+}
+
+
+/* An answer that ended with its first events lies in the job. */
+
+static void
+ngx_http_ai_events_whole(ngx_http_ai_open_t *open, ai_str_t log)
+{
+    ai_bell_t      bell;
+    ai_event_t     ev;
+    ai_event_id_t  last;
+
+    if (log.len == 0 || ai_bell_parse(log, &bell) != 0) {
+        return;
+    }
+
+    last = open->ctx->last;
+
+    while (ai_event_next(&bell.frames, &ev) == 1
+           && ngx_http_ai_events_take(open, &ev, 1) == NGX_OK)
+    {
+        /* void */
+    }
+
+    if (ai_id_event_cmp(open->ctx->last, last) > 0) {
+        open->entries++;
     }
 }
 

@@ -74,7 +74,7 @@ ngx_http_ai_health_handler(ngx_http_request_t *r)
     static u_char  alive[] = "{\"status\":\"alive\"}";
 
     if (r != r->main) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_ai_error_subrequest(r, "ai_health");
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {

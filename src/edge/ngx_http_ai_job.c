@@ -1,5 +1,5 @@
 /*
- * A job as JSON: read from its hash and, where it was no stream, from its log.
+ * A job as JSON: read from its hash and, once it has ended, from its log.
  * What is read lies in the request's pool; the request is held by a timer of
  * its own.
  */
@@ -32,7 +32,7 @@ typedef struct {
     size_t                      len;
     size_t                      size;
     unsigned                    large:1;
-    unsigned                    stream:1;
+    unsigned                    tail:1;       /* of the log only its last */
 } ngx_http_ai_show_t;
 
 
@@ -44,6 +44,7 @@ static void ngx_http_ai_job_read(ngx_http_ai_show_t *show);
 static void ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static ai_str_t ngx_http_ai_job_copy(ngx_pool_t *pool, ai_str_t s);
+static void ngx_http_ai_job_whole(ngx_http_ai_show_t *show, ai_str_t log);
 static void ngx_http_ai_job_log(ngx_http_ai_show_t *show);
 static void ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
@@ -195,7 +196,7 @@ static void
 ngx_http_ai_job_read(ngx_http_ai_show_t *show)
 {
     char       key[AI_KEY_MAX];
-    ngx_str_t  argv[10];
+    ngx_str_t  argv[11];
 
     ngx_str_set(&argv[0], "HMGET");
     ngx_http_ai_edge_key(&argv[1], key, AI_KEY_JOB, show->shard,
@@ -208,6 +209,7 @@ ngx_http_ai_job_read(ngx_http_ai_show_t *show)
     ngx_str_set(&argv[7], "fin");
     ngx_str_set(&argv[8], "usage");
     ngx_str_set(&argv[9], "flags");
+    ngx_str_set(&argv[10], "log");
 
     ngx_memzero(&show->cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
@@ -216,7 +218,7 @@ ngx_http_ai_job_read(ngx_http_ai_show_t *show)
 
     if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
                                   NGX_HTTP_AI_REDIS_COMMANDS, &show->cmd,
-                                  argv, 10)
+                                  argv, 11)
         != NGX_HTTP_AI_REDIS_OK)
     {
         ngx_http_ai_job_fail(show, "unavailable");
@@ -260,10 +262,12 @@ ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     (void) ai_str_int(ngx_http_ai_reply_str(reply, 5), &job->finished);
     job->usage = ngx_http_ai_job_copy(pool, ngx_http_ai_reply_str(reply, 6));
 
-    show->stream = spec.stream;
+    /* A stream's result are its events; why it failed is in the last. */
+
+    show->tail = spec.stream;
 
     if (job->finished && (!spec.stream || !ai_str_eqz(job->state, "done"))) {
-        ngx_http_ai_job_log(show);
+        ngx_http_ai_job_whole(show, ngx_http_ai_reply_str(reply, 8));
 
     } else {
         ngx_http_ai_job_answer(show);
@@ -292,6 +296,34 @@ ngx_http_ai_job_copy(ngx_pool_t *pool, ai_str_t s)
 }
 
 
+/* An answer that ended with its first events lies in the job. */
+
+static void
+ngx_http_ai_job_whole(ngx_http_ai_show_t *show, ai_str_t log)
+{
+    ai_bell_t   bell;
+    ai_event_t  ev;
+
+    if (log.len == 0) {
+        ngx_http_ai_job_log(show);
+        return;
+    }
+
+    if (ai_bell_parse(log, &bell) == 0) {
+
+        while (ai_event_next(&bell.frames, &ev) == 1) {
+
+            if (ngx_http_ai_job_event(show, &ev) != NGX_OK) {
+                ngx_http_ai_job_fail(show, "internal");
+                return;
+            }
+        }
+    }
+
+    ngx_http_ai_job_answer(show);
+}
+
+
 static void
 ngx_http_ai_job_log(ngx_http_ai_show_t *show)
 {
@@ -302,8 +334,7 @@ ngx_http_ai_job_log(ngx_http_ai_show_t *show)
                          &show->ctx->job);
     ngx_str_set(&argv[4], "COUNT");
 
-    if (show->stream) {
-        /* Its result are its events; why it failed is in the last. */
+    if (show->tail) {
         ngx_str_set(&argv[0], "XREVRANGE");
         ngx_str_set(&argv[2], "+");
         ngx_str_set(&argv[3], "-");
@@ -389,7 +420,11 @@ ngx_http_ai_job_log_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         }
     }
 
-    if (n == 32 && !show->large) {
+    if (show->large && !show->tail) {
+        show->tail = 1;
+        ngx_http_ai_job_log(show);
+
+    } else if (n == 32) {
         ngx_http_ai_job_log(show);
 
     } else {
@@ -414,12 +449,13 @@ ngx_http_ai_job_event(ngx_http_ai_show_t *show, ai_event_t *ev)
 
     switch (ev->type) {
 
-    case AI_EVENT_ATTEMPT:
-        show->len = 0;
-        job->status = 0;
-        break;
-
     case AI_EVENT_HEAD:
+
+        /* It begins an answer; an attempt that only ends the job has none, and
+         * what the one before it had is all there is. */
+
+        show->len = 0;
+
         if (ai_record_get(ev->payload, "status", &value) == 1) {
             (void) ai_str_int(value, &job->status);
         }
@@ -429,7 +465,7 @@ ngx_http_ai_job_event(ngx_http_ai_show_t *show, ai_event_t *ev)
     case AI_EVENT_DATA:
     case AI_EVENT_CONTINUE:
 
-        if (show->stream) {
+        if (show->tail) {
             break;
         }
 
@@ -487,7 +523,7 @@ ngx_http_ai_job_answer(ngx_http_ai_show_t *show)
 
     r = show->request;
 
-    if (show->len && !show->large && show->job.cause.len == 0) {
+    if (show->len && !show->large) {
         show->job.result.data = (const char *) show->body;
         show->job.result.len = show->len;
         show->job.has_result = 1;

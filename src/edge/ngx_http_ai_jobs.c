@@ -141,6 +141,7 @@ ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 {
     ngx_http_ai_open_t *open = cmd->data;
 
+    int       dialect;
     ai_str_t  word, state, flags;
 
     if (status != NGX_HTTP_AI_REDIS_OK) {
@@ -160,6 +161,14 @@ ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 
     state = ngx_http_ai_reply_str(reply, 1);
     flags = ngx_http_ai_reply_str(reply, 4);
+
+    /* Who reads the events reads them as they were asked for. */
+
+    dialect = ai_dialect_find(ngx_http_ai_reply_str(reply, 8));
+
+    if (dialect >= 0) {
+        open->ctx->dialect = dialect;
+    }
 
     /* Of others, an event of the log may be several of the stream: an id would
      * promise more than it keeps. */

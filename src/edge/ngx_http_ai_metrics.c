@@ -169,7 +169,7 @@ ngx_http_ai_metrics_handler(ngx_http_request_t *r)
     static char           *verbs[] = { "HKEYS", "HGETALL", "XLEN" };
 
     if (r != r->main) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_ai_error_subrequest(r, "ai_metrics");
     }
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {

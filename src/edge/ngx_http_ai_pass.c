@@ -142,9 +142,7 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
     ngx_http_ai_loc_conf_t  *alcf;
 
     if (r != r->main) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "ai_pass does not serve subrequests");
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return ngx_http_ai_error_subrequest(r, "ai_pass");
     }
 
     ctx = ngx_http_ai_get_ctx(r);

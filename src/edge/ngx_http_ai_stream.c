@@ -424,7 +424,16 @@ ngx_http_ai_stream_error_event(ngx_http_ai_open_t *open)
     r = open->request;
 
     if (open->mode == NGX_HTTP_AI_WRAP) {
-        ngx_http_ai_answer_drop(open);
+
+        /* Half a body is for who asks what there is of a job: to a client of
+         * the API it would be an event that it cannot read. */
+
+        if (!open->joined) {
+            ngx_http_ai_answer_drop(open);
+
+        } else if (ngx_http_ai_answer_wrap(open) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     if (!open->boundary) {

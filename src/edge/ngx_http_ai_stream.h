@@ -62,7 +62,8 @@ void ngx_http_ai_stream_timer(ngx_http_ai_open_t *open, ngx_msec_t msec);
 ngx_int_t ngx_http_ai_answer_take(ngx_http_ai_open_t *open, ai_str_t data);
 /* What was collected is dropped. */
 void ngx_http_ai_answer_drop(ngx_http_ai_open_t *open);
-/* Turns what was collected into one SSE event in open->out. */
+/* Turns what was collected into one SSE event in open->out; of an answer that
+ * ends with an error it is a part, and has neither id nor name. */
 ngx_int_t ngx_http_ai_answer_wrap(ngx_http_ai_open_t *open);
 
 /* The queue's deadline and lost replies, from the timer: msec to the next

@@ -35,15 +35,22 @@ local function keep_ms(flags, resume, result)
     return ms
 end
 
-local function close(job, state, attempt, tip, usage, fin, ttl, grace, large)
+-- `log`: the events, where they are in no Stream.
+local function close(job, state, attempt, tip, usage, fin, ttl, grace, large,
+                     log)
     local key = P .. JOB .. job
-    call('HSET', key, 'state', state, 'attempt', attempt, 'tip', tip,
-         'usage', usage, 'fin', fin, 'body', '')
+    if log then
+        call('HSET', key, 'state', state, 'attempt', attempt, 'tip', tip,
+             'usage', usage, 'fin', fin, 'body', '', 'log', log)
+    else
+        call('HSET', key, 'state', state, 'attempt', attempt, 'tip', tip,
+             'usage', usage, 'fin', fin, 'body', '')
+        call('PEXPIRE', P .. EV .. job, ttl)
+    end
     if large then
         call('UNLINK', P .. BODY .. job)
     end
     call('PEXPIRE', key, ttl)
-    call('PEXPIRE', P .. EV .. job, ttl)
     if grace then
         call('ZREM', P .. GRACE, job)
     end

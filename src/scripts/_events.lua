@@ -1,6 +1,7 @@
 -- Events into the log and onto the bell (docs/wire.md, 4).
 
 local EVENTS_MAX, EVENTS_BYTES, DATA_MAX = 64, 1048576, 65536
+local WHOLE_MAX = 16384
 
 -- What is wrong with the events in ARGV from `first` on, or nil.  The last
 -- one may, and then must, be the end.
@@ -75,18 +76,24 @@ end
 
 -- Appends and rings what lies behind the tip of the events in ARGV from
 -- `first` on, the first of which is attempt-seq.  What fits shares an entry,
--- whose id is that of its last event.
-local function append_args(job, attempt, seq, tip, tip_seq, first, limit, lst)
+-- whose id is that of its last event.  `ends`: nothing follows; then a short
+-- answer that is all there is gets no Stream: its bell is returned, too, and
+-- lies in the job.
+local function append_args(job, attempt, seq, tip, tip_seq, first, limit, lst,
+                           ends)
     local from, last = first + 2 * (tip_seq + 1 - seq), #ARGV
     local prefix, begins = attempt .. '-', not tip
     if from + 1 == last then
         local id, type, payload = prefix .. tip_seq + 1, ARGV[from], ARGV[last]
         local len = #payload
-        append(job, id, begins, type, payload)
-        ring(lst, len > limit and 'E' .. job .. '\n' .. id .. ' ! 0\n'
-                  or 'E' .. job .. '\n' .. id .. ' ' .. type .. ' ' .. len
-                     .. '\n' .. payload)
-        return id
+        local bell = 'E' .. job .. '\n' .. id .. ' ' .. type .. ' ' .. len
+                     .. '\n' .. payload
+        local whole = ends and begins and len <= WHOLE_MAX
+        if not whole then
+            append(job, id, begins, type, payload)
+        end
+        ring(lst, len > limit and 'E' .. job .. '\n' .. id .. ' ! 0\n' or bell)
+        return id, whole and bell
     end
     local text, n, k, size = { 'E', job, '\n' }, 0, 3, 0
     local entry, start, id = 0, from, nil
@@ -103,8 +110,11 @@ local function append_args(job, attempt, seq, tip, tip_seq, first, limit, lst)
         text[k + 4], text[k + 5], text[k + 6] = ' ', len, '\n'
         text[k + 7], k = payload, k + 7
     end
-    append(job, id, begins, unpack(ARGV, start, last))
-    ring(lst, size > limit and 'E' .. job .. '\n' .. id .. ' ! 0\n'
-              or table.concat(text))
-    return id
+    local whole = ends and begins and size <= WHOLE_MAX
+    if not whole then
+        append(job, id, begins, unpack(ARGV, start, last))
+    end
+    local bell = (whole or size <= limit) and table.concat(text)
+    ring(lst, size > limit and 'E' .. job .. '\n' .. id .. ' ! 0\n' or bell)
+    return id, whole and bell
 end

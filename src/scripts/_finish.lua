@@ -14,7 +14,7 @@ local function finish(job, us, cause, skip)
         status, message = 503, 'The job waited too long for a free worker.'
     end
     local tokens = tries > 0 and '-\t-\t-\t-\t-' or '0\t0\t0\t0\t0'
-    local queue_us = int((tonumber(h[12]) or us) - tonumber(h[9]))
+    local queue_us = elapsed(h[9], tonumber(h[12]) or us)
     local usage = 'cancelled\t' .. status .. '\t-\t-\t-\t-\t' .. tokens
                   .. '\t0\t0\t-\t-\t' .. queue_us .. '\t' .. tries .. '\t'
                   .. cause
@@ -27,7 +27,7 @@ local function finish(job, us, cause, skip)
                       .. field('message', message) .. field('usage', usage)
     append(job, tip, tries == 0, 'x', text)
     ring(h[5], 'E' .. job .. '\n' .. frames .. frame(tip, 'x', text), skip)
-    unqueue(job, h[1], h[2] == 'batch', h[11])
+    unqueue(job, h[1], h[2], h[11])
     ledger(job, attempt, h[9], h[1], h[10], usage)
     close(job, 'cancelled', attempt, tip, usage, int(us),
           keep_ms(h[6], h[7], h[8]), true, h[13])

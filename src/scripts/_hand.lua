@@ -39,6 +39,13 @@ local function choose(text, us, deaf)
     return who or freest(text, 1, n, deaf)
 end
 
+-- For a job that was on a worker that died: any, lest they all follow the one
+-- that killed it.
+local function scatter(text, job, deaf)
+    local at = text:find('\n', tonumber(job:sub(-6), 16) % #text, true)
+    return freest(text, at % #text + 1, 1, deaf)
+end
+
 -- Publishes it to `worker`, or to the next that has a free slot where that one
 -- does not hear it; the name of who did, or nil.
 local function hand(text, us, message, deaf, worker)

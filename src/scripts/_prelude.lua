@@ -6,10 +6,12 @@ local P, ARGV, call = KEYS[1], ARGV, redis.call
 
 local BACKLOG, BACKLOG_BATCH = 'backlog:', 'backlog:batch:'
 local WAITING, WAITING_BATCH = 'waiting', 'waiting:batch'
+local WAITING_LAST, BACKLOG_LAST = 'waiting:last', 'backlog:last:'
 local BACKLOG_BYTES, WEIGHTS = 'backlog_bytes', 'weights'
 local RUNNING, HELD, GRACE = 'running:', 'held:', 'grace'
 local JOB, BODY, EV = 'job:', 'body:', 'ev:'
 local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
+local SUSPECTS = 'suspects'
 local OUTBOX, PV, KEY = 'outbox', 'pv:', 'key:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
 local LEDGER = 'ledger'
@@ -37,6 +39,11 @@ end
 
 local function int(n)
     return string.format('%.0f', n)
+end
+
+-- From one time to another, as text: not below 0 where the clock was set back.
+local function elapsed(from, to)
+    return int(math.max(0, to - from))
 end
 
 local function seq_of(tip)

@@ -7,6 +7,18 @@
 
 local TURN, LOAD_MAX = 68719476736, 131071
 
+-- By a job's class: zset, list, and what its field of bytes begins with.
+local LANES = {
+    interactive = { WAITING, BACKLOG, '' },
+    batch = { WAITING_BATCH, BACKLOG_BATCH, 'batch:' },
+    last = { WAITING_LAST, BACKLOG_LAST, 'last:' }
+}
+
+local function anybody_waits()
+    return call('EXISTS', P .. WAITING, P .. WAITING_BATCH, P .. WAITING_LAST)
+           > 0
+end
+
 local function turn_at(us)
     return math.floor(us / 4000) % TURN
 end
@@ -23,7 +35,9 @@ end
 -- The tenant's occupancy changed; had_turn is the zset where it was served.
 local function rescore(tenant, us, had_turn)
     local occupied
-    for _, name in ipairs({ WAITING, WAITING_BATCH }) do
+    for _, name in ipairs({ WAITING, WAITING_BATCH,
+                               WAITING_LAST })
+    do
         local zset = P .. name
         local score = call('ZSCORE', zset, tenant)
         if score then
@@ -38,31 +52,31 @@ local function rescore(tenant, us, had_turn)
 end
 
 -- push: RPUSH, or LPUSH for one that had its turn already.
-local function queue(job, tenant, batch, bytes, us, push)
-    local zset = P .. (batch and WAITING_BATCH or WAITING)
-    call(push, P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant, job)
-    call('HINCRBY', P .. BACKLOG_BYTES, (batch and 'batch:' or '') .. tenant,
-         bytes)
-    if not call('ZSCORE', zset, tenant) then
-        set_score(zset, tenant, call('SCARD', P .. RUNNING .. tenant),
+local function queue(job, tenant, class, bytes, us, push)
+    local lane = LANES[class]
+    call(push, P .. lane[2] .. tenant, job)
+    call('HINCRBY', P .. BACKLOG_BYTES, lane[3] .. tenant, bytes)
+    if not call('ZSCORE', P .. lane[1], tenant) then
+        set_score(P .. lane[1], tenant, call('SCARD', P .. RUNNING .. tenant),
                   turn_at(us))
     end
 end
 
 -- A job has left the tenant's backlog.
-local function unwait(tenant, batch, bytes)
-    local name = (batch and 'batch:' or '') .. tenant
-    local left = call('HINCRBY', P .. BACKLOG_BYTES, name, 0 - bytes)
-    if call('EXISTS', P .. BACKLOG .. name) == 0 then
-        call('ZREM', P .. (batch and WAITING_BATCH or WAITING), tenant)
+local function unwait(tenant, class, bytes)
+    local lane = LANES[class]
+    local left = call('HINCRBY', P .. BACKLOG_BYTES, lane[3] .. tenant,
+                      0 - bytes)
+    if call('EXISTS', P .. lane[2] .. tenant) == 0 then
+        call('ZREM', P .. lane[1], tenant)
         left = 0
     end
     if left <= 0 then
-        call('HDEL', P .. BACKLOG_BYTES, name)
+        call('HDEL', P .. BACKLOG_BYTES, lane[3] .. tenant)
     end
 end
 
-local function unqueue(job, tenant, batch, bytes)
-    call('LREM', P .. (batch and BACKLOG_BATCH or BACKLOG) .. tenant, 1, job)
-    unwait(tenant, batch, tonumber(bytes or 0))
+local function unqueue(job, tenant, class, bytes)
+    call('LREM', P .. LANES[class][2] .. tenant, 1, job)
+    unwait(tenant, class, tonumber(bytes or 0))
 end

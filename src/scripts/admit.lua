@@ -134,13 +134,14 @@ local function wait()
     -- @include end
     -- @include wait
     -- @include finish
+    -- @include last
     -- @include pump
     if weight == '1' then
         call('HDEL', P .. WEIGHTS, tenant)
     else
         call('HSET', P .. WEIGHTS, tenant, weight)
     end
-    queue(job, tenant, batch, bytes, us, 'RPUSH')
+    queue(job, tenant, class, bytes, us, 'RPUSH')
     if slots > 0 and pump(us, 4, nil, job) then
         call('HDEL', key, 'decision')
         return 'running'

@@ -7,6 +7,7 @@
 -- @include end
 -- @include wait
 -- @include finish
+-- @include last
 -- @include pump
 -- @include requeue
 
@@ -43,7 +44,9 @@ local slots, listed, held = tonumber(h[1] or 0), h[5] or '', 0
 
 if kind == 'w' then
     if word == 'bye' then
-        local _, _, clean = requeue_worker(id, us, BYE_MAX)
+        -- One that goes in order took no more jobs before.
+        local died = call('HGET', P .. CAPACITY, id) ~= '0'
+        local _, _, clean = requeue_worker(id, us, BYE_MAX, died)
         if clean then
             call('HDEL', P .. CAPACITY, id)
         else

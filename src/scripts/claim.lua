@@ -7,6 +7,7 @@
 -- @include end
 -- @include wait
 -- @include finish
+-- @include last
 -- @include pump
 
 local job, worker, mine = ARGV[1], ARGV[2], num(ARGV[3])
@@ -37,12 +38,15 @@ local lost = not forgot and mine == 0 and state == 'running'
 
 if forgot or lost then
     if state == 'waiting' then
-        unqueue(job, h[12], h[13] == 'batch', h[10])
+        unqueue(job, h[12], h[13], h[10])
     else
         release(job, h[12], owner)
     end
     attempt = forgot and mine or attempt + 1
-    cause = lost and cause_of(cause, h[15], tip, 0) or cause
+    if lost then
+        cause = cause_of(cause, h[15], tip, 0)
+        call('HSETNX', P .. JOB .. job, 'row', h[3])
+    end
     started = started or now
     own(job, h[12], worker, attempt, started, cause, tip, h[14])
     rescore(h[12], us)
@@ -50,8 +54,10 @@ elseif state ~= 'running' or owner ~= worker
        or mine ~= 0 and mine ~= attempt
 then
     return { 'GONE' }
+elseif mine == 0 and h[15] then
+    cause = cause or 'cancelled'
 end
 
 return { 'OK', delivery(job, int(attempt), cause or '-', h[8],
-                        int(started - h[8]), h[10], h[11] or '0', h[1],
+                        elapsed(h[8], started), h[10], h[11] or '0', h[1],
                         not cause and h[9] or '') }

@@ -10,7 +10,7 @@ end
 
 local key = P .. JOB .. job
 local h = call('HMGET', key, 'tenant', 'state', 'tip', 'attempt', 'flags',
-               'usage', 'at', 'lst')
+               'usage', 'at', 'lst', 'base')
 local state, attempt, lst = h[2], h[4] or '0', h[8]
 if not state or h[1] ~= tenant then
     return { 'GONE' }
@@ -32,4 +32,5 @@ if edge ~= '' and (state == 'waiting' or state == 'running') then
     call('ZREM', P .. GRACE, job)
 end
 return { 'OK', state, h[3] or attempt .. '-0', attempt, h[5], h[6] or '',
-         h[7], int(n) }
+         h[7], int(n), (h[9] or ''):match('^[^\t]*\t[^\t]*\t[^\t]*\t([^\t]+)\t')
+                       or '' }

@@ -31,13 +31,16 @@ end
 
 -- The way that most calls need not go is made only where one goes it.
 local function start_next(us)
-    if call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0 then
+    if call('EXISTS', P .. WAITING, P .. WAITING_BATCH, P .. WAITING_LAST)
+       == 0
+    then
         return
     end
     -- @include hand
     -- @include alive
     -- @include wait
     -- @include finish
+    -- @include last
     -- @include pump
     pump(us, PUMP_MAX, tenant)
 end
@@ -62,6 +65,9 @@ end
 if h[1] ~= 'running' and h[1] ~= 'waiting' then
     return { 'DUP' }
 end
+if h[5] ~= worker then
+    return { 'FENCED', h[2] }
+end
 local tip, tip_seq = h[3] or attempt .. '-0', seq_of(h[3])
 if seq > tip_seq + 1 or seq + (#ARGV - 11) / 2 - 1 <= tip_seq then
     return { 'GAP', tip }
@@ -71,19 +77,26 @@ end
 local function unwait_it()
     -- @include wait
     local b = call('HMGET', P .. JOB .. job, 'class', 'bytes')
-    unqueue(job, tenant, b[1] == 'batch', b[2])
+    unqueue(job, tenant, b[1], b[2])
 end
 
 local us, fin = clock()
-tip = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4])
+local log
+tip, log = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4], true)
 close(job, state, h[2], tip, calls > 0 and lines:match('^[^\n]*') or lines, fin,
       ttl or keep_ms(h[6], h[7], h[8]),
-      h[6]:find('r', 1, true), h[10])
+      h[6]:find('r', 1, true), h[10], log)
 if h[1] == 'running' then
     release(job, tenant, h[5])
 else
     unwait_it()
 end
-ledger(job, h[2], at, tenant, base, lines)
+local row
+if attempt > 1 then
+    -- @include last
+    unsuspect(worker, job)
+    row = call('HGET', P .. JOB .. job, 'row')
+end
+ledger(job, row or h[2], at, tenant, base, lines)
 start_next(us)
 return { 'OK', tip }

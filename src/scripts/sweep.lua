@@ -8,6 +8,7 @@
 -- @include end
 -- @include wait
 -- @include finish
+-- @include last
 -- @include pump
 -- @include requeue
 
@@ -37,14 +38,22 @@ local cutoff, left = ms - dead_ms, max
 -- Jobs that wait, of at most `max` tenants a class.
 local function waiting()
     local n = 0
-    for zset, list in pairs({ [WAITING] = BACKLOG,
-                              [WAITING_BATCH] = BACKLOG_BATCH })
-    do
-        for _, tenant in ipairs(call('ZRANGE', P .. zset, 0, max - 1)) do
-            n = n + call('LLEN', P .. list .. tenant)
+    for _, lane in pairs(LANES) do
+        for _, tenant in ipairs(call('ZRANGE', P .. lane[1], 0, max - 1)) do
+            n = n + call('LLEN', P .. lane[2] .. tenant)
         end
     end
     return n
+end
+
+-- The clock was: nobody has beaten later than now.
+local function set_back()
+    for _, member in ipairs(call('ZRANGEBYSCORE', P .. ALIVE,
+                                 '(' .. int(ms + STALE_MS), '+inf', 'LIMIT', 0,
+                                 max))
+    do
+        call('ZADD', P .. ALIVE, ms, member)
+    end
 end
 
 local function is_dead(worker)
@@ -69,7 +78,7 @@ local function bury()
     end
     for worker in pairs(workers) do
         if left > 0 and is_dead(worker) then
-            local n, seen, clean = requeue_worker(worker, us, left)
+            local n, seen, clean = requeue_worker(worker, us, left, true)
             requeued, left = requeued + n, left - seen - 1
             if clean then
                 call('ZREM', P .. ALIVE, 'w:' .. worker)
@@ -102,7 +111,8 @@ local function end_graces()
 end
 
 -- Each pass looks at one tenant, and at the next stretch of its backlog.
-local function cancel_waiting(zset, list)
+local function cancel_waiting(class)
+    local zset, list = LANES[class][1], LANES[class][2]
     local tenants = call('ZCARD', P .. zset)
     if tenants == 0 then
         return
@@ -123,7 +133,7 @@ local function cancel_waiting(zset, list)
                        'cancel')
         if j[1] ~= 'waiting' then
             call('LREM', key, 1, job)
-            unwait(tenant, zset == WAITING_BATCH, 0)
+            unwait(tenant, class, 0)
             left = left - deep
         elseif not j[5] and not j[3]:find('[rbc]') and silent(j[2], cutoff)
         then
@@ -174,6 +184,18 @@ local function mend_held()
     call('HSET', P .. SWEEP, 'scan', int(i) .. ' ' .. at)
 end
 
+-- At most one a worker.
+local function mend_suspects()
+    local all = call('HGETALL', P .. SUSPECTS)
+    for i = 1, #all, 2 do
+        local job = all[i + 1]:match('^%S+')
+        local j = call('HMGET', P .. JOB .. job, 'state', 'owner', 'tip')
+        if j[1] ~= 'running' or j[2] ~= all[i] or seq_of(j[3]) > 0 then
+            call('HDEL', P .. SUSPECTS, all[i])
+        end
+    end
+end
+
 local function pressure()
     local text = redis.pcall('INFO', 'memory')
     if type(text) ~= 'string' then
@@ -187,14 +209,17 @@ end
 if last and ms - last < EVERY_MS and ms >= last then
     did = 0
 else
-    if not last or ms - last > STALE_MS then
+    if not last or math.abs(ms - last) > STALE_MS then
         grace_until = ms + grace_ms
+        set_back()
     elseif ms >= grace_until then
         bury()
         end_graces()
-        cancel_waiting(WAITING, BACKLOG)
-        cancel_waiting(WAITING_BATCH, BACKLOG_BATCH)
+        cancel_waiting('interactive')
+        cancel_waiting('batch')
+        cancel_waiting('last')
         mend_held()
+        mend_suspects()
     end
     slots = muster(ms)
     call('HSET', P .. SWEEP, 'last', ms, 'grace_until', grace_until,

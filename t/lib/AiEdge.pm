@@ -10,7 +10,8 @@ use Time::HiRes qw(time);
 
 # dir: its folder; root: the repository; conf: a template.
 # In the template %%GLOBALS%% (before events), %%HTTP%% (first in http), %%PORT%%,
-# %%PORT_1%% … (free ports), %%DIR%%, and vars => { NAME => value }.
+# %%PORT_1%% … (free ports), %%DIR%%, and vars => { NAME => value }; SHUTDOWN is how
+# long old processes may serve after a reload (60s).
 sub new {
     my ($class, %o) = @_;
 
@@ -68,7 +69,8 @@ sub expand {
             . "pid $dir/nginx.pid;\nlock_file $dir/nginx.lock;\n"
             . "error_log $dir/error.log "
             . ($ENV{AI_T_LOG_LEVEL} || 'info') . ";\n"
-            . "worker_shutdown_timeout 60s;\n",
+            . "worker_shutdown_timeout %%SHUTDOWN%%;\n",
+        SHUTDOWN => '60s',
         HTTP => "access_log $dir/access.log;\n"
             . join('', map { "    ${_}_temp_path $dir/$_;\n" }
                 qw(client_body proxy fastcgi uwsgi scgi)),

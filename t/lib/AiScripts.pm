@@ -210,7 +210,8 @@ sub claim {
 
 sub emit {
     my ($self, $job, $attempt, $seq, @events) = @_;
-    return $self->run('emit', $job, $attempt, $seq, 65536, @events);
+    return $self->run('emit', $job, $attempt, $self->owner($job), $seq, 65536,
+        @events);
 }
 
 
@@ -226,25 +227,47 @@ sub settle {
     my $state = $o{state} || 'done';
     my $usage = $o{usage} || usage($state, 5);
 
-    return $self->run('settle', $job, $attempt, $o{worker} || 'w1', $seq,
+    return $self->run('settle', $job, $attempt, $o{worker} || $self->owner($job), $seq,
         65536, $state, defined $o{ttl} ? $o{ttl} : '', $o{tenant} || 't',
         $o{base} || "key:1\t-\tchat\topenai\tm", $o{at} || 1000, $usage,
         @{ $o{events} || ['e', $usage] });
 }
 
 
+# Who was handed it last.
+sub owner { return $_[0]->cmd('HGET', $_[0]->key("job:$_[1]"), 'owner') || 'w1' }
+
+
 sub job { return $_[0]->r->hash('HGETALL', $_[0]->key("job:$_[1]")) }
 
 
-# The log as "id type payload" lines.
+# The log as "id type payload" lines: of the Stream, or of the job where the
+# whole answer lies there.
 sub log {
     my ($self, $job) = @_;
+    my $whole = $self->cmd('HGET', $self->key("job:$job"), 'log');
+    return [map { join ' ', @$_ } frames($whole)] if defined $whole;
     return [map { my ($id, $events) = @$_; my ($attempt, $seq) = split /-/, $id;
             my $first = $seq + 1 - @$events / 2;
             map { "$attempt-" . ($first + $_)
                 . " $events->[2 * $_] $events->[2 * $_ + 1]" }
                 0 .. @$events / 2 - 1 }
         @{ $self->cmd('XRANGE', $self->key("ev:$job"), '-', '+') }];
+}
+
+
+# [id, type, payload] of each event that a bell carries.
+sub frames {
+    my ($text) = @_;
+    my @frames;
+    $text =~ /\AE\S+\n/g or die "no bell: $text";
+    while ($text =~ /\G(\S+) (.) (\d+)\n/gc) {
+        my ($id, $type, $len) = ($1, $2, $3);
+        push @frames, [$id, $type, substr $text, pos $text, $len];
+        pos($text) += $len;
+    }
+    die 'what is no frame' if pos $text != length $text;
+    return @frames;
 }
 
 
@@ -278,7 +301,8 @@ sub held {
     return join ' ', 'held', scalar(my @all = $self->leases),
         map { ($_, $self->len('SCARD', "running:$_") . '+'
             . ($self->len('LLEN', "backlog:$_")
-                + $self->len('LLEN', "backlog:batch:$_"))) } @tenants;
+                + $self->len('LLEN', "backlog:batch:$_")
+                + $self->len('LLEN', "backlog:last:$_"))) } @tenants;
 }
 
 1;

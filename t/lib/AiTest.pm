@@ -32,7 +32,7 @@ my $owner = $$;
 # Keys that live without an expiry, docs/wire.md section 1.
 my $endless = qr/^ai1:(?:
     \{[^}]*\}:(?:alive|capacity|sweep|outbox|weights
-        |waiting|waiting:batch|backlog_bytes|held:\S+|grace
+        |waiting|waiting:batch|waiting:last|suspects|backlog_bytes|held:\S+|grace
         |backlog:.*|running:.*)
     | lookup | shards )$/x;
 
@@ -93,11 +93,12 @@ sub dir { $_[0]{dir} }
 sub root { $root }
 
 
-# What was built, a sanitizer's build where AI_T_BUILD says so; the module that
+# What was built, or {built} says, a sanitizer's build where AI_T_BUILD says so; the module that
 # goes with AI_T_NGINX stands beside it.
 sub built {
     my ($self, $name) = @_;
 
+    return $self->{built}{$name} if $self->{built}{$name};
     if ($ENV{AI_T_NGINX} && $name eq 'ngx_http_ai_module.so') {
         return File::Basename::dirname($ENV{AI_T_NGINX}) . "/$name";
     }

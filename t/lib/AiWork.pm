@@ -10,6 +10,7 @@ use strict;
 use warnings;
 use AiProc qw(wait_for slurp);
 use AiRedis;
+use AiScripts ();
 use Digest::SHA qw(sha256_hex);
 use JSON::PP ();
 use Time::HiRes qw(time sleep);
@@ -229,21 +230,16 @@ sub hear {
     my $text = $got->[1];
 
     return $self->hear($seconds) unless $text =~ /\AE(\S+)\n/gc;
-    my ($job, @frames) = ($1);
-    while ($text =~ /\G(\d+-\d+) (.) (\d+)\n/gc) {
-        my ($id, $type, $len) = ($1, $2, $3);
-        push @frames, [$id, $type, substr $text, pos $text, $len];
-        pos($text) += $len;
-    }
-
-    return [$job, \@frames];
+    return [$1, [AiScripts::frames($text)]];
 }
 
 
-# The log of a job as [[id, type, payload], …].
+# The log of a job as [[id, type, payload], …], of its Stream or of itself.
 sub log {
     my ($self, $job) = @_;
+    my $whole = $self->{r}->cmd('HGET', "$self->{p}job:$job", 'log');
 
+    return AiScripts::frames($whole) if defined $whole;
     return map { my ($id, $events) = @$_;
             my ($attempt, $seq) = split /-/, $id;
             my $first = $seq + 1 - @$events / 2;

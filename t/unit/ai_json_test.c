@@ -3,76 +3,9 @@
  * of a text changes what it says.
  */
 
-#include "ai_unit.h"
-
 #include <jansson.h>
 
-#include "ai_json.h"
-
-#define MAX  (1 << 20)
-
-static const char *const  names[] = { "model", "stream", "a", "", NULL };
-
-
-static int
-scan(ai_str_t text)
-{
-    static ai_json_t  j;
-
-    return ai_json_scan(&j, names, text, MAX, 0);
-}
-
-
-static void
-feed_cut(ai_json_t *j, ai_str_t text, size_t cut, uint64_t max, unsigned depth)
-{
-    int  rc;
-
-    ai_json_init(j, names, max, depth);
-    rc = ai_json_feed(j, text.data, cut);
-    assert_int_equal(rc, j->status);
-    assert_int_equal(ai_json_feed(j, NULL, 0), rc);
-    rc = ai_json_feed(j, text.data + cut, text.len - cut);
-    assert_int_equal(rc, j->status);
-    (void) ai_json_end(j);
-}
-
-
-static void
-same(const ai_json_t *a, const ai_json_t *b)
-{
-    assert_int_equal(a->status, b->status);
-    assert_true(a->error_at == b->error_at);
-    assert_true(a->offset == b->offset);
-    assert_memory_equal(a->fields, b->fields, sizeof(a->fields));
-}
-
-
-/* Every cut in two, and every byte by itself, says what the whole says. */
-
-static void
-every_cut(ai_str_t text, uint64_t max, unsigned depth)
-{
-    size_t            i;
-    static ai_json_t  whole, cut;
-
-    (void) ai_json_scan(&whole, names, text, max, depth);
-    assert_int_equal(ai_json_end(&whole), whole.status);
-
-    for (i = 0; i <= text.len; i++) {
-        feed_cut(&cut, text, i, max, depth);
-        same(&whole, &cut);
-    }
-
-    ai_json_init(&cut, names, max, depth);
-
-    for (i = 0; i < text.len; i++) {
-        (void) ai_json_feed(&cut, tight(text.data + i, 1).data, 1);
-    }
-
-    (void) ai_json_end(&cut);
-    same(&whole, &cut);
-}
+#include "ai_json_unit.h"
 
 
 static void
@@ -246,32 +179,7 @@ refuses(void **state)
         { "{\"a\":\"\xFF\"}", AI_JSON_EUTF8, 6 },
         { "{\"\xFF\":1}", AI_JSON_EUTF8, 2 },
         { "{\"a\":{\"\xC3(\":1}}", AI_JSON_EUTF8, 8 },
-        { "{\"a\":\"\xE2\x82", AI_JSON_ESYNTAX, 8 },
-
-        { "{\"a\":1,\"a\":2}", AI_JSON_EDUPLICATE, 7 },
-        { "{\"b\":1,\"a\":2,\"b\":3}", AI_JSON_EDUPLICATE, 13 },
-        { "{\"model\":1,\"mod\\u0065l\":2}", AI_JSON_EDUPLICATE, 11 },
-        { "{\"mod\\u0065l\":1,\"model\":2}", AI_JSON_EDUPLICATE, 16 },
-        { "{\"\":1,\"\":2}", AI_JSON_EDUPLICATE, 6 },
-        { "{\"\\/\":1,\"/\":2}", AI_JSON_EDUPLICATE, 8 },
-        { "{\"\\n\\t\":1,\"\\u000a\\u0009\":2}", AI_JSON_EDUPLICATE, 10 },
-        { "{\"\\u000A\":1,\"\\u000a\":2}", AI_JSON_EDUPLICATE, 12 },
-        { "{\"\\\"\\\\\\b\\f\\r\":1,\"\\u0022\\u005c\\u0008\\u000c\\u000D\":2}",
-          AI_JSON_EDUPLICATE, 16 },
-        { "{\"\xC3\xA9\":1,\"\\u00e9\":2}", AI_JSON_EDUPLICATE, 8 },
-        { "{\"\xE2\x82\xAC\":1,\"\\u20ac\":2}", AI_JSON_EDUPLICATE, 9 },
-        { "{\"\xF0\x9F\x98\x80\":1,\"\\uD83D\\uDE00\":2}",
-          AI_JSON_EDUPLICATE, 10 },
-        { "{\"\\ud83d\\ude00\":1,\"\\uD83D\\uDE00\":2}",
-          AI_JSON_EDUPLICATE, 18 },
-        { "{\"\\ud800\":1,\"\\uD800\":2}", AI_JSON_EDUPLICATE, 12 },
-        { "{\"\\ud800x\":1,\"\\uD800\\u0078\":2}", AI_JSON_EDUPLICATE, 13 },
-        { "{\"\\ud800\\n\":1,\"\\uD800\\u000a\":2}",
-          AI_JSON_EDUPLICATE, 14 },
-        { "{\"\\ud800\xC3\xA9\":1,\"\\uD800\\u00e9\":2}",
-          AI_JSON_EDUPLICATE, 14 },
-        { "{\"\\udc00\\ud800\":1,\"\\uDC00\\uD800\":2}",
-          AI_JSON_EDUPLICATE, 18 }
+        { "{\"a\":\"\xE2\x82", AI_JSON_ESYNTAX, 8 }
     };
 
     (void) state;
@@ -413,43 +321,6 @@ fields(void **state)
 
 
 static void
-long_names(void **state)
-{
-    int               i, len, asked;
-    ai_str_t          text;
-    char              key[80], other[200];
-    const char       *long_name[2];
-    static ai_json_t  j;
-
-    (void) state;
-
-    for (len = 60; len < 70; len++) {
-        for (i = 0; i < len; i++) {
-            key[i] = (char) ('a' + i % 26);
-        }
-
-        key[len] = '\0';
-        long_name[0] = key;
-        long_name[1] = NULL;
-
-        sprintf(other, "{\"%s\":1,\"%sx\":2}", key, key);
-        text = Z(other);
-        assert_int_equal(ai_json_scan(&j, long_name, text, MAX, 0),
-                         AI_JSON_OK);
-        asked = len <= AI_JSON_NAME_MAX;
-        assert_int_equal(j.fields[0].type,
-                         asked ? AI_JSON_NUMBER : AI_JSON_NONE);
-
-        /* Longer ones are still told apart, and found twice. */
-        sprintf(other, "{\"%s\":1,\"%s\":2}", key, key);
-        assert_int_equal(ai_json_scan(&j, names, Z(other), MAX, 0),
-                         AI_JSON_EDUPLICATE);
-        every_cut(Z(other), MAX, 0);
-    }
-}
-
-
-static void
 sixteen_names(void **state)
 {
     int               i;
@@ -574,53 +445,6 @@ size(void **state)
 
 
 static void
-keys(void **state)
-{
-    unsigned          n, i;
-    size_t            len;
-    char             *text;
-    static ai_json_t  j;
-
-    (void) state;
-
-    text = malloc(AI_JSON_KEYS_MAX * 16 + 64);
-    assert_non_null(text);
-
-    for (n = AI_JSON_KEYS_MAX - 1; n <= AI_JSON_KEYS_MAX + 1; n++) {
-        len = (size_t) sprintf(text, "{");
-
-        for (i = 0; i < n; i++) {
-            len += (size_t) sprintf(text + len, "%s\"k%u\":1", i ? "," : "", i);
-        }
-
-        len += (size_t) sprintf(text + len, "}");
-        assert_int_equal(ai_json_scan(&j, names, tight(text, len), MAX, 0),
-                         n > AI_JSON_KEYS_MAX ? AI_JSON_EKEYS : AI_JSON_OK);
-
-        /* The last one is still compared with the first. */
-        len--;
-        len += (size_t) sprintf(text + len, ",\"k0\":1}");
-        assert_int_equal(ai_json_scan(&j, names, tight(text, len), MAX, 0),
-                         n > AI_JSON_KEYS_MAX ? AI_JSON_EKEYS
-                                              : AI_JSON_EDUPLICATE);
-    }
-
-    /* Below the top level there may be any number. */
-
-    len = (size_t) sprintf(text, "{\"a\":{");
-
-    for (i = 0; i < AI_JSON_KEYS_MAX + 1; i++) {
-        len += (size_t) sprintf(text + len, "%s\"k%u\":1", i ? "," : "", i);
-    }
-
-    len += (size_t) sprintf(text + len, "}}");
-    assert_int_equal(scan(tight(text, len)), AI_JSON_OK);
-
-    free(text);
-}
-
-
-static void
 states(void **state)
 {
     static ai_json_t  j;
@@ -644,12 +468,6 @@ states(void **state)
     assert_int_equal(ai_json_feed(&j, NULL, 0), AI_JSON_OK);
     assert_int_equal(ai_json_feed(&j, " ", 1), AI_JSON_ESYNTAX);
     assert_int_equal(ai_json_end(&j), AI_JSON_ESYNTAX);
-
-    /* Two scans hash under different keys. */
-    ai_json_init(&j, names, MAX, 0);
-    uint64_t  seed = j.seed[0] ^ j.seed[1];
-    ai_json_init(&j, names, MAX, 0);
-    assert_true(seed != (j.seed[0] ^ j.seed[1]));
 
     assert_string_equal(ai_json_strerror(AI_JSON_OK), "valid JSON");
 
@@ -790,11 +608,9 @@ main(void)
         cmocka_unit_test(refuses),
         cmocka_unit_test(bytes),
         cmocka_unit_test(fields),
-        cmocka_unit_test(long_names),
         cmocka_unit_test(sixteen_names),
         cmocka_unit_test(depth),
         cmocka_unit_test(size),
-        cmocka_unit_test(keys),
         cmocka_unit_test(states),
         cmocka_unit_test(as_jansson_says),
         cmocka_unit_test(three_pieces)

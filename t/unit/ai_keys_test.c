@@ -34,9 +34,12 @@ sharded(void **state)
         { AI_KEY_SWEEP, 0, "", "ai1:{0}:sweep" },
         { AI_KEY_WAITING, 0, "", "ai1:{0}:waiting" },
         { AI_KEY_WAITING_BATCH, 0, "", "ai1:{0}:waiting:batch" },
+        { AI_KEY_WAITING_LAST, 0, "", "ai1:{0}:waiting:last" },
+        { AI_KEY_SUSPECTS, 0, "", "ai1:{0}:suspects" },
         { AI_KEY_OUTBOX, 0, "", "ai1:{0}:outbox" },
         { AI_KEY_BACKLOG, 0, "acme", "ai1:{0}:backlog:acme" },
         { AI_KEY_BACKLOG_BATCH, 0, "acme", "ai1:{0}:backlog:batch:acme" },
+        { AI_KEY_BACKLOG_LAST, 0, "acme", "ai1:{0}:backlog:last:acme" },
         { AI_KEY_BACKLOG_BYTES, 0, "", "ai1:{0}:backlog_bytes" },
         { AI_KEY_WEIGHTS, 0, "", "ai1:{0}:weights" },
         { AI_KEY_RUNNING, 0, TENANT_63, "ai1:{0}:running:" TENANT_63 },
@@ -49,7 +52,7 @@ sharded(void **state)
 
     (void) state;
 
-    assert_int_equal(sizeof(rows) / sizeof(rows[0]), AI_KEY_GRACE + 1);
+    assert_int_equal(sizeof(rows) / sizeof(rows[0]), AI_KEY_SUSPECTS + 1);
 
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         len = ai_keys_make(buf, sizeof(buf), rows[i].key, rows[i].shard,
