@@ -184,9 +184,18 @@ asan: build
 	    $(if $(TESTS),$(TESTS),$(wildcard t/0[67]-*.t t/20-*.t t/[46]*.t \
 	    t/80-*.t t/81-upgrade.t))
 
-# The randomised test; AI_T_SEED and AI_T_STREAMS are its own.
+# The randomised tests, long, with nginx and workers under AddressSanitizer
+# where that can be built; AI_T_SEED and AI_T_STREAMS are theirs.
 chaos: build
-	AI_T_FULL=1 prove -v -It/lib t/95-chaos.t
+	+@$(MAKE) -s SAN=1 workers aictl
+	@if tools/asan-nginx.sh build/asan; then \
+	    AI_T_NGINX='$(CURDIR)/build/asan/nginx'; \
+	    export AI_T_NGINX; \
+	else \
+	    echo 'chaos: SKIPPED: no nginx with AddressSanitizer' >&2; \
+	fi; \
+	AI_T_FULL=1 AI_T_BUILD='$(CURDIR)/build/san' \
+	    prove -v -It/lib $(if $(TESTS),$(TESTS),t/95-chaos.t t/95-chaos-replay.t)
 
 bench:
 	@tools/packages.sh test

@@ -1,19 +1,18 @@
 #!/usr/bin/perl
-# Everything at once: streams, calls and background jobs while clients hang up,
-# nginx workers, worker processes and Redis connections are killed, workers are
-# stopped for a while and nginx reloads, at random from a seed that is printed.
+# Everything at once: streams, calls and background jobs while clients hang up
+# and everything else is killed, stopped, reloaded or upgraded (AiChaos), at
+# random from a seed that is printed.  t/95-chaos-replay.t does it with recorded
+# streams.
 #
-#   AI_T_FULL     1: runs it at all (make chaos, make test-full)
 #   AI_T_SEED     replays a run, as far as timing allows
-#   AI_T_STREAMS  clients (150); the time of the run grows with them
+#   AI_T_STREAMS  clients (100; with AI_T_FULL 300); the time grows with them
 #   AI_T_CALM     1: the clients alone, nothing is killed
 use AiTest;
+use AiChaos;
 use List::Util qw(max);
 
-AiTest::skip_all('make chaos runs it') unless $ENV{AI_T_FULL};
-
 my $seed = $ENV{AI_T_SEED} || 1 + int rand 1_000_000;
-my $clients = $ENV{AI_T_STREAMS} || 150;
+my $clients = $ENV{AI_T_STREAMS} || ($ENV{AI_T_FULL} ? 300 : 100);
 my $length = max(15, $clients / 10);
 my $chat = '/v1/chat/completions';
 
@@ -102,13 +101,10 @@ my $p = $t->provider(script => sub {
     $out->end;
 });
 
-$t->start(workers => { n => 3 }, edge => { workers => 2,
-    ai => 'ai_stream_heartbeat 300ms; ai_provider p { api openai; url '
-        . $p->url('/v1') . '; }' });
+my $chaos = AiChaos->new(t => $t, spare => [$p->port],
+    ai => 'ai_stream_heartbeat 300ms; ai_resume 20s; ai_result_ttl 20s;'
+        . ' ai_provider p { api openai; url ' . $p->url('/v1') . '; }');
 my $edge = $t->edge;
-my $redis = $t->redis;
-my $pre = $t->prefix;
-my %key = (demo => $t->{key}, map { $_ => $t->key($_) } qw(red blue));
 
 
 # The answer whose head was read, with its body; undef when that was cut.
@@ -134,7 +130,7 @@ sub client {
     my $open = sub {
         my (%o) = @_;
         my $http = AiHttp->new(port => $edge->port, timeout => 40);
-        $http->send_request(key => $key{ $c->{tenant} }, %o);
+        $http->send_request(key => $chaos->key($c->{tenant}), %o);
         return $http;
     };
     my @leave = @{ $c->{leave} };
@@ -200,7 +196,7 @@ sub client {
             while ($head->status == 202 && time < $until) {
                 sleep 0.2;
                 my $res = eval { AiHttp->get($edge->port,
-                    "/v1/jobs/$post->{job}", key => $key{ $c->{tenant} }) }
+                    "/v1/jobs/$post->{job}", key => $chaos->key($c->{tenant})) }
                     or next;
                 next if $res->{cut} || $res->status == 503;
                 my $job = $res->json;
@@ -299,6 +295,7 @@ sub client {
 
 
 # The plan: who comes when, and what happens.
+srand $seed;
 my @plan;
 for my $n (1 .. $clients) {
     my $dice = rand;
@@ -310,172 +307,46 @@ for my $n (1 .. $clients) {
         : $kind eq 'stream' && rand() < 0.4 ? (1 + int rand 8) : ();
     my $first = $kind =~ /stream|call/ && rand() < 0.25 ? 0.02 + rand 1 : 0;
     my $size = rand;
-    push @plan, [rand $length, 'client', { n => $n, kind => $kind,
+    push @plan, [rand $length, { n => $n, kind => $kind,
         stream => $stream, leave => \@leave, gone_first => $first,
         usage => rand() < 0.5, away => rand() < 0.5 ? 0 : rand 1.5,
         size => $size < 0.85 ? 10 : $size < 0.95 ? 20_000 : 400_000,
-        tenant => (sort keys %key)[rand keys %key] }];
-}
-for (my $at = 0.5; $at < $length + 2 && !$ENV{AI_T_CALM}; $at += rand 1.1) {
-    push @plan, [$at, (qw(nginx worker worker stop stop normal normal pubsub
-        reload))[rand 9], rand, 0.1 + rand 4.9];
+        tenant => ($chaos->tenants)[rand 3] }];
 }
 @plan = sort { $a->[0] <=> $b->[0] } @plan;
-
-my (%hurt, %stopped, %did, @events);
+if (!$ENV{AI_T_CALM}) {
+    $chaos->plan($length + 2, 0.6, nginx => 2, worker => 4, stop => 3,
+        normal => 4, pubsub => 2, reload => 1, scripts => 1);
+    $chaos->also($length * (0.2 + rand 0.6), $_, rand, rand 5)
+        for qw(redis upgrade postgres);
+}
 my $dead = qr/^(?:lost|attempts)$/;
-
-# Jobs that a worker process has taken, which is dead or stopped now.
-sub note_hurt {
-    my ($pid) = @_;
-
-    for my $member (map { @{ $redis->cmd('SMEMBERS', $_) } }
-        keys %{ $redis->keys("${pre}held:*") })
-    {
-        my ($job) = split / /, $member;
-        my $owner = $redis->cmd('HGET', "${pre}job:$job", 'owner') or next;
-        $hurt{$job}++ if $owner =~ /-$pid-\d+$/;
-    }
-}
-
-my %do = (
-    nginx => sub {
-        my @pids = $edge->workers or return;
-        kill 'KILL', $pids[$_[0] * @pids];
-    },
-    worker => sub {
-        my @pids = $t->worker_pids or return;
-        my $pid = $pids[$_[0] * @pids];
-        # Once it is dead, another has its jobs within milliseconds.
-        kill 'STOP', $pid;
-        note_hurt($pid);
-        kill 'KILL', $pid;
-        delete $stopped{$pid};
-    },
-    stop => sub {
-        my @pids = grep { !$stopped{$_} } $t->worker_pids or return;
-        my $pid = $pids[$_[0] * @pids];
-        kill 'STOP', $pid;
-        note_hurt($pid);
-        $stopped{$pid} = time + $_[1];
-    },
-    normal => sub { $redis->cmd(qw(CLIENT KILL TYPE normal)) },
-    pubsub => sub { $redis->cmd(qw(CLIENT KILL TYPE pubsub)) },
-    reload => sub { $edge->{proc}->signal('HUP') },
-);
-
-# Every job there ever was, seen from outside.
-my %jobs;
-sub note_jobs {
-    for my $key (keys %{ $redis->keys("${pre}job:*") }) {
-        my ($job) = $key =~ /(job_\w+)$/;
-        $jobs{$job} = 1;
-    }
-}
-
-# Descriptors of a process, but for connections to the provider that are kept.
-sub fds {
-    my ($pid) = @_;
-    my $port = sprintf ':%04X', $p->port;
-    my %kept = map { my @f = split; ("socket:[$f[9]]" => 1) }
-        grep { (split)[2] =~ /$port$/ } split /\n/, slurp('/proc/net/tcp');
-
-    return scalar grep { !$kept{ readlink($_) || '' } } glob "/proc/$pid/fd/*";
-}
 
 my $out = $t->subdir('clients');
 my $begin = time;
-my $scan = time;
 my %open;
-while (@plan || keys %open || keys %stopped) {
-    my $now = time;
-    while (@plan && $plan[0][0] <= $now - $begin) {
-        my (undef, $what, @args) = @{ shift @plan };
-        if ($what eq 'client') {
-            my $c = $args[0];
-            $open{ $c->{n} } = AiProc->spawn(out => "$out/$c->{n}.err",
-                sub => sub {
-                    my $saw = client($c);
-                    open my $fh, '>', "$out/$c->{n}.json" or die;
-                    print $fh $json->encode($saw);
-                    close $fh;
-                });
-        } else {
-            eval { $do{$what}->(@args) };
-            push @events, sprintf '%.2f %s %s', time, $what, $@;
-            $did{$what}++;
-        }
-    }
-    for my $pid (grep { $stopped{$_} <= $now } keys %stopped) {
-        kill 'CONT', $pid;
-        delete $stopped{$pid};
+while ($chaos->tick + @plan + keys %open) {
+    while (@plan && $plan[0][0] <= time - $begin) {
+        my $c = (shift @plan)->[1];
+        $open{ $c->{n} } = AiProc->spawn(out => "$out/$c->{n}.err",
+            sub => sub {
+                my $saw = client($c);
+                open my $fh, '>', "$out/$c->{n}.json" or die;
+                print $fh $json->encode($saw);
+                close $fh;
+            });
     }
     delete @open{ grep { !$open{$_}->alive } keys %open };
-    if ($now > $scan + 3) {
-        $scan = $now;
-        eval { note_jobs() };
-    }
     sleep 0.02;
 }
-my $quiet_from = time;
-$t->allow_log(qr/exited on signal 9/, qr/on signal 9/);
-diag(sprintf '%.0f s: %s', time - $begin,
-    join ', ', map { "$did{$_} $_" } sort keys %did);
+diag(sprintf '%.0f s: %s', time - $begin, $chaos->did);
 
-# Soon after the end everything is as before.  Who was killed last has to be
-# found dead first.
-my (@not, @late);
-my $settled = eval {
-    wait_for(sub {
-        my %want = (workers => 3, edges => scalar $edge->workers('all'));
-        @not = ();
-        my $is = sub {
-            my ($what, $got, $want) = @_;
-            push @not, "$what: $got, not $want" if $got ne $want;
-        };
-        my @alive = @{ $redis->cmd('ZRANGE', "${pre}alive", 0, -1) };
-        $is->('nginx workers', $want{edges}, 2);
-        $is->('worker processes', scalar $t->worker_pids, 3);
-        $is->('edges alive', scalar(grep { /^e:/ } @alive), 2);
-        $is->('workers alive', scalar(grep { /^w:/ } @alive), 3);
-        $is->('capacity', $redis->cmd('HLEN', "${pre}capacity"), 3);
-        for my $name (qw(grace waiting waiting:batch waiting:last suspects
-            backlog_bytes)) {
-            $is->($name, $redis->cmd('EXISTS', $pre . $name), 0);
-        }
-        for my $name (qw(held:* running:* backlog:* body:*)) {
-            $is->($name, join(' ', sort keys %{ $redis->keys("$pre$name") }),
-                '');
-        }
-        for ([qw(outbox ledger)]) {
-            my ($name, $group) = @$_;
-            $is->($name, $redis->cmd('XLEN', $pre . $name), 0);
-            my $pending = eval { $redis->cmd('XPENDING', $pre . $name,
-                $group) } or next;
-            $is->("pending of $name", $pending->[0], 0);
-        }
-        for my $pid ($edge->workers) {
-            push @not, "nginx $pid holds " . fds($pid) . " descriptors, "
-                . "$t->{base_edge} before" if fds($pid) > $t->{base_edge} + 4;
-        }
-        for my $pid ($t->worker_pids) {
-            push @not, "worker $pid holds " . fds($pid) . " descriptors, "
-                . "$t->{base_worker} before"
-                if fds($pid) > $t->{base_worker} + 4;
-        }
-        my @channels = @{ $redis->cmd('PUBSUB', 'CHANNELS', 'ai*') };
-        $is->('channels', scalar @channels, $t->{base_channels});
-        my %n;
-        $n{$_}++ for slurp($p->{log}) =~ /"what":"(\w+)"\}$/mg;
-        $is->('open provider calls',
-            ($n{request} || 0) - ($n{done} || 0) - ($n{abort} || 0), 0);
-        @late = @not if @not && time > $quiet_from + 10;
-        return !@not;
-    }, 40, 'rest');
-};
-note_jobs();
-ok($settled, sprintf 'at rest %.1f s after the last client',
-    time - $quiet_from) or diag(join "\n", @not);
+$chaos->rest(sub {
+    my %n;
+    $n{$_}++ for slurp($p->{log}) =~ /"what":"(\w+)"\}$/mg;
+    return ($n{request} || 0) - ($n{done} || 0) - ($n{abort} || 0);
+});
+$chaos->forgotten(30);
 
 # What clients saw, what the provider was asked, what the ledger has.
 my (%call, %row, %end);
@@ -514,7 +385,7 @@ for my $n (1 .. $clients) {
         my @rows = @{ $row{$model} || [] };
         my @calls = @{ $call{$model} || [] };
         my $job = $post->{job} || ($rows[0] ? $rows[0]{job} : '');
-        my $hurt = $hurt{$job} || 0;
+        my $hurt = $chaos->hurt($job);
         $of_job{ $_->{job} } = $_ for @rows;
 
         $say->(scalar(@rows) . " rows of $model") if @rows > 1;
@@ -604,12 +475,12 @@ for my $n (1 .. $clients) {
 }
 
 is(scalar(@wrong), 0, 'every client has what it is due')
-    or diag(join "\n", splice(@wrong, 0, 8), @events);
+    or diag(join "\n", splice(@wrong, 0, 8), $chaos->events);
 diag(join ', ', map { "$end{$_} $_" } sort keys %end);
-my @lost = grep { !$of_job{$_} } sort keys %jobs;
+my @lost = grep { !$of_job{$_} } $chaos->jobs;
 is("@lost", '', 'every job has its row');
 is(scalar(map { @$_ } values %row), keys %of_job, 'and only one');
-cmp_ok(scalar keys %jobs, '>=', $clients * 0.8, 'there were jobs');
+cmp_ok(scalar keys %of_job, '>=', $clients * 0.8, 'there were jobs');
 
 # Descriptors were counted above.
 delete $t->{base};

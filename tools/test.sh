@@ -87,7 +87,7 @@ scripts_pass() {
 nginx_pass() {
     local tests
     tests=$(ls t/0[67]-*.t t/20-*.t t/[46]*.t t/7[2-6]*.t t/80-*.t \
-        t/81-upgrade.t)
+        t/81-upgrade.t t/95-chaos-replay.t)
     if COV=1 tools/asan-nginx.sh build/asan; then
         counted="$counted $root/build/asan/module"
         # shellcheck disable=SC2086

@@ -12,8 +12,6 @@ use strict;
 use warnings;
 use AiProc qw(wait_for slurp);
 use AiTest ();
-use JSON::PP ();
-use List::Util qw(max);
 use Test::More ();
 use Time::HiRes qw(time sleep);
 
@@ -64,7 +62,13 @@ sub new {
 
 sub key { $_[0]{keys}{ $_[1] } }
 sub tenants { sort keys %{ $_[0]{keys} } }
-sub did { $_[0]{did}{ $_[1] } || 0 }
+
+# "3 nginx, 1 redis": what was done.
+sub did {
+    my ($self) = @_;
+    return join ', ', map { "$self->{did}{$_} $_" } sort keys %{ $self->{did} };
+}
+
 sub hurt { scalar keys %{ $_[0]{hurt}{ $_[1] } || {} } }
 sub events { @{ $_[0]{events} } }
 
@@ -274,7 +278,9 @@ sub unrest {
     $is->('edges alive', scalar(grep { /^e:/ } @alive), $edges);
     $is->('workers alive', scalar(grep { /^w:/ } @alive), $workers);
     $is->('capacity', $redis->cmd('HLEN', "${pre}capacity"), $workers);
-    for my $name (qw(grace waiting waiting:batch backlog_bytes)) {
+    for my $name (qw(grace waiting waiting:batch waiting:last suspects
+        backlog_bytes))
+    {
         $is->($name, $redis->cmd('EXISTS', $pre . $name), 0);
     }
     for my $name (qw(held:* running:* backlog:* body:*)) {
@@ -306,16 +312,21 @@ sub unrest {
 sub rest {
     my ($self, $open) = @_;
     my $from = time;
-    my @not;
+    my (@not, @last);
 
     $self->{t}->allow_log(qr/exited on signal 9/, qr/on signal 9/);
     my $ok = eval {
-        wait_for(sub { sleep 0.1; !(@not = $self->unrest($open)) }, 40);
+        wait_for(sub {
+            sleep 0.1;
+            @last = @not if @not;
+            return !(@not = $self->unrest($open));
+        }, 40);
     };
     $self->note_jobs;
     # Ten seconds where the machine is ours.
     Test::More::ok($ok, sprintf 'at rest %.1f s after the last client',
         time - $from) or Test::More::diag(join "\n", $@, @not);
+    Test::More::note(join "\n", 'last:', @last);
 }
 
 
