@@ -257,6 +257,11 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     if (record == NULL) {
         record = ngx_http_ai_zone_last(sh);
 
+        if (record == NULL) {
+            ngx_shmtx_unlock(&shpool->mutex);
+            return;
+        }
+
         if (record->used
             && ngx_http_ai_zone_find(sh, record->sha, &link) == record)
         {
@@ -391,6 +396,12 @@ ngx_http_ai_zone_last(ngx_http_ai_zone_sh_t *sh)
         if (!record->used || sh->touched == sh->nrecords) {
             return record;
         }
+    }
+
+    /* Who was killed while it held the mutex may have dropped a record. */
+
+    if (sh->touched == sh->nrecords) {
+        return NULL;
     }
 
     record = &sh->records[sh->touched++];
