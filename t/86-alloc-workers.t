@@ -170,7 +170,8 @@ is_deeply([$t->worker_pids], [$child], 'no process has died') unless $libs;
 my @open;
 eval {
     wait_for(sub {
-        @open = grep { $t->redis->cmd('HGET', $_, 'state')
+        # A key may expire between the two.
+        @open = grep { ($t->redis->cmd('HGET', $_, 'state') // 'done')
             !~ /^(?:done|failed|cancelled)$/ }
             keys %{ $t->redis->keys($t->prefix . 'job:*') };
         return !@open;

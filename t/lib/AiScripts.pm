@@ -5,6 +5,7 @@ package AiScripts;
 
 use strict;
 use warnings;
+use AiProc qw(wait_for);
 use AiRedis;
 
 my $count = 0;
@@ -58,7 +59,14 @@ sub ear {
 
 
 # Who hears nothing any more: its process is gone.
-sub deaf { my ($self, $worker) = @_; delete $self->{ear}{$worker} }
+sub deaf {
+    my ($self, $worker) = @_;
+    my $channel = $self->key("worker:$worker");
+
+    delete $self->{ear}{$worker} or return;
+    wait_for(sub { !$self->cmd('PUBSUB', 'NUMSUB', $channel)->[1] }, 30,
+        'Redis to see it');
+}
 
 
 # What was published to a worker since it was asked last.
