@@ -168,14 +168,23 @@ sub nginx {
 sub worker {
     my ($self, $which) = @_;
     my @pids = $self->{t}->worker_pids or return '';
-    my $pid = $pids[$which * @pids];
 
-    # Once it is dead, another has its jobs within milliseconds.
-    kill 'STOP', $pid;
-    eval { $self->note_hurt($pid) };
-    kill 'KILL', $pid;
-    delete $self->{stopped}{$pid};
-    return $pid;
+    return $self->slay($pids[$which * @pids]);
+}
+
+
+sub workers { return $_[0]->slay($_[0]{t}->worker_pids) }
+
+
+# Once they are dead, others have their jobs within milliseconds.
+sub slay {
+    my ($self, @pids) = @_;
+
+    kill 'STOP', @pids;
+    eval { $self->note_hurt($_) } for @pids;
+    kill 'KILL', @pids;
+    delete @{ $self->{stopped} }{@pids};
+    return "@pids";
 }
 
 
@@ -213,6 +222,16 @@ sub redis {
     sleep $seconds / 5;
     $redis->start;
     return sprintf 'away for %.1f s', $seconds / 5;
+}
+
+
+sub frozen {
+    my ($self, undef, $seconds) = @_;
+
+    $self->{t}->redis->freeze;
+    sleep $seconds / 3;
+    $self->{t}->redis->thaw;
+    return sprintf 'for %.1f s', $seconds / 3;
 }
 
 
