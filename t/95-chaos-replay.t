@@ -97,7 +97,8 @@ for my $n (1 .. $clients) {
 @plan = sort { $a->{at} <=> $b->{at} } @plan;
 if (!$ENV{AI_T_CALM}) {
     $chaos->plan($length + 2, 0.6, nginx => 2, worker => 4, stop => 3,
-        normal => 4, pubsub => 3, reload => 1, scripts => 1, workers => 1, frozen => 1);
+        normal => 4, pubsub => 3, reload => 1, scripts => 1, workers => 1,
+        frozen => 1);
     for my $what (qw(redis upgrade postgres)) {
         $chaos->also($length * (0.2 + rand 0.6), $what, rand, rand 5)
             for 1 .. 1 + $clients / 500;
@@ -216,6 +217,8 @@ for my $c (@$saw) {
         $again += $calls - 1 if $calls > 1;
         $say->("$model ended $rows[0]{cause}, $hurt workers of it died")
             if @rows && $rows[0]{cause} =~ $dead && !$hurt;
+        $say->("$model took three workers, of which $hurt died")
+            if @rows && $rows[0]{cause} eq 'attempts' && $hurt < 3;
         $say->("$model was cancelled, and nobody left it")
             if @rows && $rows[0]{state} eq 'cancelled'
             && $post == $c->{posts}[-1] && $end eq 'whole';
