@@ -66,7 +66,9 @@ sub rest {
 sub only {
     my @gone = @_;
     wait_for(sub { !grep { -d "/proc/$_" } @gone }, 90, 'old ones to leave');
-    wait_for(sub { $edge->workers('all') == 2 }, 30, 'two to be left');
+    # Until its master has heard of its end it keeps a channel to each.
+    wait_for(sub { 2 == grep { slurp("$_/stat") =~ /\) \w @{[$edge->pid]} / }
+        glob '/proc/[0-9]*' }, 30, 'two to be left');
 }
 
 # Two reloads with all of them open.
@@ -77,7 +79,8 @@ my @second = $edge->workers;
 my $late = crowd($n + 1, $n + 100);
 $edge->reload;
 is((grep { -d "/proc/$_" } @first), 2, 'the first processes are still there');
-is((grep { -d "/proc/$_" } @second), 2, 'so are the second');
+# One of these may have been given none of the hundred.
+cmp_ok((grep { -d "/proc/$_" } @second), '>=', 1, 'so are the second');
 my $had = $crowd->heard(1);
 my %at = map { $_ => $_->{came} } $crowd->clients;
 ok($crowd->run(60, sub { !grep { $_->{came} <= $at{$_} } $crowd->clients }),

@@ -1,9 +1,8 @@
 #!/usr/bin/perl
 # Recorded streams of real providers, asked for by many clients, while clients
-# hang up, nginx workers, worker processes, Redis and its connections and
-# Postgres are killed, workers are stopped for a while, scripts are forgotten
-# and nginx reloads and is upgraded, at random from a seed that is printed: each
-# transcript that a client assembles is the recording.
+# hang up and everything else is killed, stopped, reloaded or upgraded (AiChaos),
+# at random from a seed that is printed: each transcript that a client assembles
+# is the recording.
 #
 #   AI_T_SEED     replays a run, as far as timing allows
 #   AI_T_STREAMS  clients (150; with AI_T_FULL 1000); the time grows with them
@@ -26,7 +25,7 @@ AiTest::skip_all('no 4096 descriptors') unless AiCrowd::descriptors(4096);
 
 my $seed = $ENV{AI_T_SEED} || 1 + int rand 1_000_000;
 my $clients = $ENV{AI_T_STREAMS} || ($ENV{AI_T_FULL} ? 1000 : 150);
-my $length = max(15, $clients / 10);
+my $length = max(15, $clients / 20);
 my $resume = 20;
 
 diag("AI_T_SEED=$seed AI_T_STREAMS=$clients");
@@ -98,11 +97,12 @@ for my $n (1 .. $clients) {
 @plan = sort { $a->{at} <=> $b->{at} } @plan;
 if (!$ENV{AI_T_CALM}) {
     $chaos->plan($length + 2, 0.6, nginx => 2, worker => 4, stop => 3,
-        normal => 4, pubsub => 3, reload => 1, scripts => 1);
-    $chaos->also($length * (0.2 + rand 0.6), 'redis', rand, rand 5)
-        for 1 .. 1 + $clients / 500;
-    $chaos->also($length * (0.2 + rand 0.6), 'upgrade');
-    $chaos->also($length * (0.2 + rand 0.6), 'postgres');
+        normal => 4, pubsub => 3, reload => 1, scripts => 1, workers => 1,
+        frozen => 1);
+    for my $what (qw(redis upgrade postgres)) {
+        $chaos->also($length * (0.2 + rand 0.6), $what, rand, rand 5)
+            for 1 .. 1 + $clients / 500;
+    }
 }
 
 # The clients are one process: what they saw, as data.
@@ -217,6 +217,8 @@ for my $c (@$saw) {
         $again += $calls - 1 if $calls > 1;
         $say->("$model ended $rows[0]{cause}, $hurt workers of it died")
             if @rows && $rows[0]{cause} =~ $dead && !$hurt;
+        $say->("$model took three workers, of which $hurt died")
+            if @rows && $rows[0]{cause} eq 'attempts' && $hurt < 3;
         $say->("$model was cancelled, and nobody left it")
             if @rows && $rows[0]{state} eq 'cancelled'
             && $post == $c->{posts}[-1] && $end eq 'whole';

@@ -13,7 +13,7 @@ use List::Util qw(max);
 
 my $seed = $ENV{AI_T_SEED} || 1 + int rand 1_000_000;
 my $clients = $ENV{AI_T_STREAMS} || ($ENV{AI_T_FULL} ? 300 : 100);
-my $length = max(15, $clients / 10);
+my $length = max(15, $clients / 20);
 my $chat = '/v1/chat/completions';
 
 diag("AI_T_SEED=$seed AI_T_STREAMS=$clients");
@@ -316,7 +316,8 @@ for my $n (1 .. $clients) {
 @plan = sort { $a->[0] <=> $b->[0] } @plan;
 if (!$ENV{AI_T_CALM}) {
     $chaos->plan($length + 2, 0.6, nginx => 2, worker => 4, stop => 3,
-        normal => 4, pubsub => 2, reload => 1, scripts => 1);
+        normal => 4, pubsub => 2, reload => 1, scripts => 1, workers => 1,
+        frozen => 1);
     $chaos->also($length * (0.2 + rand 0.6), $_, rand, rand 5)
         for qw(redis upgrade postgres);
 }
@@ -401,6 +402,8 @@ for my $n (1 .. $clients) {
             if @calls > 1 + $hurt;
         $say->("$model ended $rows[0]{cause}, $hurt workers of it died")
             if @rows && $rows[0]{cause} =~ $dead && !$hurt;
+        $say->("$model took three workers, of which $hurt died")
+            if @rows && $rows[0]{cause} eq 'attempts' && $hurt < 3;
         $say->("$model was cancelled, and nobody left it")
             if @rows && $rows[0]{state} eq 'cancelled'
             && $post == $saw->{posts}[-1] && $saw->{end} eq 'whole';

@@ -11,12 +11,14 @@
 #
 #   AI_T_FULL           the long form of all that have one (make test-full):
 #                       02-fuzz, 04-check, 10-scripts-random, 82-deaths-resume,
-#                       84-postgres, 87-kill, 87-reload, 88-sdk-traffic, 95-chaos
+#                       84-postgres, 87-kill, 87-reload, 88-sdk-traffic,
+#                       95-chaos, 95-chaos-replay
 #   AI_T_SEED           repeats a random run, which prints its own
 #   AI_T_FUZZ_SECONDS   of each fuzzer (10; full 3600); AI_T_FUZZ: their names
 #   AI_T_STEPS          of 10-scripts-random (20000; full 100000)
 #   AI_T_CUTS           of 82-deaths-resume, a stream (4; full 0: all places)
-#   AI_T_STREAMS        of 95-chaos (150); AI_T_CALM: nothing is killed there
+#   AI_T_STREAMS        of 95-chaos (100; full 300) and 95-chaos-replay (150;
+#                       full 1000); AI_T_CALM: nothing is killed there
 #   AI_T_ONLY           scenarios of 88-faults, separated by commas
 #   AI_T_KEEP           leaves the folders of a test, with logs and data
 #   AI_T_LOG_LEVEL      of nginx (info)

@@ -168,14 +168,23 @@ sub nginx {
 sub worker {
     my ($self, $which) = @_;
     my @pids = $self->{t}->worker_pids or return '';
-    my $pid = $pids[$which * @pids];
 
-    # Once it is dead, another has its jobs within milliseconds.
-    kill 'STOP', $pid;
-    eval { $self->note_hurt($pid) };
-    kill 'KILL', $pid;
-    delete $self->{stopped}{$pid};
-    return $pid;
+    return $self->slay($pids[$which * @pids]);
+}
+
+
+sub workers { return $_[0]->slay($_[0]{t}->worker_pids) }
+
+
+# Once they are dead, others have their jobs within milliseconds.
+sub slay {
+    my ($self, @pids) = @_;
+
+    kill 'STOP', @pids;
+    eval { $self->note_hurt($_) } for @pids;
+    kill 'KILL', @pids;
+    delete @{ $self->{stopped} }{@pids};
+    return "@pids";
 }
 
 
@@ -213,6 +222,16 @@ sub redis {
     sleep $seconds / 5;
     $redis->start;
     return sprintf 'away for %.1f s', $seconds / 5;
+}
+
+
+sub frozen {
+    my ($self, undef, $seconds) = @_;
+
+    $self->{t}->redis->freeze;
+    sleep $seconds / 3;
+    $self->{t}->redis->thaw;
+    return sprintf 'for %.1f s', $seconds / 3;
 }
 
 
@@ -258,6 +277,22 @@ sub fds {
 }
 
 
+# Bodies of jobs.  One that was cut off before there was a job is kept for its
+# ten minutes where its edge died, or lost Redis.
+sub bodies {
+    my ($self) = @_;
+    my $redis = $self->{t}->redis;
+    my $pre = $self->{t}->prefix;
+    my $ttl = $redis->keys("${pre}body:*");
+
+    $self->note_jobs if %$ttl;
+    return grep {
+        my ($job) = /(job_\w+)$/;
+        $self->{jobs}{$job} || $ttl->{$_} < 0 || $ttl->{$_} > 600_000;
+    } sort keys %$ttl;
+}
+
+
 # What is not as it was before anybody came.
 sub unrest {
     my ($self, $open) = @_;
@@ -283,9 +318,10 @@ sub unrest {
     {
         $is->($name, $redis->cmd('EXISTS', $pre . $name), 0);
     }
-    for my $name (qw(held:* running:* backlog:* body:*)) {
+    for my $name (qw(held:* running:* backlog:*)) {
         $is->($name, join(' ', sort keys %{ $redis->keys("$pre$name") }), '');
     }
+    $is->('bodies', join(' ', $self->bodies), '');
     $is->('outbox', $redis->cmd('XLEN', "${pre}outbox"), 0);
     my $pending = eval { $redis->cmd('XPENDING', "${pre}outbox", 'ledger') };
     $is->('pending of it', $pending->[0], 0) if $pending;
@@ -339,7 +375,7 @@ sub forgotten {
     my @left;
 
     my $ttl = $redis->keys;
-    my @late = grep { /^\Q$pre\E(?:job|ev|body):/
+    my @late = grep { /^\Q$pre\E(?:job|ev):/
         && ($ttl->{$_} < 0 || $ttl->{$_} > $seconds * 1000) } sort keys %$ttl;
     Test::More::is("@late", '', "what ended is forgotten in $seconds s");
     return unless $ENV{AI_T_FULL};
@@ -347,7 +383,8 @@ sub forgotten {
     eval {
         wait_for(sub {
             sleep 1;
-            @left = grep { !$base{$_} && !/^ai1:metrics:|:pv:|^ai1:key:/ }
+            @left = grep { !$base{$_}
+                && !/^ai1:metrics:|:(?:pv|body):|^ai1:key:/ }
                 sort keys %{ $redis->keys };
             return !@left;
         }, $seconds + 15);
