@@ -107,8 +107,8 @@ sub tick {
         push @{ $self->{events} }, sprintf '%.2f %s %s', $now, $what, $said;
         $self->{did}{$what}++;
     }
+    $self->note_hurt(keys %{ $self->{stopped} }) if %{ $self->{stopped} };
     for my $pid (keys %{ $self->{stopped} }) {
-        eval { $self->note_hurt($pid) };
         next if $self->{stopped}{$pid} > time;
         kill 'CONT', $pid;
         delete $self->{stopped}{$pid};
@@ -123,18 +123,24 @@ sub tick {
 }
 
 
-# Jobs that a worker process was handed, which is dead or stopped now.
+# Jobs that worker processes were handed, which are dead or stopped now.
 sub note_hurt {
-    my ($self, $pid) = @_;
+    my ($self, @pids) = @_;
     my $redis = $self->{t}->redis;
     my $pre = $self->{t}->prefix;
+    my %pid = map { $_ => 1 } @pids;
 
-    for my $key (grep { /-$pid-\d+$/ } keys %{ $redis->keys("${pre}held:*") }) {
-        for my $member (@{ $redis->cmd('SMEMBERS', $key) }) {
-            my ($job) = split / /, $member;
-            $self->{hurt}{$job}{$pid} = 1;
+    eval {
+        for my $worker (@{ $redis->cmd('HKEYS', "${pre}capacity") }) {
+            my ($pid) = $worker =~ /-(\d+)-\d+$/;
+            next unless $pid && $pid{$pid};
+            for my $member (@{ $redis->cmd('SMEMBERS', "${pre}held:$worker") }) {
+                my ($job) = split / /, $member;
+                $self->{hurt}{$job}{$pid} = 1;
+            }
         }
-    }
+        1;
+    } or push @{ $self->{events} }, sprintf '%.2f hurt? %s', time, $@;
 }
 
 
@@ -176,13 +182,15 @@ sub worker {
 sub workers { return $_[0]->slay($_[0]{t}->worker_pids) }
 
 
-# Once they are dead, others have their jobs within milliseconds.
+# Once they are dead, others have their jobs within milliseconds.  Some are given
+# to them up to then.
 sub slay {
     my ($self, @pids) = @_;
 
     kill 'STOP', @pids;
-    eval { $self->note_hurt($_) } for @pids;
+    $self->note_hurt(@pids);
     kill 'KILL', @pids;
+    $self->note_hurt(@pids);
     delete @{ $self->{stopped} }{@pids};
     return "@pids";
 }
