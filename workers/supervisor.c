@@ -22,6 +22,7 @@
 
 #define SUPERVISOR_STOP_MSEC  8000      /* after the drain's time: SIGKILL */
 #define SUPERVISOR_BYES_MAX   64        /* that wait for Redis */
+#define SUPERVISOR_BYE_MSEC   100       /* for others to end that were killed */
 #define SUPERVISOR_ARGS_MAX   128
 #define SUPERVISOR_PID_TRIES  100
 
@@ -55,6 +56,7 @@ struct supervisor_s {
     unsigned         nargs;
     uv_signal_t      signals[5];
     uv_timer_t       stop_timer;
+    uv_timer_t       bye_timer;
     char             byes[SUPERVISOR_BYES_MAX][AI_PROCESS_ID_MAX + 1];
     unsigned         nbyes;
     unsigned         terms;     /* SIGTERMs so far */
@@ -71,7 +73,9 @@ static void supervisor_on_timer(uv_timer_t *timer);
 static void supervisor_on_exit(uv_process_t *process, int64_t status,
     int signo);
 static void supervisor_bye(supervisor_t *sup, const child_t *child);
+static void supervisor_on_bye(uv_timer_t *timer);
 static void supervisor_byes(supervisor_t *sup);
+static void supervisor_say(supervisor_t *sup, const char *word);
 static void supervisor_on_ready(redis_t *rc, int restarted, void *data);
 static void supervisor_on_shards(redis_t *rc, ai_resp_t *reply, void *data);
 static void supervisor_on_signal(uv_signal_t *handle, int signo);
@@ -115,6 +119,8 @@ supervisor_run(const options_t *opt, int argc, char **argv)
                             &supervisor_events, sup);
     uv_timer_init(&sup->loop.uv, &sup->stop_timer);
     sup->stop_timer.data = sup;
+    uv_timer_init(&sup->loop.uv, &sup->bye_timer);
+    sup->bye_timer.data = sup;
     supervisor_signals(sup);
 
     for (i = 0; i < opt->workers; i++) {
@@ -396,27 +402,50 @@ supervisor_bye(supervisor_t *sup, const child_t *child)
         sup->nbyes++;
     }
 
-    supervisor_byes(sup);
+    if (!uv_is_active((uv_handle_t *) &sup->bye_timer)) {
+        uv_timer_start(&sup->bye_timer, supervisor_on_bye,
+                       SUPERVISOR_BYE_MSEC, 0);
+    }
 }
 
 
 static void
+supervisor_on_bye(uv_timer_t *timer)
+{
+    supervisor_byes(timer->data);
+}
+
+
+/*
+ * Who died together is no more given jobs before the jobs of any are given
+ * anew: each that died with a job costs it an attempt.
+ */
+
+static void
 supervisor_byes(supervisor_t *sup)
 {
-    ai_str_t  argv[4];
-    unsigned  i;
-
     if (sup->shards == 0 || !redis_ready(sup->redis)) {
         return;
     }
 
+    supervisor_say(sup, "drain");
+    supervisor_say(sup, "bye");
+    sup->nbyes = 0;
+}
+
+
+static void
+supervisor_say(supervisor_t *sup, const char *word)
+{
+    ai_str_t  argv[4];
+    unsigned  i, n;
+
     argv[0] = ai_str("w");
     argv[2] = ai_str("0");
-    argv[3] = ai_str("bye");
+    argv[3] = (ai_str_t) { strlen(word), word };
 
-    while (sup->nbyes != 0) {
-        sup->nbyes--;
-        argv[1].data = sup->byes[sup->nbyes];
+    for (n = 0; n < sup->nbyes; n++) {
+        argv[1].data = sup->byes[n];
         argv[1].len = strlen(argv[1].data);
 
         for (i = 0; i < sup->shards; i++) {
@@ -529,5 +558,6 @@ supervisor_on_stop(uv_timer_t *timer)
 static void
 supervisor_stop(supervisor_t *sup)
 {
+    supervisor_byes(sup);
     loop_stop(&sup->loop);
 }
