@@ -129,6 +129,7 @@ sub link {
         my $needs = `nm -u $objects[0]`;
         $san = ' -fsanitize=address' if $needs =~ /__asan_/;
         $san .= ' -fsanitize=undefined' if $needs =~ /__ubsan_/;
+        $san .= ' --coverage' if $needs =~ /__gcov_/;
     }
 
     my $cc = $ENV{CC} || 'cc';
