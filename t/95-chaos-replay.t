@@ -267,7 +267,7 @@ is($rows, keys %of_job, 'and only one');
 is(sum(values %calls), $requests, 'every call is somebody\'s');
 cmp_ok($requests, '<=', $rows + $again,
     "$requests calls, $rows jobs, $again run again");
-cmp_ok($rows, '>=', $clients, 'there were jobs');
+cmp_ok($rows, '>=', $clients * 0.8, 'there were jobs');
 
 # Descriptors were counted above.
 delete $t->{base};
