@@ -155,6 +155,10 @@ is($s->settle($ids[0], 7, 1), 'OK 7-1', 'ended');
 $s->run('beat', 'w', 'w4', 40, 'up');
 $s->run('beat', 'w', 'w3', 0, 'bye');
 is(of($s->take('w4')), '4 attempts', 'a bye without a drain before it');
+@ids = orphans(1);
+$s->run('beat', 'w', 'w4', 40, 'up');
+$s->run('beat', 'w', 'w3', 0, $_) for qw(dead bye);
+is(of($s->take('w4')), '4 attempts', 'one that follows a dead, too');
 
 # Alone and slow to kill.
 

@@ -68,6 +68,21 @@ $s->admit($s->id, 't') for 1 .. 2;
 is($s->run('beat', 'w', 'w1', 3, 'up'), 'OK 3 0 2', 'what it holds');
 is($s->run('beat', 'w', 'w1', 0, 'drain'), 'OK 0 0 2', 'is its own in a drain');
 like($s->admit($s->id, 't'), qr/^OK waiting/, 'but nothing more');
+
+# Some that die together.
+
+$s->fresh(w1 => 8, w2 => 4);
+my $together = $s->id;
+$s->admit($together, 't');
+is($s->cmd('HGET', $s->key("job:$together"), 'owner'), 'w1', 'of two');
+is($s->run('beat', 'w', 'w2', 0, 'dead'), 'OK 8 0 0', 'one is dead');
+is($s->run('beat', 'w', 'w1', 0, 'dead'), 'OK 0 0 0', 'and the other');
+is($s->cmd('HGET', $s->key("job:$together"), 'owner'), 'w1', 'has its job');
+$s->run('beat', 'w', $_, 0, 'bye') for qw(w1 w2);
+is(join(' ', @{ $s->cmd('HMGET', $s->key("job:$together"), 'state',
+    'attempt') }), 'waiting 1', 'which no dead one is given');
+$s->run('beat', 'w', 'w3', 1, 'up');
+is($s->cmd('HGET', $s->key("job:$together"), 'owner'), 'w3', 'a live one is');
 for (['kind', 'x', 'w1', 1, 'up'], ['id', 'w', 'a b', 1, 'up'],
     ['no id', 'w', '', 1, 'up'], ['capacity', 'w', 'w1', '', 'up'],
     ['huge', 'w', 'w1', 100001, 'up'], ['word', 'w', 'w1', 1, 'x'],

@@ -428,7 +428,7 @@ supervisor_byes(supervisor_t *sup)
         return;
     }
 
-    supervisor_say(sup, "drain");
+    supervisor_say(sup, "dead");
     supervisor_say(sup, "bye");
     sup->nbyes = 0;
 }

@@ -24,7 +24,7 @@ end
 if not capacity or capacity > CAPACITY_MAX then
     return wrong('capacity')
 end
-if word ~= 'up' and word ~= 'drain' and word ~= 'bye' then
+if word ~= 'up' and word ~= 'drain' and word ~= 'dead' and word ~= 'bye' then
     return wrong('word')
 end
 
@@ -32,7 +32,7 @@ local us = clock()
 local ms = math.floor(us / 1000)
 local member = kind .. ':' .. id
 
-if word == 'bye' then
+if word == 'bye' or word == 'dead' then
     call('ZREM', P .. ALIVE, member)
 else
     call('ZADD', P .. ALIVE, ms, member)
@@ -52,7 +52,7 @@ if kind == 'w' then
         else
             call('HSET', P .. CAPACITY, id, 0)
         end
-    else
+    elseif word ~= 'dead' then
         held = call('SCARD', P .. HELD .. id)
         call('HSET', P .. CAPACITY, id, word == 'up' and capacity or 0)
     end
@@ -66,7 +66,7 @@ if age >= LIST_MS or age < 0
 then
     slots = muster(ms)
 end
-if kind == 'w' then
+if kind == 'w' and word ~= 'dead' then
     pump(us, START_MAX)
 end
 return { 'OK', int(slots), in_grace(h[2], h[3], ms) and '1' or '0', int(held) }

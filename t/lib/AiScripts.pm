@@ -31,7 +31,8 @@ sub key { $_[0]{p} . $_[1] }
 sub call {
     my ($self, $name, @args) = @_;
     my $up = $name eq 'beat' && @args == 4 && $args[0] eq 'w'
-        && $args[3] ne 'bye' && $args[1] =~ /^[\w.-]+$/;
+        && $args[3] !~ /^(?:bye|dead)$/
+        && $args[1] =~ /^[\w.-]+$/;
 
     $self->ear($args[1]) if $up;
     my $got = eval {
