@@ -28,8 +28,11 @@ my $chat = '/v1/chat/completions';
 my %ask = (model => 'first', messages => []);
 
 my ($old) = $edge->workers;
-my @streams = map { $t->stream($chat, { %ask, stream => \1 }) } 1 .. 3;
-my @jobs = map { $fake->job } 1 .. 3;
+my (@streams, @jobs);
+for (1 .. 3) {
+    push @streams, $t->stream($chat, { %ask, stream => \1 });
+    push @jobs, $fake->job;
+}
 $_->head(stream => 1)->data("data: 1\n\n") for @jobs[0, 1];
 $_->head for @streams[0, 1];
 my $catalog = $jobs[0]->spec('catalog');

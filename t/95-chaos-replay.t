@@ -14,6 +14,8 @@ use AiCrowd;
 use List::Util qw(max min sum);
 
 my $shared = AiTest::shared() . '/traffic';
+AiTest::skip_all('make chaos and make test-full run it')
+    unless $ENV{AI_T_FULL} || $ENV{AI_T_STREAMS};
 AiTest::skip_all("no recordings in $shared") unless -f "$shared/replay.mjs";
 my $node = (grep { -x } '/usr/bin/node', '/usr/local/bin/node',
     glob("$AiTest::root/t/node/node_modules/node-linux-*/bin/node"))[0];
