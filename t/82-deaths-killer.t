@@ -10,24 +10,6 @@ my @words = map { "word$_ " } 0 .. 9;
 my $want = join '', @words;
 
 
-# The process at the other end of a connection from this machine.
-sub process_of {
-    my ($sock) = @_;
-    my $from = sprintf ':%04X', $sock->peerport;
-    my $to = sprintf ':%04X', $sock->sockport;
-
-    for (split /\n/, slurp('/proc/net/tcp')) {
-        my @c = split;
-        next unless $c[1] =~ /$from$/ && $c[2] =~ /$to$/;
-        for my $fd (glob '/proc/[0-9]*/fd/*') {
-            return ($fd =~ m{^/proc/(\d+)})[0] if (readlink($fd) // '')
-                eq "socket:[$c[9]]";
-        }
-    }
-    die "nobody is at the other end\n";
-}
-
-
 # wait-N-: nothing before the file "goN" is there; kill-: kills who asks.
 my $p = $t->provider(script => sub {
     my ($req, $out) = @_;

@@ -13,24 +13,6 @@ my $json = JSON::PP->new->utf8->canonical;
 sub touch { open my $fh, '>', "$dir/$_[0]" or die }
 
 
-# The process at the other end of a connection from this machine.
-sub process_of {
-    my ($sock) = @_;
-    my $from = sprintf ':%04X', $sock->peerport;
-    my $to = sprintf ':%04X', $sock->sockport;
-
-    for (split /\n/, slurp('/proc/net/tcp')) {
-        my @c = split;
-        next unless $c[1] =~ /$from$/ && $c[2] =~ /$to$/;
-        for my $fd (glob '/proc/[0-9]*/fd/*') {
-            return ($fd =~ m{^/proc/(\d+)})[0] if (readlink($fd) // '')
-                eq "socket:[$c[9]]";
-        }
-    }
-    die "nobody is at the other end\n";
-}
-
-
 # A model's name says what it does:
 #   wait-  nothing before the file "go" is there
 #   slow-  ten words, and then nothing more

@@ -8,7 +8,8 @@ use POSIX qw(WNOHANG);
 use Time::HiRes qw(time sleep);
 use Exporter 'import';
 
-our @EXPORT_OK = qw(wait_for slurp free_port children_of processes_in fd_count);
+our @EXPORT_OK = qw(wait_for slurp free_port children_of processes_in process_of
+    fd_count);
 
 my %live;
 my @port_locks;
@@ -216,6 +217,24 @@ sub stop_all {
     if ($dir) {
         kill 'KILL', $_->[0] for processes_in($dir);
     }
+}
+
+
+# The process at the other end of a connection from this machine.
+sub process_of {
+    my ($sock) = @_;
+    my $from = sprintf ':%04X', $sock->peerport;
+    my $to = sprintf ':%04X', $sock->sockport;
+
+    for (split /\n/, slurp('/proc/net/tcp')) {
+        my @c = split;
+        next unless $c[1] =~ /$from$/ && $c[2] =~ /$to$/;
+        for my $fd (glob '/proc/[0-9]*/fd/*') {
+            return ($fd =~ m{^/proc/(\d+)})[0] if (readlink($fd) // '')
+                eq "socket:[$c[9]]";
+        }
+    }
+    die "nobody is at the other end\n";
 }
 
 1;
