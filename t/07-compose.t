@@ -15,9 +15,7 @@ my $h2 = $version >= 25 ? '' : 'http2';
 my $h2_on = $version >= 25 ? 'http2 on;' : '';
 my $v6 = eval { IO::Socket::IP->new(Listen => 1, LocalHost => '::1') } ? 1 : 0;
 
-system("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
-    . "-keyout $t->{dir}/key.pem -out $t->{dir}/cert.pem 2>/dev/null") == 0
-    or die "openssl\n";
+certificate($t->{dir}, 'cert');
 my $sock = "$t->{dir}/edge.sock";
 my $listen6 = $v6 ? 'listen [::1]:%%PORT%%;' : '';
 
@@ -101,7 +99,7 @@ http {
         listen 127.0.0.1:%%PORT_1%% ssl $h2;
         $h2_on
         ssl_certificate $t->{dir}/cert.pem;
-        ssl_certificate_key $t->{dir}/key.pem;
+        ssl_certificate_key $t->{dir}/cert.key;
         location /v1/ { ai_pass; }
         location = /ai_error { internal; ai_error; }
     }
@@ -274,7 +272,7 @@ for my $how ('--http1.1', '--http2') {
     my $url = 'https://127.0.0.1:' . $edge->port(1);
     my $got = `$curl -sk $how -w '|%{http_code} %{http_version}' $with $url/v1/models`;
     like($got, qr/^\{.*\}\|200 (?:1\.1|2)$/s, "TLS, $how");
-    $got = `$curl -sk $how -w '|%{http_code}' -d '\@$t->{dir}/key.pem' $url/v1/no`;
+    $got = `$curl -sk $how -w '|%{http_code}' -d '\@$t->{dir}/cert.key' $url/v1/no`;
     like($got, qr/^\{"error".*\}\|401$/s, "an error over TLS, $how");
 }
 

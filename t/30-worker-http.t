@@ -189,15 +189,7 @@ $proc->stop;
 
 # HTTP/2 over TLS.
 
-sub pem {
-    my ($name) = @_;
-    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
-        . "-nodes -days 2 -subj /CN=localhost -addext "
-        . "subjectAltName=DNS:localhost -keyout $dir/$name.key "
-        . "-out $dir/$name.pem > /dev/null 2>&1") == 0 or die 'openssl';
-}
-pem('good');
-pem('other');
+certificate($dir, $_) for qw(good other);
 open my $fh, '>', "$dir/h2.conf" or die $!;
 print $fh <<"CONF";
 daemon off;

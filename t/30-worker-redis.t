@@ -10,15 +10,7 @@ my $dir = $t->dir;
 AiTest->skip_all('no openssl')
     if system 'openssl version > /dev/null 2>&1';
 
-sub pem {
-    my ($name) = @_;
-    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
-        . "-nodes -days 2 -subj /CN=localhost -addext "
-        . "subjectAltName=DNS:localhost -keyout $dir/$name.key "
-        . "-out $dir/$name.pem > /dev/null 2>&1") == 0 or die 'openssl';
-}
-pem('good');
-pem('other');
+certificate($dir, $_) for qw(good other);
 
 my ($tcp, $tls) = (free_port(), free_port());
 $t->redis(tcp => $tcp, args => ['--tls-port', $tls, '--tls-cert-file',

@@ -2,20 +2,13 @@
 # Recorded answers of real providers through the gateway: the client gets the
 # bytes that a direct call gets, and the ledger the usage they state.
 use AiTest;
+use AiReplay;
 
-my $shared = AiTest::shared();
-my $file = "$shared/traffic/recordings.jsonl";
-AiTest::skip_all("no $file") unless -f $file;
-my $node = (grep { -x } '/usr/bin/node', '/usr/local/bin/node',
-    glob("$AiTest::root/t/node/node_modules/node-linux-*/bin/node"))[0];
-AiTest::skip_all('no node') unless $node;
+my $file = AiReplay::here() . '/recordings.jsonl';
 
 my $t = AiTest->new;
-my $port = free_port();
-my $replay = AiProc->spawn(name => 'replay', out => "$t->{dir}/replay.out",
-    cmd => [$node, "$shared/traffic/replay.mjs", $port, $file]);
-wait_for(sub { slurp("$t->{dir}/replay.out") =~ /recordings on/ }, 60,
-    'the replay server');
+my $replay = AiReplay->start($t);
+my $port = $replay->{port};
 
 $t->{workers_env} = { OPENAI_BASE_URL => "http://127.0.0.1:$port/v1",
     ANTHROPIC_BASE_URL => "http://127.0.0.1:$port",

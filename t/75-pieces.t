@@ -2,20 +2,13 @@
 # Recorded streams whose provider sends them in pieces of 1 to 97 bytes, with
 # heartbeats each millisecond and next to no buffers: the same bytes.
 use AiTest;
+use AiReplay;
 
-my $shared = AiTest::shared();
-my $file = "$shared/traffic/recordings.jsonl";
-AiTest::skip_all("no $file") unless -f $file;
-my $node = (grep { -x } '/usr/bin/node', '/usr/local/bin/node',
-    glob("$AiTest::root/t/node/node_modules/node-linux-*/bin/node"))[0];
-AiTest::skip_all('no node') unless $node;
+my $file = AiReplay::here() . '/recordings.jsonl';
 
 my $t = AiTest->new;
-my $port = free_port();
-my $replay = AiProc->spawn(name => 'replay', out => "$t->{dir}/replay.out",
-    cmd => [$node, "$shared/traffic/replay.mjs", $port, $file]);
-wait_for(sub { slurp("$t->{dir}/replay.out") =~ /recordings on/ }, 60,
-    'the replay server');
+my $replay = AiReplay->start($t);
+my $port = $replay->{port};
 
 my $cut = "http://127.0.0.1:$port/with/cut=97";
 $t->{workers_env} = { OPENAI_BASE_URL => "$cut/v1",

@@ -5,10 +5,9 @@
 #
 # AI_T_SEED=n repeats a run; AI_T_FULL=1 cuts all of them, in many ways.
 use AiTest;
+use AiReplay;
 
-my $shared = AiTest::shared();
-my $file = "$shared/traffic/recordings.jsonl";
-AiTest::skip_all("no $file") unless -f $file;
+my $file = AiReplay::here() . '/recordings.jsonl';
 my $node = (glob("$AiTest::root/t/node/node_modules/node-linux-*/bin/node"))[0];
 AiTest::skip_all('no SDKs: run npm ci in t/node') unless $node;
 
@@ -21,11 +20,8 @@ if ($ENV{AI_T_FULL}) {
 }
 
 my $t = AiTest->new;
-my $port = free_port();
-my $replay = AiProc->spawn(name => 'replay', out => "$t->{dir}/replay.out",
-    cmd => [$node, "$shared/traffic/replay.mjs", $port, $file]);
-wait_for(sub { slurp("$t->{dir}/replay.out") =~ /recordings on/ }, 60,
-    'the replay server');
+my $replay = AiReplay->start($t);
+my $port = $replay->{port};
 
 my $ai = "client_max_body_size 32m;\nai_resume 60s;\n";
 for my $name ('whole', sort keys %cut) {

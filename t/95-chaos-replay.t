@@ -11,18 +11,12 @@
 use AiTest;
 use AiChaos;
 use AiCrowd;
+use AiReplay;
 use List::Util qw(max min sum);
 
-my $shared = AiTest::shared() . '/traffic';
 AiTest::skip_all('make chaos and make test-full run it')
     unless $ENV{AI_T_FULL} || $ENV{AI_T_STREAMS};
-AiTest::skip_all("no recordings in $shared") unless -f "$shared/replay.mjs";
-my $node = (grep { -x } '/usr/bin/node', '/usr/local/bin/node',
-    glob("$AiTest::root/t/node/node_modules/node-linux-*/bin/node"))[0];
-if (!$node) {
-    diag('SKIPPED: no node for the replay server');
-    AiTest::skip_all('no node');
-}
+my $shared = AiReplay::here();
 AiTest::skip_all('no 4096 descriptors') unless AiCrowd::descriptors(4096);
 
 my $seed = $ENV{AI_T_SEED} || 1 + int rand 1_000_000;
@@ -47,15 +41,8 @@ cmp_ok(scalar @recordings, '>', 100, 'recordings');
 
 # A server remembers a thousand requests: as many servers as keep all of them.
 my $t = AiTest->new;
-my @servers = map {
-    my $port = free_port();
-    { port => $port, out => "$t->{dir}/replay-$_.out",
-        proc => AiProc->spawn(name => "replay $_", cwd => $t->{dir},
-            out => "$t->{dir}/replay-$_.out", cmd => [$node,
-                "$shared/replay.mjs", $port, "$shared/recordings.jsonl"]) }
-} 1 .. 1 + int $clients / 500;
-wait_for(sub { slurp($_->{out}) =~ /recordings on/ }, 60, 'a replay server')
-    for @servers;
+my @servers = map { AiReplay->start($t, "replay-$_") }
+    1 .. 1 + int $clients / 500;
 
 # A provider for each, which takes its time in one of several ways.
 srand $seed;
@@ -273,5 +260,5 @@ cmp_ok($rows, '>=', $clients * 0.8, 'there were jobs');
 
 # Descriptors were counted above.
 delete $t->{base};
-$_->{proc}->stop for @servers;
+$_->stop for @servers;
 done_testing();

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ai_delivery.h"
+#include "ai_keys.h"
 #include "heartbeat.h"
 #include "job.h"
 
@@ -203,11 +204,15 @@ delivery_on_page(redis_t *rc, ai_resp_t *reply, void *data)
 static void
 delivery_found(delivery_look_t *look, ai_str_t member)
 {
-    ai_str_t  id;
+    ai_str_t  id, tenant;
 
     id = (ai_str_t) { AI_JOB_ID_LEN, member.data };
 
     if (member.len > AI_JOB_ID_LEN && ai_id_job_ok(id)) {
-        jobs_found(look->d->w->jobs, (unsigned) (look - look->d->looks), id);
+        tenant = (ai_str_t) { member.len - AI_JOB_ID_LEN - 1,
+                              member.data + AI_JOB_ID_LEN + 1 };
+
+        jobs_found(look->d->w->jobs, (unsigned) (look - look->d->looks), id,
+                   ai_keys_tenant_ok(tenant) ? tenant : ai_str(""));
     }
 }

@@ -122,7 +122,7 @@ void jobs_free(jobs_t *jobs);
 void jobs_deliver(jobs_t *jobs, unsigned shard, char *text,
     const ai_delivery_t *d, int sure);
 /* The worker holds this job: asks for it where it is not here. */
-void jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id);
+void jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id, ai_str_t tenant);
 /* Those that hold a slot; those of one shard. */
 unsigned jobs_count(const jobs_t *jobs);
 unsigned jobs_held(const jobs_t *jobs, unsigned shard);

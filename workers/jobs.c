@@ -252,7 +252,7 @@ jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d,
 
 
 void
-jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id)
+jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id, ai_str_t tenant)
 {
     job_t  *job;
 
@@ -260,7 +260,7 @@ jobs_found(jobs_t *jobs, unsigned shard, ai_str_t id)
         job = jobs_add(jobs, shard, id);
 
         if (job != NULL) {
-            log_job(LOG_INFO, "job", ai_str(""), id,
+            log_job(LOG_INFO, "job", tenant, id,
                     "held, and not heard of: asked for");
             job_claim(job, job_on_claim);
         }

@@ -35,9 +35,7 @@ end
 -- The tenant's occupancy changed; had_turn is the zset where it was served.
 local function rescore(tenant, us, had_turn)
     local occupied
-    for _, name in ipairs({ WAITING, WAITING_BATCH,
-                               WAITING_LAST })
-    do
+    for _, name in ipairs({ WAITING, WAITING_BATCH, WAITING_LAST }) do
         local zset = P .. name
         local score = call('ZSCORE', zset, tenant)
         if score then

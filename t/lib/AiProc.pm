@@ -9,7 +9,7 @@ use Time::HiRes qw(time sleep);
 use Exporter 'import';
 
 our @EXPORT_OK = qw(wait_for slurp free_port children_of processes_in process_of
-    fd_count);
+    fd_count certificate);
 
 my %live;
 my @port_locks;
@@ -28,6 +28,17 @@ sub wait_for {
             if time > $until;
         sleep 0.01;
     }
+}
+
+
+# A certificate of localhost that signs itself: <name>.pem and <name>.key.
+sub certificate {
+    my ($dir, $name) = @_;
+
+    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 "
+        . "-nodes -days 2 -subj /CN=localhost -addext "
+        . "subjectAltName=DNS:localhost -keyout $dir/$name.key "
+        . "-out $dir/$name.pem > /dev/null 2>&1") == 0 or die "openssl\n";
 }
 
 

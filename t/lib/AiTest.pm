@@ -13,7 +13,8 @@ use warnings;
 use AiEdge;
 use AiHttp;
 use AiPg;
-use AiProc qw(wait_for slurp free_port fd_count process_of processes_in);
+use AiProc qw(wait_for slurp free_port fd_count process_of processes_in
+    certificate);
 use AiProvider;
 use AiRedis;
 use Cwd ();
@@ -47,7 +48,7 @@ sub import {
         for qw(ok is isnt like unlike is_deeply cmp_ok pass fail diag note
                plan skip BAIL_OUT subtest can_ok isa_ok explain);
     *{"${to}::$_"} = \&{"AiProc::$_"}
-        for qw(wait_for slurp free_port process_of fd_count);
+        for qw(wait_for slurp free_port process_of fd_count certificate);
     *{"${to}::done_testing"} = \&done_testing;
     *{"${to}::time"} = \&Time::HiRes::time;
     *{"${to}::sleep"} = \&Time::HiRes::sleep;
