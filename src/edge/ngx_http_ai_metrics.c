@@ -14,7 +14,7 @@
 #define NGX_HTTP_AI_METRICS_SIZE      (512 * 1024)
 #define NGX_HTTP_AI_METRICS_WORKERS   64      /* shown; more are not */
 #define NGX_HTTP_AI_METRICS_RECORD    4096    /* bytes of one worker's */
-#define NGX_HTTP_AI_METRICS_SWEEP     9
+#define NGX_HTTP_AI_GAUGES            9
 
 
 typedef struct {
@@ -30,14 +30,14 @@ typedef struct {
     const char                  *name;
     const char                  *class;
     const char                  *help;
-} ngx_http_ai_metrics_gauge_t;
+} ngx_http_ai_gauge_t;
 
 
 typedef struct {
     ngx_http_ai_gather_t          gather;
     unsigned                      second:1;   /* the records were asked for */
     unsigned                      up:1;
-    int64_t                       sweep[NGX_HTTP_AI_METRICS_SWEEP];
+    int64_t                       sweep[NGX_HTTP_AI_GAUGES];
     int64_t                       jain;         /* in millionths */
     int64_t                       outbox;
     ngx_uint_t                    nworkers;
@@ -86,9 +86,7 @@ static const char  *ngx_http_ai_classes[] = {
 
 /* What the sweeper leaves in Redis; of one name the rows are neighbours. */
 
-static const ngx_http_ai_metrics_gauge_t
-    ngx_http_ai_gauges[NGX_HTTP_AI_METRICS_SWEEP] =
-{
+static const ngx_http_ai_gauge_t  ngx_http_ai_gauges[NGX_HTTP_AI_GAUGES] = {
     { "slots", "ngx_ai_slots", NULL, "Jobs all living workers take at once." },
     { "held", "ngx_ai_slots_used", NULL, "Slots held by jobs." },
     { "pressure", "ngx_ai_redis_memory_pressure", NULL,
@@ -330,7 +328,7 @@ ngx_http_ai_metrics_sweep(ngx_http_ai_metrics_page_t *page, ai_str_t field,
         return;
     }
 
-    for (i = 0; i < NGX_HTTP_AI_METRICS_SWEEP; i++) {
+    for (i = 0; i < NGX_HTTP_AI_GAUGES; i++) {
         if (ai_str_eqz(field, ngx_http_ai_gauges[i].field)) {
             page->sweep[i] = value;
             return;
@@ -526,8 +524,8 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
 static void
 ngx_http_ai_metrics_redis(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
 {
-    ngx_uint_t                          i;
-    const ngx_http_ai_metrics_gauge_t  *g;
+    ngx_uint_t                  i;
+    const ngx_http_ai_gauge_t  *g;
 
     ngx_http_ai_metrics_one(b, "ngx_ai_redis_up", "gauge",
                             "Whether Redis answers this edge.", page->up);
@@ -536,7 +534,7 @@ ngx_http_ai_metrics_redis(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
         return;
     }
 
-    for (i = 0; i < NGX_HTTP_AI_METRICS_SWEEP; i++) {
+    for (i = 0; i < NGX_HTTP_AI_GAUGES; i++) {
         g = &ngx_http_ai_gauges[i];
 
         if (g->help != NULL) {
