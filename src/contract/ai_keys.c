@@ -48,6 +48,7 @@ static const ai_key_row_t  ai_keys_rows[] = {
     [AI_KEY_BACKLOG_BATCH] = { "backlog:batch:", AI_NAME_TENANT },
     [AI_KEY_BACKLOG_BYTES] = { "backlog_bytes", AI_NAME_NONE },
     [AI_KEY_WEIGHTS] = { "weights", AI_NAME_NONE },
+    [AI_KEY_FAIR] = { "fair", AI_NAME_NONE },
     [AI_KEY_GRACE] = { "grace", AI_NAME_NONE },
     [AI_KEY_WAITING_LAST] = { "waiting:last", AI_NAME_NONE },
     [AI_KEY_BACKLOG_LAST] = { "backlog:last:", AI_NAME_TENANT },

@@ -45,6 +45,7 @@ typedef enum {
     AI_KEY_BACKLOG_BATCH,       /* name is the tenant */
     AI_KEY_BACKLOG_BYTES,
     AI_KEY_WEIGHTS,
+    AI_KEY_FAIR,
     AI_KEY_GRACE,
     AI_KEY_WAITING_LAST,
     AI_KEY_BACKLOG_LAST,        /* name is the tenant */
