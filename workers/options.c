@@ -75,7 +75,7 @@ static const struct option  options_long[] = {
 static const char  options_help[] =
 "usage: ai-workers --redis URL [option...]\n"
 "\n"
-"  --redis URL                unix:PATH, rediss://... or\n"
+"  --redis URL                unix:[user[:pass]@]PATH, rediss://... or\n"
 "                             redis://[user[:pass]@]host[:port][/db]\n"
 "                             (unix:/run/ngx-ai/redis.sock), or\n"
 "                             sentinel://[user[:pass]@]host[:port]\n"
