@@ -7,7 +7,8 @@ use AiWork;
 use Digest::SHA qw(sha256_hex);
 
 my $t = AiTest->new;
-my ($old, $new, $foreign) = ('0123456789abcdef' x 2, 'a new key, of 35 bytes at the least', 'f' x 64);
+my ($old, $new) = ('0123456789abcdef' x 2, 'a new key, of 35 bytes at the least');
+my $foreign = 'f' x 64;
 my $file = AiSign::file($t->dir . '/sign.key', "# the only one", $old);
 my $p = $t->provider(script => sub {
     my ($req, $out) = @_;

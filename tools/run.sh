@@ -401,7 +401,8 @@ if [ ! -s "$run/sign.key" ]; then
 fi
 sign=(--sign-file "$run/sign.key")
 if [ -n "$conf" ] && ! grep -q 'sign=' "$conf"; then
-    say "jobs are not signed: give ai_redis in $conf a sign=file:@RUN_DIR@/sign.key"
+    ! grep -q '^[^#]*ai_redis[[:space:]]' "$conf" \
+        || say "jobs are not signed: give ai_redis in $conf a sign=file:@RUN_DIR@/sign.key"
     sign=()
 fi
 since=$(date +%s%3N)

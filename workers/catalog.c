@@ -354,7 +354,8 @@ catalog_work(uv_work_t *work)
     f = work->data;
     f->catalog = NULL;
 
-    if (ai_sha256_hex(hex, f->text) == 0 && memcmp(hex, f->hex, sizeof(hex)) == 0)
+    if (ai_sha256_hex(hex, f->text) == 0
+        && memcmp(hex, f->hex, sizeof(hex)) == 0)
     {
         f->catalog = catalog_parse(f->text);
     }

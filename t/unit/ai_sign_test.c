@@ -10,7 +10,7 @@
 #define KEY_A  "0123456789abcdef0123456789abcdef"
 #define KEY_B  "fedcba9876543210fedcba9876543210"
 
-/* printf 'ngx-ai job 1\nv 1\n1\nid 1\nx\n' | openssl dgst -sha256 -hmac KEY_A */
+/* printf 'ngx-ai job 1\nv 1\n1\nid 1\nx\n' | openssl dgst -sha256 -hmac KEY */
 #define SPEC   "v 1\n1\nid 1\nx\n"
 #define SPEC_MAC                                                              \
     "733d47863c195a7e4bcf909776ed3e5d6a59939fe19e4a25115e5941b26e3be5"
