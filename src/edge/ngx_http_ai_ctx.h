@@ -42,6 +42,8 @@ struct ngx_http_ai_ctx_s {
     ngx_chain_t                *body;         /* in memory, until admitted */
     size_t                      body_len;
     size_t                      body_held;    /* counted against the cap */
+    u_char                      body_sha[AI_SHA256_HEX];  /* where jobs are
+                                                             signed */
     void                       *reader;       /* of body, while it reads */
     ngx_str_t                   model;        /* as asked, unescaped */
     unsigned                    stream:1;
