@@ -9,7 +9,6 @@
 
 
 #define NGX_HTTP_AI_ZONE_NONE     ((uint32_t) -1)
-#define NGX_HTTP_AI_ZONE_STRINGS  7
 
 
 typedef struct {
@@ -44,8 +43,6 @@ static ngx_http_ai_zone_record_t *ngx_http_ai_zone_find(
     ngx_http_ai_zone_sh_t *sh, u_char *sha, uint32_t **link);
 static ngx_http_ai_zone_record_t *ngx_http_ai_zone_last(
     ngx_http_ai_zone_sh_t *sh);
-static void ngx_http_ai_zone_strings(ngx_http_ai_principal_t *p,
-    ngx_str_t **s);
 
 
 static ngx_inline ngx_slab_pool_t *
@@ -200,7 +197,7 @@ ngx_http_ai_zone_get(ngx_shm_zone_t *zone, u_char *sha, ngx_pool_t *pool,
     p.weight = copy.weight;
     p.expires = copy.expires;
 
-    ngx_http_ai_zone_strings(&p, s);
+    ngx_http_ai_principal_strings(&p, s);
     text = copy.text;
 
     for (i = 0; i < NGX_HTTP_AI_ZONE_STRINGS; i++) {
@@ -231,7 +228,7 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     size = 0;
 
     if (p != NULL) {
-        ngx_http_ai_zone_strings(p, s);
+        ngx_http_ai_principal_strings(p, s);
 
         for (i = 0; i < NGX_HTTP_AI_ZONE_STRINGS; i++) {
             size += s[i]->len;
@@ -413,8 +410,8 @@ ngx_http_ai_zone_last(ngx_http_ai_zone_sh_t *sh)
 }
 
 
-static void
-ngx_http_ai_zone_strings(ngx_http_ai_principal_t *p, ngx_str_t **s)
+void
+ngx_http_ai_principal_strings(ngx_http_ai_principal_t *p, ngx_str_t **s)
 {
     s[0] = &p->id;
     s[1] = &p->version;
@@ -423,4 +420,6 @@ ngx_http_ai_zone_strings(ngx_http_ai_principal_t *p, ngx_str_t **s)
     s[4] = &p->role;
     s[5] = &p->scopes;
     s[6] = &p->models;
+    s[7] = &p->plan;
+    s[8] = &p->networks;
 }

@@ -26,7 +26,15 @@
 #define NGX_HTTP_AI_ZONE_TEXT      840
 
 
-/* A principal as shared memory and Redis have it (docs/wire.md, 7). */
+/* Of those, how many text fields a principal has; see
+ * ngx_http_ai_principal_strings. */
+#define NGX_HTTP_AI_ZONE_STRINGS   9
+
+/*
+ * A principal as shared memory and Redis have it (docs/wire.md, 7).  A
+ * tenant's record is one, too: of tenant, plan, weight, version, and with its
+ * mark as id.
+ */
 typedef struct {
     ngx_str_t                   id;           /* key id */
     ngx_str_t                   version;
@@ -35,11 +43,17 @@ typedef struct {
     ngx_str_t                   role;
     ngx_str_t                   scopes;
     ngx_str_t                   models;       /* space-separated, empty: all */
+    ngx_str_t                   plan;         /* the tenant's */
+    ngx_str_t                   networks;     /* space-separated, empty: all */
     ngx_uint_t                  weight;
     time_t                      expires;      /* 0: never */
     unsigned                    anonymous:1;  /* ai_auth off */
 } ngx_http_ai_principal_t;
 
+
+/* Its text fields, in the order of the struct. */
+void ngx_http_ai_principal_strings(ngx_http_ai_principal_t *p,
+    ngx_str_t **s);
 
 /* Taken before Redis is asked, given to put: it moves with each change. */
 ngx_atomic_uint_t ngx_http_ai_zone_epoch(ngx_shm_zone_t *zone);
