@@ -46,7 +46,11 @@ static const struct {
     ai_right_e  right;
 } ai_role_ops[] = {
     { "chat", AI_RIGHT_COMPLETIONS },
-    { "messages", AI_RIGHT_COMPLETIONS }
+    { "messages", AI_RIGHT_COMPLETIONS },
+    { "models", AI_RIGHT_MODELS_READ },
+    { "job", AI_RIGHT_JOBS_READ },
+    { "events", AI_RIGHT_JOBS_READ },
+    { "cancel", AI_RIGHT_JOBS_WRITE }
 };
 
 

@@ -47,8 +47,9 @@ const char *ai_role_name(unsigned i);
 /* A right by the name of its scope: ai_right_e; -1 if unknown. */
 int ai_right_find(ai_str_t name);
 const char *ai_right_name(unsigned i);
-/* What an operation of a job's spec needs (docs/wire.md, 3): ai_right_e; -1
- * for an operation that is unknown, and that nobody may. */
+/* What an operation needs, of a job's spec (docs/wire.md, 3) or of an endpoint
+ * (models, job, events, cancel): ai_right_e; -1 for one that is unknown, and
+ * that nobody may. */
 int ai_right_of(ai_str_t op);
 
 /*

@@ -70,6 +70,11 @@ ngx_int_t ngx_http_ai_zone_get(ngx_shm_zone_t *zone, u_char *sha,
 void ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     ngx_atomic_uint_t epoch, ngx_uint_t state, ngx_http_ai_principal_t *p);
 
+/* What an address may still ask for (ngx_http_ai_unknown.h): before a worker
+ * is asked, and where it found what it was asked for. */
+ngx_int_t ngx_http_ai_zone_charge(ngx_shm_zone_t *zone, uint32_t address);
+void ngx_http_ai_zone_refund(ngx_shm_zone_t *zone, uint32_t address);
+
 /* A principal changed: forgets it, and what is being read now. */
 void ngx_http_ai_zone_forget(ngx_shm_zone_t *zone, u_char *sha);
 
