@@ -12,7 +12,7 @@ local RUNNING, HELD, GRACE = 'running:', 'held:', 'grace'
 local JOB, BODY, EV = 'job:', 'body:', 'ev:'
 local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
 local SUSPECTS = 'suspects'
-local OUTBOX, PV, KEY = 'outbox', 'pv:', 'key:'
+local OUTBOX, PV, KEY, TENANT = 'outbox', 'pv:', 'key:', 'tenant:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
 local LEDGER = 'ledger'
 
