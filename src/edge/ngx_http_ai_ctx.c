@@ -120,7 +120,7 @@ ngx_http_ai_principal_t *
 ngx_http_ai_principal_dup(ngx_pool_t *pool, ngx_http_ai_principal_t *p)
 {
     u_char                   *last;
-    ngx_str_t                *s[7];
+    ngx_str_t                *s[8];
     ngx_uint_t                i;
     ngx_http_ai_principal_t  *copy;
 
@@ -133,7 +133,7 @@ ngx_http_ai_principal_dup(ngx_pool_t *pool, ngx_http_ai_principal_t *p)
 
     last = ngx_pnalloc(pool, p->id.len + p->version.len + p->tenant.len
                              + p->user.len + p->role.len + p->scopes.len
-                             + p->models.len + 1);
+                             + p->models.len + p->plan.len + 1);
     if (last == NULL) {
         return NULL;
     }
@@ -145,8 +145,9 @@ ngx_http_ai_principal_dup(ngx_pool_t *pool, ngx_http_ai_principal_t *p)
     s[4] = &copy->role;
     s[5] = &copy->scopes;
     s[6] = &copy->models;
+    s[7] = &copy->plan;
 
-    for (i = 0; i < 7; i++) {
+    for (i = 0; i < 8; i++) {
 
         if (s[i]->len == 0) {
             s[i]->data = last;

@@ -350,6 +350,7 @@ ngx_http_ai_lookup_parse(ai_resp_t *reply, ngx_http_ai_principal_t *p)
             : ai_str_eqz(name, "role") ? &p->role
             : ai_str_eqz(name, "scopes") ? &p->scopes
             : ai_str_eqz(name, "models") ? &p->models
+            : ai_str_eqz(name, "plan") ? &p->plan
             : NULL;
 
         if (s != NULL) {

@@ -9,7 +9,7 @@
 
 
 #define NGX_HTTP_AI_ZONE_NONE     ((uint32_t) -1)
-#define NGX_HTTP_AI_ZONE_STRINGS  7
+#define NGX_HTTP_AI_ZONE_STRINGS  8
 
 
 typedef struct {
@@ -423,4 +423,5 @@ ngx_http_ai_zone_strings(ngx_http_ai_principal_t *p, ngx_str_t **s)
     s[4] = &p->role;
     s[5] = &p->scopes;
     s[6] = &p->models;
+    s[7] = &p->plan;
 }

@@ -35,6 +35,7 @@ typedef struct {
     ngx_str_t                   role;
     ngx_str_t                   scopes;
     ngx_str_t                   models;       /* space-separated, empty: all */
+    ngx_str_t                   plan;         /* the tenant's */
     ngx_uint_t                  weight;
     time_t                      expires;      /* 0: never */
     unsigned                    anonymous:1;  /* ai_auth off */
