@@ -54,7 +54,9 @@ static const ai_key_row_t  ai_keys_rows[] = {
     [AI_KEY_GRACE] = { "grace", AI_NAME_NONE },
     [AI_KEY_WAITING_LAST] = { "waiting:last", AI_NAME_NONE },
     [AI_KEY_BACKLOG_LAST] = { "backlog:last:", AI_NAME_TENANT },
-    [AI_KEY_SUSPECTS] = { "suspects", AI_NAME_NONE }
+    [AI_KEY_SUSPECTS] = { "suspects", AI_NAME_NONE },
+    [AI_KEY_LIM] = { "lim:", AI_NAME_TENANT },
+    [AI_KEY_SEEDING] = { "lim:seeding", AI_NAME_NONE }
 };
 
 

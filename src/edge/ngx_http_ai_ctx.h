@@ -17,6 +17,7 @@
 
 typedef struct ngx_http_ai_ctx_s  ngx_http_ai_ctx_t;
 typedef struct ngx_http_ai_open_s  ngx_http_ai_open_t;  /* ngx_http_ai_edge.h */
+typedef struct ngx_http_ai_limits_s  ngx_http_ai_limits_t;  /* ..._limit.h */
 
 struct ngx_http_ai_ctx_s {
     ngx_http_request_t         *request;
@@ -56,6 +57,7 @@ struct ngx_http_ai_ctx_s {
                                                              signed */
     void                       *reader;       /* of body, while it reads */
     ngx_str_t                   model;        /* as asked, unescaped */
+    int64_t                     max_output;   /* tokens; -1: not said */
     unsigned                    stream:1;
     unsigned                    usage_asked:1;
 
@@ -67,6 +69,7 @@ struct ngx_http_ai_ctx_s {
     /* admit: read by stream, variables */
     ngx_http_ai_open_t         *open;         /* entry of the edge's table */
     ngx_str_t                   traceparent;
+    ngx_http_ai_limits_t       *limits;       /* read by answers, variables */
 
     /* stream and answer: read by variables, metrics */
     ai_event_id_t               last;         /* last event the client has */

@@ -452,6 +452,13 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
         ngx_http_ai_lookup_bell(sha, bell.word);
         break;
 
+    case AI_BELL_SEED:
+        if (bell.name.len == AI_SHA256_HEX) {
+            ngx_http_ai_seed_bell((u_char *) bell.name.data, bell.word);
+        }
+
+        break;
+
     case AI_BELL_CATALOG:
         cmd = &ngx_http_ai_edge_catalog_cmd;
 
@@ -663,6 +670,7 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     ngx_http_ai_redis_cancel(&open->range);
     ngx_http_ai_redis_cancel(&open->state);
     ngx_http_ai_lookup_cancel(&open->ctx->lookup);
+    ngx_http_ai_seed_cancel(&open->seed);
 
     if (open->timer.timer_set) {
         ngx_del_timer(&open->timer);

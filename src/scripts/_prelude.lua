@@ -14,6 +14,7 @@ local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
 local SUSPECTS = 'suspects'
 local OUTBOX, PV, KEY, TENANT = 'outbox', 'pv:', 'key:', 'tenant:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
+local LIM, SEEDING = 'lim:', 'lim:seeding'
 local LEDGER = 'ledger'
 
 local UNFINISHED_MS, BODY_MS = ('172800000'), '600000'
