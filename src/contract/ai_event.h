@@ -31,7 +31,8 @@ typedef enum {
     AI_BELL_EVENTS = 'E',
     AI_BELL_KEY = 'K',
     AI_BELL_CATALOG = 'C',
-    AI_BELL_CANCEL = 'X'
+    AI_BELL_CANCEL = 'X',
+    AI_BELL_JWKS = 'W'
 } ai_bell_e;
 
 typedef struct {

@@ -198,6 +198,65 @@ ai_jwks_digest(const ai_jwks_t *set)
 }
 
 
+int
+ai_jwks_url_ok(ai_str_t url)
+{
+    size_t     i, n;
+    ai_str_t   host;
+
+    static const char *const  local[] = { "127.0.0.1", "[::1]", "localhost" };
+
+    if (url.len > AI_JWKS_URL_MAX) {
+        return 0;
+    }
+
+    for (i = 0; i < url.len; i++) {
+        if (url.data[i] <= ' ' || url.data[i] >= 0x7f
+            || strchr("\"\\<>^`{|}", url.data[i]) != NULL)
+        {
+            return 0;
+        }
+    }
+
+    n = url.len > 8 && memcmp(url.data, "https://", 8) == 0 ? 8
+        : url.len > 7 && memcmp(url.data, "http://", 7) == 0 ? 7 : 0;
+
+    if (n == 0) {
+        return 0;
+    }
+
+    host = (ai_str_t) { 0, url.data + n };
+
+    while (n + host.len < url.len
+           && strchr("/?#", host.data[host.len]) == NULL)
+    {
+        if (host.data[host.len++] == '@') {
+            return 0;
+        }
+    }
+
+    if (host.len == 0 || host.data[0] == ':') {
+        return 0;
+    }
+
+    if (n == 8) {
+        return 1;
+    }
+
+    for (i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
+        n = strlen(local[i]);
+
+        if (host.len >= n && memcmp(host.data, local[i], n) == 0
+            && (host.len == n || host.data[n] == ':'))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ai_jwk_t *
 ai_jwks_find(ai_jwks_t *set, unsigned alg, ai_str_t kid)
 {

@@ -14,6 +14,7 @@
 
 #define AI_JWKS_MAX       (256 * 1024)  /* bytes of a set's text */
 #define AI_JWKS_KEYS_MAX  64            /* keys in it */
+#define AI_JWKS_URL_MAX   1024
 #define AI_JWK_KID_MAX    256           /* bytes of a kid */
 #define AI_JWK_RSA_MIN    2048          /* bits */
 #define AI_JWK_RSA_MAX    8192
@@ -66,6 +67,13 @@ int ai_jwks_secret(const ai_jwks_t *set);
 
 /* SHA-256 of text and algs: two sets with the same verify the same. */
 const unsigned char *ai_jwks_digest(const ai_jwks_t *set);
+
+/*
+ * 1 if a set may be fetched from there: https, or http of this very machine (a
+ * loopback address or "localhost"), with a host, without credentials, at most
+ * AI_JWKS_URL_MAX bytes of printable ASCII.
+ */
+int ai_jwks_url_ok(ai_str_t url);
 
 /*
  * The one key that fits: may verify alg and, where the token has a kid

@@ -333,7 +333,14 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     ngx_http_ai_admit_number(&argv[11], numbers[2], conf->backlog_jobs);
     ngx_http_ai_admit_number(&argv[12], numbers[3], conf->backlog_bytes);
     ngx_http_ai_admit_number(&argv[13], numbers[4], ctx->body_len);
-    argv[14] = ctx->principal->id;
+
+    if (ctx->principal->jwt) {
+        ngx_str_null(&argv[14]);
+
+    } else {
+        argv[14] = ctx->principal->id;
+    }
+
     argv[15] = ctx->principal->version;
     ngx_str_null(&argv[16]);
 
