@@ -231,6 +231,14 @@ jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d,
         job = NULL;
     }
 
+    /* Begun now, it could emit before a claim that has to be sent again by its
+     * source is executed: Redis would take it for forgotten. */
+
+    if (job != NULL && job->waiting) {
+        free(text);
+        return;
+    }
+
     if (job == NULL) {
         job = jobs_add(jobs, shard, d->job);
     }
@@ -240,7 +248,7 @@ jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d,
     if (job == NULL || !sure || jobs->ended[hash % JOBS_ENDED] == hash) {
         free(text);
 
-        if (job != NULL && !job->waiting) {
+        if (job != NULL) {
             job_claim(job, job_on_claim);
         }
 
