@@ -39,7 +39,8 @@ static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
 static void ngx_http_ai_edge_events(ai_bell_t *bell);
 static void ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis,
     void *data);
-static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open);
+static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open,
+    ngx_uint_t which);
 static void ngx_http_ai_edge_say(char *word);
 static void ngx_http_ai_edge_cleanup(void *data);
 
@@ -660,8 +661,11 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 
     ngx_http_ai_body_free(open->ctx);
 
-    if (open->bulk) {
-        ngx_http_ai_edge_unlink(open);
+    if (open->begun) {
+        ngx_http_ai_edge_unlink(open, NGX_HTTP_AI_REDIS_COMMANDS);
+
+    } else if (open->bulk) {
+        ngx_http_ai_edge_unlink(open, NGX_HTTP_AI_REDIS_BULK);
     }
 
     if (!open->table) {
@@ -706,10 +710,10 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 }
 
 
-/* A body without a job: behind its SET on the same connection. */
+/* A body without a job: behind what wrote of it last, on its connection. */
 
 static void
-ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open)
+ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open, ngx_uint_t which)
 {
     char       key[AI_KEY_MAX];
     ngx_str_t  argv[2];
@@ -718,8 +722,8 @@ ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open)
     ngx_http_ai_edge_key(&argv[1], key, AI_KEY_BODY, open->shard,
                          &open->ctx->job);
 
-    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                     NGX_HTTP_AI_REDIS_BULK, NULL, argv, 2);
+    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis, which, NULL,
+                                     argv, 2);
 }
 
 

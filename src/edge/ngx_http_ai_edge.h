@@ -57,6 +57,7 @@ struct ngx_http_ai_open_s {
     unsigned                    table:1;
     unsigned                    listening:1;  /* leave when it closes */
     unsigned                    unsure:1;     /* admit may have run */
+    unsigned                    begun:1;      /* body script unanswered */
     unsigned                    bulk:1;       /* body is there, no job yet */
     unsigned                    closed:1;
 
