@@ -93,7 +93,7 @@ if (!$ENV{AI_T_CALM}) {
 }
 
 # The clients are one process: what they saw, as data.
-my $limit = $length + 100;
+my $limit = $length + 150;
 my $crowd = AiProc->spawn(name => 'clients', out => "$t->{dir}/clients.err",
     sub => sub {
         my $crowd = AiCrowd->new(port => $edge->port);

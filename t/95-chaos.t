@@ -125,11 +125,11 @@ sub client {
     my ($c) = @_;
     my %saw = (n => $c->{n}, kind => $c->{kind}, posts => [], log => [],
         usage => $c->{usage} ? 1 : 0);
-    my $until = time + 90;
+    my $until = time + 150;
     my $note = sub { push @{ $saw{log} }, sprintf '%.2f %s', time, "@_" };
     my $open = sub {
         my (%o) = @_;
-        my $http = AiHttp->new(port => $edge->port, timeout => 40);
+        my $http = AiHttp->new(port => $edge->port, timeout => 80);
         $http->send_request(key => $chaos->key($c->{tenant}), %o);
         return $http;
     };
