@@ -58,7 +58,7 @@ for my $i (0 .. $#recordings) {
     $ai .= "ai_provider r$i { api "
         . ($r->{anthropic} ? 'anthropic' : 'openai') . '; url http://127.0.0.1:'
         . $servers[$i % @servers]{port} . '/with/' . join(',', @with)
-        . "/by-id/$r->{id}; }\n";
+        . "/by-id/$r->{id}; timeout connect=30s; }\n";
 }
 
 my $chaos = AiChaos->new(t => $t, ai => $ai,

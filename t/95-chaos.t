@@ -103,7 +103,8 @@ my $p = $t->provider(script => sub {
 
 my $chaos = AiChaos->new(t => $t, spare => [$p->port],
     ai => 'ai_stream_heartbeat 300ms; ai_resume 20s; ai_result_ttl 20s;'
-        . ' ai_provider p { api openai; url ' . $p->url('/v1') . '; }');
+        . ' ai_provider p { api openai; url ' . $p->url('/v1')
+        . '; timeout connect=30s; }');
 my $edge = $t->edge;
 
 

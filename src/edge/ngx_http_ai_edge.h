@@ -155,6 +155,8 @@ void ngx_http_ai_edge_listen(ngx_http_ai_open_t *open);
 /* Out of the table, timers and commands off; leaves the job where it has not
  * ended.  May be called again. */
 void ngx_http_ai_edge_close(ngx_http_ai_open_t *open);
+/* Whether a request of this process listens to it, as Redis knows. */
+ngx_uint_t ngx_http_ai_edge_listens(ngx_str_t *job);
 
 
 #endif /* NGX_HTTP_AI_EDGE_H */
