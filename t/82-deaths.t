@@ -158,7 +158,7 @@ for my $name (keys %background) {
     is($res->status, 202, "$name is in the background");
     $job{$name} = $res->json->{id};
 }
-$p->request(11);
+wait_for(sub { 11 == (() = slurp("$dir/calls") =~ /\n/g) }, 30, 'all calls');
 for my $name (qw(cut free)) {
     got_all($s{$name}, 10);
 }
@@ -324,7 +324,11 @@ for my $w (@wait) {
     my $text = $w->{res}->body =~ /^data/
         ? text_of($w->{res}->body)
         : ($w->{res}->json || {})->{choices}[0]{message}{content} // '';
-    $whole++ if $text eq $want && !grep { !$killed{$_} } @died;
+    if ($text eq $want && !grep { !$killed{$_} } @died) {
+        $whole++;
+    } else {
+        diag("$name: $text; @died, $last; killed: @killed");
+    }
     $w->{http}->close;
 }
 is($whole, 12, 'who had said nothing is answered, with no call too many');

@@ -636,9 +636,6 @@ ngx_http_ai_edge_listen(ngx_http_ai_open_t *open)
 void
 ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 {
-    ngx_queue_t         *q, *bucket;
-    ngx_http_ai_open_t  *other;
-
     if (open->closed) {
         return;
     }
@@ -688,25 +685,34 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
         return;
     }
 
-    bucket = ngx_http_ai_edge_bucket((char *) open->ctx->job.data,
-                                     open->ctx->job.len);
+    if (!ngx_http_ai_edge_listens(&open->ctx->job)) {
+        ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_ai_edge_listens(ngx_str_t *job)
+{
+    ngx_queue_t         *q, *bucket;
+    ngx_http_ai_open_t  *open;
+
+    bucket = ngx_http_ai_edge_bucket((char *) job->data, job->len);
 
     for (q = ngx_queue_head(bucket);
          q != ngx_queue_sentinel(bucket);
          q = ngx_queue_next(q))
     {
-        other = ngx_queue_data(q, ngx_http_ai_open_t, queue);
+        open = ngx_queue_data(q, ngx_http_ai_open_t, queue);
 
-        if (other->listening
-            && other->ctx->job.len == open->ctx->job.len
-            && ngx_memcmp(other->ctx->job.data, open->ctx->job.data,
-                          open->ctx->job.len) == 0)
+        if (open->listening && open->ctx->job.len == job->len
+            && ngx_memcmp(open->ctx->job.data, job->data, job->len) == 0)
         {
-            return;
+            return 1;
         }
     }
 
-    ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure);
+    return 0;
 }
 
 
