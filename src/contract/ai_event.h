@@ -32,13 +32,17 @@ typedef enum {
     AI_BELL_KEY = 'K',
     AI_BELL_TENANT = 'T',
     AI_BELL_CATALOG = 'C',
-    AI_BELL_CANCEL = 'X'
+    AI_BELL_CANCEL = 'X',
+    AI_BELL_SEED = 'S',
+    AI_BELL_JWKS = 'W'
 } ai_bell_e;
 
 typedef struct {
     int      type;              /* ai_bell_e */
-    ai_str_t name;              /* E, X: job id; K, C: SHA-256 in hex; T: tenant */
-    ai_str_t word;              /* K, T: status or version; X: reason; [a-z0-9_] */
+    ai_str_t name;              /* E, X: job id; K, C, S: SHA-256 in hex;
+                                 * T: tenant */
+    ai_str_t word;              /* K, T: status or version; S: status;
+                                 * X: reason; [a-z0-9_] */
     ai_str_t frames;            /* E: for ai_event_next; may be empty */
 } ai_bell_t;
 

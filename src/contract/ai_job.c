@@ -51,6 +51,7 @@ static const ai_job_field_t  ai_job_fields[] = {
     { "dialect", AI_JOB_STR, offsetof(ai_job_t, dialect) },
     { "model", AI_JOB_STR, offsetof(ai_job_t, model) },
     { "catalog", AI_JOB_STR, offsetof(ai_job_t, catalog) },
+    { "digest", AI_JOB_STR, offsetof(ai_job_t, digest) },
     { "query", AI_JOB_STR, offsetof(ai_job_t, query) },
     { "edge", AI_JOB_STR, offsetof(ai_job_t, edge) },
     { "traceparent", AI_JOB_STR, offsetof(ai_job_t, traceparent) },
@@ -83,6 +84,7 @@ ai_job_ok(const ai_job_t *job)
         || job->model.len == 0
         || !ai_str_text_ok(job->model, AI_JOB_TEXT_MAX)
         || !ai_sha256_hex_ok(job->catalog)
+        || (job->digest.len && !ai_sha256_hex_ok(job->digest))
         || !ai_job_query_ok(job->query)
         || (job->edge.len && !ai_keys_process_ok(job->edge))
         || (job->traceparent.len && !ai_id_traceparent_ok(job->traceparent))

@@ -28,6 +28,7 @@ typedef struct {
     ai_str_t dialect;
     ai_str_t model;             /* as the client asked */
     ai_str_t catalog;           /* SHA-256 in hex */
+    ai_str_t digest;            /* SHA-256 in hex of the body, if signed */
     ai_str_t query;             /* without its "?" */
     ai_str_t edge;
     ai_str_t traceparent;

@@ -50,10 +50,13 @@ static const ai_key_row_t  ai_keys_rows[] = {
     [AI_KEY_BACKLOG_BATCH] = { "backlog:batch:", AI_NAME_TENANT },
     [AI_KEY_BACKLOG_BYTES] = { "backlog_bytes", AI_NAME_NONE },
     [AI_KEY_WEIGHTS] = { "weights", AI_NAME_NONE },
+    [AI_KEY_FAIR] = { "fair", AI_NAME_NONE },
     [AI_KEY_GRACE] = { "grace", AI_NAME_NONE },
     [AI_KEY_WAITING_LAST] = { "waiting:last", AI_NAME_NONE },
     [AI_KEY_BACKLOG_LAST] = { "backlog:last:", AI_NAME_TENANT },
-    [AI_KEY_SUSPECTS] = { "suspects", AI_NAME_NONE }
+    [AI_KEY_SUSPECTS] = { "suspects", AI_NAME_NONE },
+    [AI_KEY_LIM] = { "lim:", AI_NAME_TENANT },
+    [AI_KEY_SEEDING] = { "lim:seeding", AI_NAME_NONE }
 };
 
 
@@ -134,6 +137,14 @@ size_t
 ai_keys_catalog(char *buf, size_t size, ai_str_t hex)
 {
     return ai_keys_global(buf, size, AI_GLOBAL_PREFIX "catalog:", hex,
+                          ai_sha256_hex_ok(hex));
+}
+
+
+size_t
+ai_keys_jwks(char *buf, size_t size, ai_str_t hex)
+{
+    return ai_keys_global(buf, size, AI_JWKS_KEY ":", hex,
                           ai_sha256_hex_ok(hex));
 }
 
