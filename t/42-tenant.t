@@ -106,7 +106,7 @@ for (['ACME.example.COM:8080', 200, 'in any case, with a port'],
     ['beta.example.com', 403, 'another one'],
     ['a.acme.example.com', 200, 'two labels are none'],
     ['example.com', 200, 'the domain itself'],
-    ['.example.com', 400, 'no label at all'],
+    ['.example.com', 200, 'no label at all'],
     ['acme.example.com.evil.org', 200, 'another domain'],
     ['acmeexample.com', 200, 'not by half'])
 {

@@ -96,7 +96,7 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     ngx_str_null(&own);
 
-    if (!p->anonymous) {
+    if (!p->anonymous && !p->jwt) {
         own = p->tenant;
     }
 
@@ -104,6 +104,15 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (p->jwt) {
+
+        if (own.len == 0) {
+            own = p->tenant;
+        }
+
+        p->tenant = own;
     }
 
     if (rc == NGX_DECLINED) {
@@ -411,10 +420,7 @@ void
 ngx_http_ai_tenant_known(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
     ngx_http_ai_principal_t *record)
 {
-    ngx_str_t                *who;
     ngx_http_ai_principal_t  *own, *p;
-
-    static ngx_str_t  token = ngx_string("of a token");
 
     own = ctx->own;
 
@@ -454,11 +460,10 @@ ngx_http_ai_tenant_known(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
             || ngx_memcmp(own->tenant.data, p->tenant.data, p->tenant.len)
                != 0))
     {
-        who = own->id.len ? &own->id : &token;
-
         ngx_log_error(NGX_LOG_NOTICE, ctx->request->connection->log, 0,
                       "ai: platform administrator \"%V\" of tenant \"%V\" "
-                      "acts for tenant \"%V\"", who, &own->tenant, &p->tenant);
+                      "acts for tenant \"%V\"", &own->id, &own->tenant,
+                      &p->tenant);
     }
 }
 
