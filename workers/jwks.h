@@ -1,7 +1,7 @@
 /*
- * Sets of keys that nginx.conf names by URL (ai_jwt_key url=): fetched here, for
- * the edges fetch nothing, and put into Redis.  One worker at a time does it,
- * by a lease; the others wait for it to be free.
+ * Sets of keys that nginx.conf names by URL (ai_jwt_key url=): fetched here,
+ * for the edges fetch nothing, and put into Redis.  One worker at a time does
+ * it, by a lease; the others wait for it to be free.
  */
 
 #ifndef JWKS_H

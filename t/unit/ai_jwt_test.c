@@ -5,6 +5,8 @@
 
 #include "ai_jwt_unit.h"
 
+#include <time.h>
+
 #include "ai_base64.h"
 #include "ai_jwt.h"
 #include "ai_json.h"
@@ -427,6 +429,43 @@ signed_ones(void **state)
 
 
 static void
+cheap(void **state)
+{
+    int               i;
+    char              token[AI_JWT_MAX], buf[AI_JWT_BUF], iss[AI_JWT_MAX];
+    ai_jws_t          j;
+    ai_jwt_claims_t   c;
+    struct timespec   a, b;
+
+    (void) state;
+
+    unit_token(token, sizeof(token), &unit_algs[0],
+               "{\"alg\":\"HS256\",\"kid\":\"a\",\"typ\":\"JWT\"}",
+               "{\"iss\":\"https://id.example.com\",\"aud\":[\"x\",\"us\"],"
+               "\"sub\":\"auth0|0123456789\",\"tenant\":\"acme\","
+               "\"roles\":[\"member\"],\"scope\":\"completions tools\","
+               "\"exp\":2000000000,\"iat\":1700000000}");
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
+
+    for (i = 0; i < 10000; i++) {
+        assert_int_equal(ai_jws_parse(&j, (ai_str_t) { strlen(token), token },
+                                      buf), AI_JWT_OK);
+        assert_int_equal(ai_jwt_claims(&c, j.payload, iss, sizeof(iss)),
+                         AI_JWT_OK);
+        assert_true(ai_jwt_audience(&c, ai_str("us")));
+        assert_int_equal(ai_jwt_times(&c, 1800000000, 0), AI_JWT_OK);
+    }
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
+
+    print_message("# %ld ns before the signature\n",
+                  (long) (((b.tv_sec - a.tv_sec) * 1000000000
+                           + b.tv_nsec - a.tv_nsec) / i));
+}
+
+
+static void
 urls(void **state)
 {
     char    big[2000];
@@ -493,6 +532,7 @@ main(void)
         cmocka_unit_test(audiences),
         cmocka_unit_test(by_name),
         cmocka_unit_test(signed_ones),
+        cmocka_unit_test(cheap),
         cmocka_unit_test(urls),
         cmocka_unit_test(words)
     };
