@@ -47,9 +47,7 @@ my $key = $fake->key('acme', id => 'ka', plan => 'pro');
 my $admin = $fake->key('ops', id => 'kp', role => 'platform_admin');
 
 sub get { my ($path, %o) = @_; return AiHttp->get($edge->port, $path, %o) }
-sub tenant { my ($name, $v, %f) = @_; my %h = (state => 'active', plan => '',
-    weight => 1, %f); $fake->s->run('principal', $name, $v, 86400000,
-    map { ($_ => $h{$_}) } sort keys %h) }
+sub tenant { $fake->tenant(@_) }
 sub says { my ($name) = @_; return (headers => { 'X-Tenant-ID' => $name }) }
 
 # The job that a request makes.

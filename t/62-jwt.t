@@ -28,6 +28,7 @@ events { worker_connections 1024; }
 http {
     %%HTTP%%
     log_format who '\$ai_tenant|\$ai_key|\$ai_user|\$status';
+    add_header X-Claim '\$ai_jwt_claim_email,\$ai_jwt_claim_scp';
     access_log %%DIR%%/who.log who;
     ai_redis %%REDIS%%;
     ai_zone tokens 64k;
@@ -182,6 +183,9 @@ my %mapped = ('https://example.com/org.id' => 'globex', email => 'a@b.c',
 my $mapped = $hs->token(claims(%mapped));
 is(get($mapped, path => '/map/v1/models')->status, 200, 'mapped claims');
 wait_for(sub { who() eq 'globex|ann|a@b.c|200' }, 10, 'mapped claims');
+is(get($mapped)->header('x-claim'), 'a@b.c,completions', 'claims as variables');
+is(get($hs->token(claims(email => { a => 1 }, scp => "a\nb")))->header('x-claim'),
+    ',', 'none, where they are no text');
 my $res = AiHttp->post($edge->port, "/map$chat", { model => 'echo/other',
     messages => [] }, key => $mapped);
 is($res->status, 403, 'a model that the token does not have');
@@ -255,6 +259,7 @@ is(get(undef, headers => { $_ => $good })->status, 200, $_)
     for qw(x-api-key api-key X-Goog-Api-Key);
 my $key = $fake->key('keyed', id => 'kk');
 is(get($key)->status, 200, 'a key as before');
+is(get($key)->header('x-claim'), ',', 'which has no claims');
 my @both = (headers => { 'x-api-key' => $key, Authorization => "Bearer $good" });
 get(undef, @both);
 wait_for(sub { who() =~ /^keyed\|kk\|/ }, 10, 'of both the key, written first');

@@ -131,6 +131,7 @@ ngx_http_ai_jwt_identify(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 static ngx_int_t
 ngx_http_ai_jwt_sha(ngx_http_ai_loc_conf_t *alcf, ai_str_t token, u_char *sha)
 {
+    int                     rc;
     u_char                 *p;
     ngx_uint_t              i;
     ngx_http_ai_jwt_key_t  *key;
@@ -166,10 +167,13 @@ ngx_http_ai_jwt_sha(ngx_http_ai_loc_conf_t *alcf, ai_str_t token, u_char *sha)
     p = ngx_cpymem(ngx_http_ai_jwt_hashed, digest, AI_SHA256_LEN);
     p = ngx_cpymem(p, token.data, token.len);
 
-    return ai_sha256_hex((char *) sha,
-                         (ai_str_t) { p - ngx_http_ai_jwt_hashed,
-                                      (const char *) ngx_http_ai_jwt_hashed })
-           == 0 ? NGX_OK : NGX_ERROR;
+    rc = ai_sha256_hex((char *) sha,
+                       (ai_str_t) { p - ngx_http_ai_jwt_hashed,
+                                    (const char *) ngx_http_ai_jwt_hashed });
+
+    ai_wipe(ngx_http_ai_jwt_hashed, p - ngx_http_ai_jwt_hashed);
+
+    return rc == 0 ? NGX_OK : NGX_ERROR;
 }
 
 
