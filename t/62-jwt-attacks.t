@@ -9,6 +9,7 @@ use MIME::Base64 qw(encode_base64url decode_base64url);
 my $t = AiTest->new;
 $t->redis;
 my $fake = AiFake->new($t);
+$fake->tenant($_) for qw(acme globex 42);
 my $dir = $t->subdir('jwks');
 
 my $rs = AiJwt->new(alg => 'RS256', kid => 'rs');

@@ -125,6 +125,7 @@ conf("ai_jwt_key file=$file issuer=a; ai_zone tokens 1k;",
 
 serve('/jwks', AiJwt::jwks($first), cache => 'public, max-age=60');
 $edge->start;
+AiFake->new($t, slots => 0)->tenant('acme');
 
 sub token {
     my ($key, $iss) = @_;

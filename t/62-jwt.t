@@ -8,6 +8,7 @@ use AiJwt;
 my $t = AiTest->new;
 $t->redis;
 my $fake = AiFake->new($t);
+$fake->tenant($_) for qw(acme globex 42);
 my $dir = $t->subdir('jwks');
 
 my @algs = qw(HS256 HS384 HS512 RS256 RS384 RS512 PS256 PS384 PS512
@@ -178,12 +179,12 @@ is(get($hs->token(claims(tenant => undef)))->json->{error}{code}, 'forbidden',
 
 # Claims by other names and paths.
 my %mapped = ('https://example.com/org.id' => 'globex', email => 'a@b.c',
-    realm_access => { roles => ['member', 'viewer'] }, scp => ['completions'],
+    realm_access => { roles => ['member', 'viewer'] }, scp => ['completions', 'models:read'],
     models => 'echo/echo gpt-4o');
 my $mapped = $hs->token(claims(%mapped));
 is(get($mapped, path => '/map/v1/models')->status, 200, 'mapped claims');
 wait_for(sub { who() eq 'globex|ann|a@b.c|200' }, 10, 'mapped claims');
-is(get($mapped)->header('x-claim'), 'a@b.c,completions', 'claims as variables');
+is(get($mapped)->header('x-claim'), 'a@b.c,completions models:read', 'claims as variables');
 is(get($hs->token(claims(email => { a => 1 }, scp => "a\nb")))->header('x-claim'),
     ',', 'none, where they are no text');
 my $res = AiHttp->post($edge->port, "/map$chat", { model => 'echo/other',

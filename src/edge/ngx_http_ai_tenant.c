@@ -37,9 +37,11 @@ static ngx_int_t ngx_http_ai_tenant_refuse(ngx_http_ai_ctx_t *ctx,
 static void ngx_http_ai_tenant_cleanup(void *data);
 
 
+/* The claim without a name is the one that ai_jwt_claim names. */
+
 static ngx_http_ai_tenant_by_t  ngx_http_ai_tenant_defaults[] = {
     { NGX_HTTP_AI_TENANT_KEY, ngx_null_string, NULL },
-    { NGX_HTTP_AI_TENANT_CLAIM, ngx_string("tenant"), NULL }
+    { NGX_HTTP_AI_TENANT_CLAIM, ngx_null_string, NULL }
 };
 
 static ngx_array_t  ngx_http_ai_tenant_default = {
@@ -230,6 +232,13 @@ ngx_http_ai_tenant_value(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         return NGX_OK;
 
     case NGX_HTTP_AI_TENANT_CLAIM:
+
+        if (by->name.len == 0) {
+            *value = ctx->own->tenant;
+
+            return ctx->own->jwt && value->len ? NGX_OK : NGX_DECLINED;
+        }
+
         return ngx_http_ai_tenant_claim(r, &by->name, value);
 
     case NGX_HTTP_AI_TENANT_HOST:
