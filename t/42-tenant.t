@@ -123,7 +123,7 @@ tenant('acme', 1, weight => 3, plan => 'pro');
 my $got = job_of("/only$chat", key => $admin, says('acme'));
 is($got->{tenant}, 'acme', 'an administrator acts for another tenant');
 is($got->{principal}, 'key:kp', 'as who he is');
-ok($edge->wait_log(qr/\[notice\] .*platform administrator "kp" of tenant "ops" acts for tenant "acme"/),
+ok($edge->wait_log(qr/notice.*administrator "kp" of tenant "ops" acts for tenant "acme"/),
     'which is logged');
 like(slurp("$edge->{dir}/who.log"), qr/^\/only$chat\|acme\|kp\|200$/m,
     'the variables have that tenant');
@@ -242,4 +242,3 @@ for (['host=example.com', 'no dot'], ['host=.', 'no domain'],
 }
 
 done_testing();
-

@@ -105,7 +105,16 @@ global(void **state)
     assert_string_equal(buf, "ai1:key:" HEX);
     assert_int_equal(ai_keys_principal(buf, 73, T(HEX)), 72);
     assert_int_equal(ai_keys_principal(buf, 72, T(HEX)), 0);
-    assert_int_equal(ai_keys_principal(buf, sizeof(buf), T("abc")), 0);
+    assert_int_equal(ai_keys_principal(buf, sizeof(buf), T("acme")), 15);
+    assert_string_equal(buf, "ai1:tenant:acme");
+    assert_int_equal(ai_keys_principal(buf, sizeof(buf), T("Acme")), 0);
+    assert_int_equal(ai_keys_principal(buf, sizeof(buf), EMPTY), 0);
+    assert_int_equal(ai_keys_principal(buf, sizeof(buf), T(HEX "0")), 0);
+    assert_int_equal(ai_keys_make(buf, sizeof(buf), AI_KEY_PV, 0,
+                                  T("tenant:acme")), 22);
+    assert_string_equal(buf, "ai1:{0}:pv:tenant:acme");
+    assert_int_equal(ai_keys_make(buf, sizeof(buf), AI_KEY_PV, 0,
+                                  T("tenant:}x")), 0);
 
     assert_int_equal(ai_keys_catalog(buf, sizeof(buf), T(HEX)), 76);
     assert_string_equal(buf, "ai1:catalog:" HEX);
