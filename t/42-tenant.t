@@ -125,8 +125,9 @@ is($got->{tenant}, 'acme', 'an administrator acts for another tenant');
 is($got->{principal}, 'key:kp', 'as who he is');
 ok($edge->wait_log(qr/notice.*administrator "kp" of tenant "ops" acts for tenant "acme"/),
     'which is logged');
-like(slurp("$edge->{dir}/who.log"), qr/^\/only$chat\|acme\|kp\|200$/m,
-    'the variables have that tenant');
+wait_for(sub { slurp("$edge->{dir}/who.log")
+    =~ /^\/only$chat\|acme\|kp\|200$/m }, 10, 'that tenant in the log');
+pass('the variables have that tenant');
 is(get("/only$models", key => $admin)->status, 200, 'or for his own');
 my $asked = $fake->cmd('XLEN', 'ai1:lookup');
 is(get("/only$models", key => $admin, says("no'body"))->status, 404,
