@@ -24,6 +24,7 @@
 #include "http.h"
 #include "job.h"
 #include "ledger.h"
+#include "jwks.h"
 #include "lookup.h"
 #include "queue.h"
 #include "secret.h"
@@ -141,6 +142,10 @@ worker_open(worker_t *w, const options_t *opt)
     w->heartbeat = heartbeat_open(w);
     w->lookup = lookup_open(w);
 
+    if (w->catalogs != NULL && w->http != NULL) {
+        w->jwks = jwks_open(w);
+    }
+
     if (opt->ledger_postgres != NULL) {
         w->ledger = ledger_open(w);
     }
@@ -148,7 +153,7 @@ worker_open(worker_t *w, const options_t *opt)
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
-        || w->lookup == NULL
+        || w->lookup == NULL || w->jwks == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -231,6 +236,7 @@ worker_close(worker_t *w)
     queue_close(w->queue);
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
+    jwks_close(w->jwks);
 
     if (w->ledger != NULL) {
         ledger_close(w->ledger);
@@ -244,6 +250,7 @@ worker_close(worker_t *w)
     emits_free(w->emits);
     jobs_free(jobs);
     delivery_free(w->delivery);
+    jwks_free(w->jwks);
     secret_forget();
     sign_close();
     curl_global_cleanup();
