@@ -43,6 +43,13 @@ http {
 }
 CONF
 $edge->start;
+
+# Tenants that Redis knows.
+for my $tenant (qw(acme)) {
+    $t->redis->cmd('HSET', "ai1:tenant:$tenant", state => 'active', v => 1,
+        weight => 1);
+    $t->redis->cmd('EXPIRE', "ai1:tenant:$tenant", 86400);
+}
 my ($pid) = $edge->workers;
 
 sub claims {

@@ -126,6 +126,13 @@ conf("ai_jwt_key file=$file issuer=a; ai_zone tokens 1k;",
 serve('/jwks', AiJwt::jwks($first), cache => 'public, max-age=60');
 $edge->start;
 
+# Tenants that Redis knows.
+for my $tenant (qw(acme)) {
+    $t->redis->cmd('HSET', "ai1:tenant:$tenant", state => 'active', v => 1,
+        weight => 1);
+    $t->redis->cmd('EXPIRE', "ai1:tenant:$tenant", 86400);
+}
+
 sub token {
     my ($key, $iss) = @_;
     return $key->token({ iss => $iss, sub => 'ann', tenant => 'acme',

@@ -17,6 +17,8 @@
 #define NGX_HTTP_AI_IDENTIFY_HEARD    1000
 
 
+static ngx_int_t ngx_http_ai_identify_who(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, ngx_http_ai_loc_conf_t *alcf);
 static ngx_uint_t ngx_http_ai_identify_credential(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_uint_t auth, ai_str_t *credential);
 static void ngx_http_ai_identify_take(ngx_http_ai_ctx_t *ctx, u_char *data,
@@ -30,13 +32,9 @@ static void ngx_http_ai_identify_cleanup(void *data);
 ngx_int_t
 ngx_http_ai_identify_handler(ngx_http_request_t *r)
 {
-    ai_str_t                  key;
     ngx_int_t                 rc;
-    ngx_uint_t                state;
-    ngx_http_cleanup_t       *cln;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_loc_conf_t   *alcf;
-    ngx_http_ai_principal_t  *p;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
 
@@ -63,7 +61,26 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
         ctx->principal = NULL;
         ctx->refusal = NULL;
         ctx->identified = 0;
+        ctx->tenanted = 0;
     }
+
+    rc = ngx_http_ai_identify_who(r, ctx, alcf);
+
+    return rc == NGX_DECLINED ? ngx_http_ai_tenant(r, ctx) : rc;
+}
+
+
+/* NGX_DECLINED: principal or refusal is there. */
+
+static ngx_int_t
+ngx_http_ai_identify_who(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ngx_http_ai_loc_conf_t *alcf)
+{
+    ai_str_t                  key;
+    ngx_int_t                 rc;
+    ngx_uint_t                state;
+    ngx_http_cleanup_t       *cln;
+    ngx_http_ai_principal_t  *p;
 
     if (ctx->identified) {
         return NGX_DECLINED;
@@ -146,6 +163,8 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
 
     ctx->lookup.handler = ngx_http_ai_identify_done;
     ctx->lookup.data = ctx;
+    ctx->lookup.tenant = NULL;
+    ctx->lookup.address = r->connection->sockaddr;
 
     if (ngx_http_ai_lookup(&ctx->lookup, ctx->key_sha) != NGX_OK) {
         ctx->identified = 1;
@@ -181,19 +200,13 @@ ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
     ctx->identified = 1;
     ctx->principal = NULL;
     ctx->refusal = NULL;
+    ngx_str_null(&ctx->refusal_text);
 
     switch (state) {
 
     case NGX_HTTP_AI_KEY_ACTIVE:
         if (p == NULL || (p->expires && p->expires <= ngx_time())) {
             ctx->refusal = "unauthenticated";
-            break;
-        }
-
-        /* A token that names no tenant. */
-
-        if (p->tenant.len == 0) {
-            ctx->refusal = "forbidden";
             break;
         }
 

@@ -9,6 +9,7 @@
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
+#include "ai_role.h"
 
 
 /* Bytes of a token's strings; what has more is no good token. */
@@ -40,6 +41,7 @@ static ngx_int_t ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf,
     ai_str_t payload, ngx_http_ai_principal_t *p, const char **refusal);
 static ngx_int_t ngx_http_ai_jwt_text(ai_str_t payload, ngx_str_t *name,
     char *buf, size_t size, ngx_str_t *value);
+static void ngx_http_ai_jwt_role(ngx_str_t *roles);
 static size_t ngx_http_ai_jwt_escape(char *out, ai_str_t s);
 
 
@@ -352,7 +354,58 @@ ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
         return NGX_ERROR;
     }
 
+    ngx_http_ai_jwt_role(&p->role);
+
     return NGX_OK;
+}
+
+
+/* Of the roles of a list the one that may most; where it has none of ours, the
+ * first, which may nothing. */
+
+static void
+ngx_http_ai_jwt_role(ngx_str_t *roles)
+{
+    u_char      *p, *end, *blank;
+    ai_str_t     word;
+    ngx_str_t    best;
+    ngx_uint_t   i, rank;
+
+    static const int  ranks[] = {
+        AI_ROLE_PLATFORM_ADMIN, AI_ROLE_TENANT_ADMIN, AI_ROLE_MEMBER,
+        AI_ROLE_VIEWER
+    };
+
+    rank = sizeof(ranks) / sizeof(ranks[0]);
+    ngx_str_null(&best);
+
+    end = roles->data + roles->len;
+
+    for (p = roles->data; p < end; p = blank + 1) {
+        blank = ngx_strlchr(p, end, ' ');
+
+        if (blank == NULL) {
+            blank = end;
+        }
+
+        word = (ai_str_t) { blank - p, (const char *) p };
+
+        if (word.len == 0) {
+            continue;
+        }
+
+        for (i = 0; i < rank && ai_role_find(word) != ranks[i]; i++) {
+            /* void */
+        }
+
+        if (i < rank || best.len == 0) {
+            rank = i;
+            best.data = p;
+            best.len = word.len;
+        }
+    }
+
+    *roles = best;
 }
 
 

@@ -3,6 +3,7 @@
  * maps and headers.  Never cached, since they grow while the request runs.
  */
 
+#include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_steps.h"
 
 
@@ -22,7 +23,8 @@ typedef enum {
     NGX_HTTP_AI_VAR_STATE,
     NGX_HTTP_AI_VAR_REQUEST_ID,
     NGX_HTTP_AI_VAR_FINISH,
-    NGX_HTTP_AI_VAR_TRACEPARENT
+    NGX_HTTP_AI_VAR_TRACEPARENT,
+    NGX_HTTP_AI_VAR_LIMIT
 } ngx_http_ai_var_e;
 
 
@@ -87,6 +89,9 @@ static ngx_http_variable_t  ngx_http_ai_variables[] = {
 
     { ngx_string("ai_jwt_claim_"), NULL, ngx_http_ai_variable_claim, 0,
       NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
+
+    { ngx_string("ai_limit"), NULL, ngx_http_ai_variable_text,
+      NGX_HTTP_AI_VAR_LIMIT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ai_input_tokens"), NULL, ngx_http_ai_variable_number,
       offsetof(ai_usage_t, input), NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -207,6 +212,15 @@ ngx_http_ai_variable_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     case NGX_HTTP_AI_VAR_TRACEPARENT:
         s = ctx->traceparent;
+        break;
+
+    case NGX_HTTP_AI_VAR_LIMIT:
+        if (ctx->limits != NULL && ctx->limits->named != NULL
+            && ngx_http_ai_limit_text(r->pool, ctx->limits->named, &s)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
         break;
 
     case NGX_HTTP_AI_VAR_STATE:
