@@ -9,6 +9,7 @@ use MIME::Base64 qw(encode_base64url decode_base64url);
 my $t = AiTest->new;
 $t->redis;
 my $fake = AiFake->new($t);
+$fake->tenant($_) for qw(acme globex 42);
 my $dir = $t->subdir('jwks');
 
 my $rs = AiJwt->new(alg => 'RS256', kid => 'rs');
@@ -43,13 +44,6 @@ http {
 }
 CONF
 $edge->start;
-
-# Tenants that Redis knows.
-for my $tenant (qw(acme)) {
-    $t->redis->cmd('HSET', "ai1:tenant:$tenant", state => 'active', v => 1,
-        weight => 1);
-    $t->redis->cmd('EXPIRE', "ai1:tenant:$tenant", 86400);
-}
 my ($pid) = $edge->workers;
 
 sub claims {

@@ -125,13 +125,7 @@ conf("ai_jwt_key file=$file issuer=a; ai_zone tokens 1k;",
 
 serve('/jwks', AiJwt::jwks($first), cache => 'public, max-age=60');
 $edge->start;
-
-# Tenants that Redis knows.
-for my $tenant (qw(acme)) {
-    $t->redis->cmd('HSET', "ai1:tenant:$tenant", state => 'active', v => 1,
-        weight => 1);
-    $t->redis->cmd('EXPIRE', "ai1:tenant:$tenant", 86400);
-}
+AiFake->new($t, slots => 0)->tenant('acme');
 
 sub token {
     my ($key, $iss) = @_;

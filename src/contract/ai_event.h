@@ -39,7 +39,7 @@ typedef enum {
 
 typedef struct {
     int      type;              /* ai_bell_e */
-    ai_str_t name;              /* E, X: job id; K, C, S, W: SHA-256 in hex;
+    ai_str_t name;              /* E, X: job id; K, C, S, W: SHA-256;
                                  * T: tenant */
     ai_str_t word;              /* K, T: status or version; S: status;
                                  * X: reason; [a-z0-9_] */

@@ -25,6 +25,7 @@ typedef struct {
     char                        user[AI_JOB_TEXT_MAX];
     char                        role[NGX_HTTP_AI_JWT_LIST_MAX];
     char                        scopes[NGX_HTTP_AI_JWT_LIST_MAX];
+    char                        known[NGX_HTTP_AI_JWT_LIST_MAX];
     char                        models[NGX_HTTP_AI_JWT_LIST_MAX];
 } ngx_http_ai_jwt_text_t;
 
@@ -41,7 +42,6 @@ static ngx_int_t ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf,
     ai_str_t payload, ngx_http_ai_principal_t *p, const char **refusal);
 static ngx_int_t ngx_http_ai_jwt_text(ai_str_t payload, ngx_str_t *name,
     char *buf, size_t size, ngx_str_t *value);
-static void ngx_http_ai_jwt_role(ngx_str_t *roles);
 static size_t ngx_http_ai_jwt_escape(char *out, ai_str_t s);
 
 
@@ -302,6 +302,8 @@ static ngx_int_t
 ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
     ngx_http_ai_principal_t *p, const char **refusal)
 {
+    ai_buf_t                  b;
+    ai_str_t                  role;
     ngx_int_t                 rc;
     ngx_str_t                 subject, *claim;
     ngx_http_ai_jwt_text_t   *t;
@@ -354,58 +356,18 @@ ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
         return NGX_ERROR;
     }
 
-    ngx_http_ai_jwt_role(&p->role);
+    /* What an issuer has beside our roles and scopes gives and takes nothing. */
+
+    role = ai_role_mightiest(ngx_http_ai_str(&p->role));
+    p->role.data = (u_char *) role.data;
+    p->role.len = role.len;
+
+    ai_buf_init(&b, t->known, sizeof(t->known));
+    ai_scopes_known(&b, ngx_http_ai_str(&p->scopes));
+    p->scopes.data = (u_char *) t->known;
+    p->scopes.len = ai_buf_len(&b);
 
     return NGX_OK;
-}
-
-
-/* Of the roles of a list the one that may most; where it has none of ours, the
- * first, which may nothing. */
-
-static void
-ngx_http_ai_jwt_role(ngx_str_t *roles)
-{
-    u_char      *p, *end, *blank;
-    ai_str_t     word;
-    ngx_str_t    best;
-    ngx_uint_t   i, rank;
-
-    static const int  ranks[] = {
-        AI_ROLE_PLATFORM_ADMIN, AI_ROLE_TENANT_ADMIN, AI_ROLE_MEMBER,
-        AI_ROLE_VIEWER
-    };
-
-    rank = sizeof(ranks) / sizeof(ranks[0]);
-    ngx_str_null(&best);
-
-    end = roles->data + roles->len;
-
-    for (p = roles->data; p < end; p = blank + 1) {
-        blank = ngx_strlchr(p, end, ' ');
-
-        if (blank == NULL) {
-            blank = end;
-        }
-
-        word = (ai_str_t) { blank - p, (const char *) p };
-
-        if (word.len == 0) {
-            continue;
-        }
-
-        for (i = 0; i < rank && ai_role_find(word) != ranks[i]; i++) {
-            /* void */
-        }
-
-        if (i < rank || best.len == 0) {
-            rank = i;
-            best.data = p;
-            best.len = word.len;
-        }
-    }
-
-    *roles = best;
 }
 
 

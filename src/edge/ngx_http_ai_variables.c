@@ -87,11 +87,11 @@ static ngx_http_variable_t  ngx_http_ai_variables[] = {
     { ngx_string("ai_traceparent"), NULL, ngx_http_ai_variable_text,
       NGX_HTTP_AI_VAR_TRACEPARENT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-    { ngx_string("ai_jwt_claim_"), NULL, ngx_http_ai_variable_claim, 0,
-      NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
-
     { ngx_string("ai_limit"), NULL, ngx_http_ai_variable_text,
       NGX_HTTP_AI_VAR_LIMIT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ai_jwt_claim_"), NULL, ngx_http_ai_variable_claim, 0,
+      NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
     { ngx_string("ai_input_tokens"), NULL, ngx_http_ai_variable_number,
       offsetof(ai_usage_t, input), NGX_HTTP_VAR_NOCACHEABLE, 0 },
