@@ -356,7 +356,7 @@ ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
         return NGX_ERROR;
     }
 
-    /* What an issuer has beside our roles and scopes gives and takes nothing. */
+    /* An issuer's roles and scopes that are not ours give and take nothing. */
 
     role = ai_role_mightiest(ngx_http_ai_str(&p->role));
     p->role.data = (u_char *) role.data;
