@@ -160,7 +160,18 @@ is(get($hs->token(claims(sub => 17)))->status, 200, 'a number');
 is(get($hs->token(claims(sub => 'x' x 252)))->status, 200, 'a long one');
 is(get($hs->token(claims(sub => 'x' x 253)))->status, 401, 'too long');
 is(get($hs->token(claims(sub => ' ' x 85)))->status, 401, 'too long, escaped');
-is(get($hs->token(claims(roles => [('r' x 63) x 8])))->status, 200, 'roles');
+is(get($hs->token(claims(roles => ['member', ('r' x 63) x 7])))->status, 200,
+    'roles');
+is(get($hs->token(claims(roles => $_->[0])))->status, $_->[1], $_->[2])
+    for [['r', 'viewer', 's'], 200, 'one of ours among others'],
+    [['r', 's'], 200, 'none of ours, which is as none'], [[], 200, 'none at all'],
+    ['x member', 200, 'as a text'];
+for my $roles (['member', 'viewer'], ['viewer', 'x', 'member']) {
+    is(AiHttp->post($edge->port, $chat, 'no JSON', key =>
+        $hs->token(claims(roles => $roles)))->status, 400, 'the role that may most');
+}
+is(AiHttp->post($edge->port, $chat, 'no JSON', key =>
+    $hs->token(claims(roles => ['viewer'])))->status, 403, 'a viewer may less');
 is(get($hs->token(claims(roles => [('r' x 63) x 9])))->status, 401,
     'more roles than can be kept');
 is(get($hs->token(claims(roles => ['a b'])))->status, 401,

@@ -236,15 +236,15 @@ jwks_on_lease(redis_t *rc, ai_resp_t *reply, void *data)
                           (int64_t) (loop_wall_usec() / 1000000)
                           - JWKS_CATALOG_SEC);
 
-    if (redis_commandf(rc, jwks_on_catalogs, j, "ZREVRANGE %s 0 %d",
+    if (redis_commandf(rc, jwks_on_catalogs, j, "ZRANGE %s 0 %d REV",
                        AI_JWKS_KEY, (int64_t) JWKS_CATALOGS_MAX - 1)
         == 0)
     {
         j->asking = 1;
     }
 
-    (void) redis_commandf(rc, jwks_on_wanted, j, "SMEMBERS %s",
-                          AI_JWKS_WANTED_KEY);
+    (void) redis_commandf(rc, jwks_on_wanted, j, "SRANDMEMBER %s %d",
+                          AI_JWKS_WANTED_KEY, (int64_t) JWKS_URLS_MAX);
 }
 
 
@@ -619,7 +619,7 @@ jwks_end(jwks_url_t *u, const char *why)
     u->next_msec = now + JWKS_SOONEST_MSEC;
 
     if (ai_keys_jwks(key, sizeof(key), (ai_str_t) { AI_SHA256_HEX, u->hex })) {
-        (void) redis_commandf(w->redis, NULL, NULL, "EXPIRE %s %s", key,
+        (void) redis_commandf(w->redis, NULL, NULL, "PEXPIRE %s %s", key,
                               JWKS_TTL);
     }
 
@@ -643,7 +643,7 @@ jwks_put(jwks_url_t *u)
     argv[0] = ai_str("SET");
     argv[1] = (ai_str_t) { len, key };
     argv[2] = (ai_str_t) { u->len, u->text };
-    argv[3] = ai_str("EX");
+    argv[3] = ai_str("PX");
     argv[4] = ai_str(JWKS_TTL);
 
     if (redis_command(u->jwks->w->redis, jwks_on_put, u->jwks, 5, argv) != 0) {

@@ -19,7 +19,7 @@
 #define JWKS_AGE            300         /* s, where the answer does not say */
 #define JWKS_AGE_MIN        60
 #define JWKS_AGE_MAX        86400
-#define JWKS_TTL            "172800"    /* s, of a set in Redis */
+#define JWKS_TTL            "172800000" /* ms, of a set in Redis */
 
 typedef struct jwks_s  jwks_t;
 

@@ -23,7 +23,7 @@ static void ngx_http_ai_jwt_get(ngx_http_ai_jwt_set_t *s);
 static void ngx_http_ai_jwt_got(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_jwt_call(ngx_http_ai_main_conf_t *amcf);
-static void ngx_http_ai_jwt_expire(ngx_str_t *key, char *seconds);
+static void ngx_http_ai_jwt_expire(ngx_str_t *key, char *msec);
 
 
 ngx_uint_t                   ngx_http_ai_jwt_generation = 1;
@@ -408,19 +408,19 @@ ngx_http_ai_jwt_call(ngx_http_ai_main_conf_t *amcf)
                                      NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
                                      4);
 
-    ngx_http_ai_jwt_expire(&argv[1], "172800");
+    ngx_http_ai_jwt_expire(&argv[1], "172800000");
 }
 
 
 static void
-ngx_http_ai_jwt_expire(ngx_str_t *key, char *seconds)
+ngx_http_ai_jwt_expire(ngx_str_t *key, char *msec)
 {
     ngx_str_t  argv[3];
 
-    ngx_str_set(&argv[0], "EXPIRE");
+    ngx_str_set(&argv[0], "PEXPIRE");
     argv[1] = *key;
-    argv[2].data = (u_char *) seconds;
-    argv[2].len = ngx_strlen(seconds);
+    argv[2].data = (u_char *) msec;
+    argv[2].len = ngx_strlen(msec);
 
     (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
                                      NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
@@ -454,5 +454,5 @@ ngx_http_ai_jwt_want(ngx_http_ai_jwt_set_t *s)
                                      NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
                                      3);
 
-    ngx_http_ai_jwt_expire(&argv[1], "60");
+    ngx_http_ai_jwt_expire(&argv[1], "60000");
 }
