@@ -32,6 +32,7 @@ struct ngx_http_ai_ctx_s {
     /* identify: read by refuse, pass, admit, variables */
     ngx_http_ai_principal_t    *principal;    /* NULL: nobody */
     const char                 *refusal;      /* cause, NULL: none */
+    ngx_http_ai_cors_t         *cors;         /* of where ai_pass is */
     unsigned                    identified:1;
     unsigned                    keyed:1;      /* key_sha is set */
     u_char                      key_sha[AI_SHA256_HEX];
