@@ -22,6 +22,8 @@ typedef struct {
     ai_str_t tenant;
     ai_str_t principal;         /* key:<key id>, jwt:<subject>, anonymous */
     ai_str_t user;
+    ai_str_t role;              /* what the worker checks again (ai_role.h) */
+    ai_str_t scopes;
     ai_str_t op;                /* chat, messages */
     ai_str_t dialect;
     ai_str_t model;             /* as the client asked */

@@ -31,10 +31,17 @@
 #define NGX_HTTP_AI_FIELD_MODEL    0
 #define NGX_HTTP_AI_FIELD_STREAM   1
 #define NGX_HTTP_AI_FIELD_OPTIONS  2
+#define NGX_HTTP_AI_FIELD_MAX      3      /* two of them */
+#define NGX_HTTP_AI_FIELD_CHOICES  5
+
+/* No model writes as much: what is asked for beyond it is not reserved. */
+#define NGX_HTTP_AI_OUTPUT_MAX     100000000
+#define NGX_HTTP_AI_CHOICES_MAX    128
 
 
 static const char *const  ngx_http_ai_body_fields[] = {
-    "model", "stream", "stream_options", NULL
+    "model", "stream", "stream_options", "max_completion_tokens",
+    "max_tokens", "n", NULL
 };
 
 
@@ -68,6 +75,8 @@ static void ngx_http_ai_body_done(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
 static const char *ngx_http_ai_body_members(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
+static int64_t ngx_http_ai_body_number(ngx_http_ai_body_t *body,
+    ngx_uint_t field, int64_t max);
 static size_t ngx_http_ai_body_gather(ngx_chain_t *cl, uint64_t start,
     uint64_t end, char *buf);
 static void ngx_http_ai_body_bad(ngx_http_request_t *r,
@@ -571,6 +580,7 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
     char                text[NGX_HTTP_AI_OPTIONS_MAX];
     char                model[NGX_HTTP_AI_MODEL_MAX];
     long                n;
+    int64_t             choices;
     size_t              len;
     ai_str_t            value;
     ai_json_type_e      type;
@@ -632,8 +642,25 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         return "The member \"stream\" must be true or false.";
     }
 
+    /* The provider is who judges them: what is no number is not known. */
+
+    ctx->max_output = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_MAX,
+                                              NGX_HTTP_AI_OUTPUT_MAX);
+
+    if (ctx->max_output < 0 || ctx->dialect != AI_DIALECT_OPENAI) {
+        ctx->max_output = ngx_http_ai_body_number(body,
+                                                  NGX_HTTP_AI_FIELD_MAX + 1,
+                                                  NGX_HTTP_AI_OUTPUT_MAX);
+    }
+
     if (ctx->dialect != AI_DIALECT_OPENAI) {
         return NULL;
+    }
+
+    if (ctx->max_output > 0) {
+        choices = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_CHOICES,
+                                          NGX_HTTP_AI_CHOICES_MAX);
+        ctx->max_output *= ngx_max(choices, 1);
     }
 
     switch (f[NGX_HTTP_AI_FIELD_OPTIONS].type) {
@@ -675,6 +702,32 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
     }
 
     return NULL;
+}
+
+
+static int64_t
+ngx_http_ai_body_number(ngx_http_ai_body_t *body, ngx_uint_t field,
+    int64_t max)
+{
+    char              text[NGX_INT64_LEN];
+    int64_t           n;
+    uint64_t          len;
+    ai_json_field_t  *f;
+
+    f = &body->json.fields[field];
+    len = f->end - f->start;
+
+    if (f->type != AI_JSON_NUMBER || len > sizeof(text)) {
+        return -1;
+    }
+
+    len = ngx_http_ai_body_gather(body->ctx->body, f->start, f->end, text);
+
+    if (ai_str_int((ai_str_t) { len, text }, &n) != 0 || n < 0) {
+        return -1;
+    }
+
+    return ngx_min(n, max);
 }
 
 

@@ -20,6 +20,8 @@ static void ngx_http_ai_catalog_strings(ai_buf_t *b, ngx_array_t *list);
 static void ngx_http_ai_catalog_string(ai_buf_t *b, ngx_str_t *s);
 static int ngx_libc_cdecl ngx_http_ai_catalog_by_model(const void *one,
     const void *two);
+static int ngx_libc_cdecl ngx_http_ai_catalog_by_plan(const void *one,
+    const void *two);
 static int ngx_libc_cdecl ngx_http_ai_catalog_by_provider(
     const void *one, const void *two);
 static int ngx_libc_cdecl ngx_http_ai_catalog_by_price(const void *one,
@@ -49,6 +51,8 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
              sizeof(ngx_http_ai_price_t), ngx_http_ai_catalog_by_price);
     ngx_qsort(amcf->providers.elts, amcf->providers.nelts,
              sizeof(ngx_http_ai_provider_t), ngx_http_ai_catalog_by_provider);
+    ngx_qsort(amcf->plans.elts, amcf->plans.nelts,
+             sizeof(ngx_http_ai_plan_t), ngx_http_ai_catalog_by_plan);
 
     amcf->sorted = 1;
 
@@ -293,6 +297,14 @@ ngx_http_ai_catalog_by_model(const void *one, const void *two)
 {
     return ngx_http_ai_catalog_cmp(&((ngx_http_ai_model_t *) one)->name,
                                    &((ngx_http_ai_model_t *) two)->name);
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_ai_catalog_by_plan(const void *one, const void *two)
+{
+    return ngx_http_ai_catalog_cmp(&((ngx_http_ai_plan_t *) one)->name,
+                                   &((ngx_http_ai_plan_t *) two)->name);
 }
 
 

@@ -48,7 +48,7 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
 
     } else {
         job.principal.data = text.pos;
-        ai_buf_add_z(&text, "key:");
+        ai_buf_add_z(&text, p->jwt ? "jwt:" : "key:");
         ai_buf_add_str(&text, ngx_http_ai_str(&p->id));
         job.principal.len = text.pos - job.principal.data;
     }
@@ -60,6 +60,8 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     job.id = ngx_http_ai_str(&ctx->job);
     job.tenant = ngx_http_ai_str(&open->tenant);
     job.user = ngx_http_ai_str(&p->user);
+    job.role = ngx_http_ai_str(&p->role);
+    job.scopes = ngx_http_ai_str(&p->scopes);
     job.op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
                                                 : ai_str("chat");
     job.dialect.data = ai_dialect_name(ctx->dialect);

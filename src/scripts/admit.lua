@@ -76,20 +76,35 @@ then
     return refuse('NOBODY')
 end
 
-h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers')
+local us, at = clock()
+local reserve, limits, would
+
+-- Made only where there are some.
+if ARGV[17] ~= '' then
+    -- @include window
+    -- @include limit
+    reserve, limits, would = limit(us, false)
+    if not reserve then
+        if large then
+            call('UNLINK', P .. BODY .. job)
+        end
+        return limits
+    end
+end
+
+h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers', 'leaving')
 if h[2] == '1' then
     return refuse('PRESSURE', '5')
 end
 
-local us, at = clock()
 local slots, workers = tonumber(h[1] or 0), h[3]
-local most = share(slots)
 local field = (batch and 'batch:' or '') .. tenant
 local worker
 
 if slots > 0 and call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0
-   and call('SCARD', P .. RUNNING .. tenant) < most
-   and (not batch or held_by_all() < most)
+   and call('SCARD', P .. RUNNING .. tenant)
+       < share_now(slots, workers, h[4] or '')
+   and (not batch or reserve_free(slots, workers))
 then
     local deaf = {}
     worker = choose(workers, us, deaf)
@@ -122,6 +137,9 @@ end
 if pieces then
     call('HSET', key, 'pieces', pieces)
 end
+if reserve then
+    call('HSET', key, 'lim', reserve())
+end
 call('PEXPIRE', key, UNFINISHED_MS)
 if flags ~= '' and flags ~= 's' then
     call('HSET', key, 'resume', resume, 'result', result)
@@ -149,4 +167,4 @@ local function wait()
     return 'waiting'
 end
 
-return { 'OK', worker and 'running' or wait(), at }
+return { 'OK', worker and 'running' or wait(), at, limits, would }
