@@ -3,6 +3,7 @@
  */
 
 #include "ngx_http_ai_conf.h"
+#include "ngx_http_ai_cors.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_health.h"
 #include "ngx_http_ai_metrics.h"
@@ -256,6 +257,13 @@ static ngx_command_t  ngx_http_ai_commands[] = {
       offsetof(ngx_http_ai_loc_conf_t, body_memory),
       NULL },
 
+    { ngx_string("ai_cors"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_1MORE,
+      ngx_http_ai_conf_cors,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ai_forward_header"),
       NGX_HTTP_AI_ANY_CONF|NGX_CONF_2MORE,
       ngx_http_ai_conf_forward,
@@ -326,6 +334,10 @@ ngx_http_ai_postconfiguration(ngx_conf_t *cf)
     }
 
     *h = ngx_http_ai_refuse_handler;
+
+    if (ngx_http_ai_cors_init(cf) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     return ngx_http_ai_conf_done(cf);
 }

@@ -21,6 +21,8 @@ is(make(), 0, 'make install') or diag(slurp($out));
 for my $path ('usr/lib/nginx/modules/ngx_http_ai_module.so',
     'usr/share/ngx-ai/nginx.conf', 'etc/ngx-ai/ai-log.conf',
     'etc/ngx-ai/ai-providers.conf', 'etc/ngx-ai/ai-tenant.conf',
+    'etc/ngx-ai/ai-policy.conf',
+    'etc/ngx-ai/ai-tls.conf', 'etc/ngx-ai/ai-behind.conf',
     'usr/lib/systemd/system/ngx-ai-workers.service',
     'usr/lib/systemd/system/ngx-ai-redis.service',
     'usr/lib/systemd/system/ngx-ai-keys.service',
@@ -85,7 +87,25 @@ $conf =~ s{modules/ngx}{$dest/usr/lib/nginx/modules/ngx};
 $conf =~ s{/etc/ngx-ai/}{$dest/etc/ngx-ai/}g;
 $conf =~ s{(?:/var/log/nginx|/run)/}{$dir/nginx/}g;
 $conf =~ s{include /etc/nginx/mime.types;}{%%HTTP%%};
-my ($code, $said) = $t->edge(redis => 'unix:none')->test_conf($conf);
-is($code, 0, 'nginx takes the sample configuration') or diag($said);
+my $edge = $t->edge(redis => 'unix:none');
+certificate("$dest/etc/ngx-ai", 'tls');
+rename "$dest/etc/ngx-ai/tls.pem", "$dest/etc/ngx-ai/tls.crt";
+
+# Each line that only waits for its "#" to go is one that works, too.
+my @more = ($conf =~ /^ +# (include \S+;|ai_cors .*;)$/mg);
+is(scalar(@more), 3, 'what may be switched on');
+for my $on ('', @more, 'all') {
+    my $text = $conf;
+    $text =~ s/^ +# (\Q$_\E)$/$1/m
+        for $on eq 'all' ? @more : $on eq '' ? () : $on;
+    $text =~ s{include (\S+ai-tls\.conf);}{
+        slurp($1) =~ s{/etc/ngx-ai}{$dest/etc/ngx-ai}gr
+            =~ s{listen 443}{listen 127.0.0.1:%%PORT_1%%}r
+            =~ s{listen \[.*\n}{}r }e;
+    my ($code, $said) = $edge->test_conf($text);
+    is($code, 0, "nginx takes the sample configuration, with $on")
+        or diag($said);
+    unlike($said, qr/\[(?:emerg|alert|error)\]/, 'and says nothing bad');
+}
 
 done_testing();

@@ -27,8 +27,8 @@ while ($acl =~ /^user ngxai-(\w+) (.*)$/mg) {
     $may{$user} = { map { $_ => 1 } $rights =~ /\+(\S+)/g };
 }
 my %scripts = (
-    edge => [qw(admit beat body cancel join leave)],
-    worker => [qw(beat claim emit inherit leave principal settle sweep)],
+    edge => [qw(admit beat body cancel join leave seed)],
+    worker => [qw(beat claim emit inherit leave principal seed settle sweep)],
     admin => [qw(cancel principal)]);
 sub commands {
     my ($name, $seen) = @_;

@@ -230,6 +230,15 @@ for my $dialect (sort keys %paths) {
 
 # Nobody to take a job.
 wait_for(sub { $t->get('/health/ready')->status == 200 }, 60, 'workers');
+
+# Workers that know another key than the edge.
+AiSign::file($t->sign_file, 'x' x 32);
+$_->signal('HUP') for @{ $t->{workers} };
+wait_for(sub { $t->worker_log =~ /secrets are read again/ }, 30, 'SIGHUP');
+answer('signature', $_, $t->post($paths{$_}, body('echo/echo')))
+    for sort keys %paths;
+$t->allow_log(qr/refused: its signature/);
+
 $_->stop('TERM', 60) for @{ $t->{workers} };
 wait_for(sub { $t->get('/health/ready')->status == 503 }, 30, 'no workers');
 for my $dialect (sort keys %paths) {

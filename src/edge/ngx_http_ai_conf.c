@@ -71,6 +71,7 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
     alcf->heartbeat = NGX_CONF_UNSET_MSEC;
     alcf->forward_in = NGX_CONF_UNSET_PTR;
     alcf->forward_out = NGX_CONF_UNSET_PTR;
+    alcf->cors = NGX_CONF_UNSET_PTR;
     alcf->body_memory = NGX_CONF_UNSET_SIZE;
     alcf->max_streams = NGX_CONF_UNSET_UINT;
     alcf->backlog_jobs = NGX_CONF_UNSET_UINT;
@@ -108,6 +109,7 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_bufs_value(conf->buffers, prev->buffers, 4, 4096);
     ngx_conf_merge_ptr_value(conf->forward_in, prev->forward_in, NULL);
     ngx_conf_merge_ptr_value(conf->forward_out, prev->forward_out, NULL);
+    ngx_conf_merge_ptr_value(conf->cors, prev->cors, NULL);
     ngx_conf_merge_size_value(conf->body_memory, prev->body_memory,
                               256 * 1024 * 1024);
     ngx_conf_merge_uint_value(conf->max_streams, prev->max_streams, 16384);

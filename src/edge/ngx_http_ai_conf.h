@@ -37,6 +37,9 @@
 #define NGX_HTTP_AI_JWT_CLAIMS  5
 
 
+typedef struct ngx_http_ai_cors_s  ngx_http_ai_cors_t;   /* ..._cors.c */
+
+
 /* Where a directive stands, for errors found after all were read. */
 typedef struct {
     u_char                     *file;
@@ -163,6 +166,7 @@ typedef struct {
     ngx_bufs_t                  buffers;      /* of a stream */
     ngx_array_t                *forward_in;   /* ngx_str_t, lower case */
     ngx_array_t                *forward_out;
+    ngx_http_ai_cors_t         *cors;         /* NULL: off */
     size_t                      body_memory;  /* bytes in flight, an edge */
     ngx_uint_t                  max_streams;  /* open jobs, an edge */
     ngx_uint_t                  backlog_jobs;   /* waiting, of a tenant */

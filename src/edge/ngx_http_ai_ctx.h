@@ -33,6 +33,7 @@ struct ngx_http_ai_ctx_s {
     /* identify: read by refuse, pass, admit, variables */
     ngx_http_ai_principal_t    *principal;    /* NULL: nobody */
     const char                 *refusal;      /* cause, NULL: none */
+    ngx_http_ai_cors_t         *cors;         /* of where ai_pass is */
     ngx_str_t                   refusal_text; /* empty: the table's */
     unsigned                    identified:1;
     ngx_http_ai_loc_conf_t     *identified_by;  /* as this location asks */

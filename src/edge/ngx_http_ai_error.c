@@ -163,6 +163,15 @@ ngx_http_ai_send_json(ngx_http_request_t *r, ngx_uint_t status, u_char *body,
     ngx_buf_t    *b;
     ngx_chain_t   out;
 
+    static u_char  no_store[] = "no-store";
+
+    if (ngx_http_ai_error_header(r, "Cache-Control", no_store,
+                                 sizeof(no_store) - 1)
+        != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (ngx_http_discard_request_body(r) != NGX_OK || r->reading_body) {
         r->keepalive = 0;
     }

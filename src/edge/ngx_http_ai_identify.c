@@ -4,6 +4,7 @@
  * found wrong is left in the context for the steps behind it.
  */
 
+#include "ngx_http_ai_cors.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
@@ -45,6 +46,12 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
     ctx = ngx_http_ai_get_ctx(r);
     if (ctx == NULL) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ctx->cors = alcf->cors;
+
+    if (ngx_http_ai_cors_preflight(r, alcf) == NGX_DONE) {
+        return NGX_DONE;
     }
 
     /* An internal redirect may have come from another endpoint, and from where

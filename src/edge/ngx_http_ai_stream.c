@@ -263,16 +263,22 @@ ngx_http_ai_stream_header(ngx_http_ai_open_t *open)
         r->headers_out.content_type_lowcase = NULL;
     }
 
+    ngx_str_set(&key, "Cache-Control");
+
+    if (open->mode == NGX_HTTP_AI_WHOLE || open->mode == NGX_HTTP_AI_PIPE) {
+        ngx_str_set(&value, "no-store");
+
+    } else {
+        ngx_str_set(&value, "no-cache, no-transform");
+    }
+
+    if (ngx_http_ai_add_header(r, &key, &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     if (open->mode != NGX_HTTP_AI_WHOLE && open->mode != NGX_HTTP_AI_PIPE) {
 
         ngx_http_ai_count(streams);
-
-        ngx_str_set(&key, "Cache-Control");
-        ngx_str_set(&value, "no-cache, no-transform");
-
-        if (ngx_http_ai_add_header(r, &key, &value) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
 
         ngx_str_set(&key, "X-Accel-Buffering");
         ngx_str_set(&value, "no");
