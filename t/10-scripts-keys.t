@@ -19,7 +19,7 @@ my $dir = $t->subdir('keys');
 # What C makes of each key of its enum, with a name that suits it.
 
 my %name = (map({ $_ => 'job_' . 'a' x 32 } qw(JOB BODY EV)),
-    map({ $_ => 'ten.ant' } qw(BACKLOG BACKLOG_BATCH BACKLOG_LAST RUNNING)),
+    map({ $_ => 'ten.ant' } qw(BACKLOG BACKLOG_BATCH BACKLOG_LAST RUNNING LIM)),
     PV => 'k1', EDGE_CHANNEL => 'host-1-2', HELD => 'host-1-2',
     WORKER_CHANNEL => 'host-1-2');
 my ($enum) = slurp("$root/src/contract/ai_keys.h")

@@ -21,6 +21,7 @@ typedef enum {
     AI_SCRIPT_SWEEP,
     AI_SCRIPT_PRINCIPAL,
     AI_SCRIPT_INHERIT,
+    AI_SCRIPT_SEED,
     AI_SCRIPT_LAST
 } ai_script_e;
 

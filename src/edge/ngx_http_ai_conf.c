@@ -36,7 +36,9 @@ ngx_http_ai_create_main_conf(ngx_conf_t *cf)
         || ngx_array_init(&amcf->models, cf->pool, 8,
                           sizeof(ngx_http_ai_model_t)) != NGX_OK
         || ngx_array_init(&amcf->prices, cf->pool, 8,
-                          sizeof(ngx_http_ai_price_t)) != NGX_OK)
+                          sizeof(ngx_http_ai_price_t)) != NGX_OK
+        || ngx_array_init(&amcf->plans, cf->pool, 4,
+                          sizeof(ngx_http_ai_plan_t)) != NGX_OK)
     {
         return NULL;
     }
@@ -56,6 +58,7 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
     }
 
     alcf->auth = NGX_CONF_UNSET_UINT;
+    alcf->tenant = NGX_CONF_UNSET_PTR;
     alcf->resume = NGX_CONF_UNSET_MSEC;
     alcf->result_ttl = NGX_CONF_UNSET_MSEC;
     alcf->on_disconnect = NGX_CONF_UNSET_UINT;
@@ -70,6 +73,10 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
     alcf->max_streams = NGX_CONF_UNSET_UINT;
     alcf->backlog_jobs = NGX_CONF_UNSET_UINT;
     alcf->backlog_bytes = NGX_CONF_UNSET_SIZE;
+    alcf->limits = NGX_CONF_UNSET_PTR;
+    alcf->limit_dry_run = NGX_CONF_UNSET;
+    alcf->limit_status = NGX_CONF_UNSET_UINT;
+    alcf->limit_log_level = NGX_CONF_UNSET_UINT;
 
     return alcf;
 }
@@ -83,6 +90,7 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t  *clcf;
 
     ngx_conf_merge_uint_value(conf->auth, prev->auth, NGX_HTTP_AI_AUTH_KEY);
+    ngx_conf_merge_ptr_value(conf->tenant, prev->tenant, NULL);
     ngx_conf_merge_msec_value(conf->resume, prev->resume, 300000);
     ngx_conf_merge_msec_value(conf->result_ttl, prev->result_ttl, 86400000);
     ngx_conf_merge_uint_value(conf->on_disconnect, prev->on_disconnect,
@@ -104,6 +112,12 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->backlog_jobs, prev->backlog_jobs, 10000);
     ngx_conf_merge_size_value(conf->backlog_bytes, prev->backlog_bytes,
                               256 * 1024 * 1024);
+    ngx_conf_merge_ptr_value(conf->limits, prev->limits, NULL);
+    ngx_conf_merge_value(conf->limit_dry_run, prev->limit_dry_run, 0);
+    ngx_conf_merge_uint_value(conf->limit_status, prev->limit_status,
+                              NGX_HTTP_TOO_MANY_REQUESTS);
+    ngx_conf_merge_uint_value(conf->limit_log_level, prev->limit_log_level,
+                              NGX_LOG_ERR);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 

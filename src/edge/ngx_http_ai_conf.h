@@ -13,6 +13,7 @@
 
 #include "ai_crypto.h"
 #include "ai_error.h"
+#include "ai_limit.h"
 #include "ai_usage.h"
 #include "ngx_http_ai_redis.h"
 
@@ -72,12 +73,29 @@ typedef struct {
 } ngx_http_ai_price_t;
 
 
+/* name: whom it is for alone; empty: each. */
+typedef struct {
+    ai_limit_t                  limit;
+    ngx_str_t                   name;
+} ngx_http_ai_limit_t;
+
+
+typedef struct {
+    ngx_str_t                   name;         /* first: it is searched for */
+    ngx_http_ai_place_t         place;
+    ngx_array_t                 limits;       /* ngx_http_ai_limit_t */
+    ngx_uint_t                  weight;       /* 0: not set */
+    ngx_str_t                   models;       /* space-separated, empty: all */
+} ngx_http_ai_plan_t;
+
+
 typedef struct {
     ngx_http_ai_redis_conf_t   *redis;        /* NULL: no ai_redis */
 
     ngx_array_t                 providers;    /* ngx_http_ai_provider_t */
     ngx_array_t                 models;       /* ngx_http_ai_model_t */
     ngx_array_t                 prices;       /* ngx_http_ai_price_t */
+    ngx_array_t                 plans;        /* ngx_http_ai_plan_t */
 
     ngx_str_t                   catalog;      /* canonical JSON */
     u_char                      catalog_sha[AI_SHA256_HEX];
@@ -90,8 +108,24 @@ typedef struct {
     ngx_http_ai_place_t         place;        /* of the first ai_pass */
     unsigned                    pass:1;       /* some location has ai_pass */
     unsigned                    edge:1;       /* or another that asks Redis */
-    unsigned                    sorted:1;     /* the three arrays, by name */
+    unsigned                    sorted:1;     /* the arrays, by name */
 } ngx_http_ai_main_conf_t;
+
+
+#define NGX_HTTP_AI_TENANT_KEY     0
+#define NGX_HTTP_AI_TENANT_CLAIM   1
+#define NGX_HTTP_AI_TENANT_HOST    2
+#define NGX_HTTP_AI_TENANT_HEADER  3
+#define NGX_HTTP_AI_TENANT_VAR     4
+
+
+/* One strategy of ai_tenant. */
+typedef struct {
+    ngx_uint_t                  type;         /* NGX_HTTP_AI_TENANT_* */
+    ngx_str_t                   name;         /* claim, domain or header,
+                                                 the last two in lower case */
+    ngx_http_complex_value_t   *value;        /* of VAR */
+} ngx_http_ai_tenant_by_t;
 
 
 typedef struct {
@@ -99,6 +133,8 @@ typedef struct {
     ngx_http_ai_place_t         place;
     ngx_flag_t                  pass;
     ngx_uint_t                  auth;         /* NGX_HTTP_AI_AUTH_* */
+    ngx_array_t                *tenant;       /* ngx_http_ai_tenant_by_t, NULL:
+                                                 key claim=tenant */
 
     ngx_msec_t                  resume;       /* grace of resumable streams */
     ngx_msec_t                  result_ttl;   /* background results */
@@ -115,6 +151,11 @@ typedef struct {
     ngx_uint_t                  max_streams;  /* open jobs, an edge */
     ngx_uint_t                  backlog_jobs;   /* waiting, of a tenant */
     size_t                      backlog_bytes;
+
+    ngx_array_t                *limits;       /* ngx_http_ai_limit_t */
+    ngx_flag_t                  limit_dry_run;
+    ngx_uint_t                  limit_status;
+    ngx_uint_t                  limit_log_level;
 } ngx_http_ai_loc_conf_t;
 
 
@@ -131,6 +172,10 @@ char *ngx_http_ai_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_plan(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);

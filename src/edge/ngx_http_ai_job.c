@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_job.h"
+#include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
@@ -561,7 +562,9 @@ ngx_http_ai_job_answer(ngx_http_ai_show_t *show)
 
     ngx_str_set(&key, "X-AI-Job");
 
-    if (ngx_http_ai_add_header(r, &key, &show->ctx->job) != NGX_OK) {
+    if (ngx_http_ai_add_header(r, &key, &show->ctx->job) != NGX_OK
+        || ngx_http_ai_limit_headers(r, show->ctx) != NGX_OK)
+    {
         ngx_http_ai_job_fail(show, "internal");
         return;
     }

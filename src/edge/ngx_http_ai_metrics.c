@@ -505,6 +505,9 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
     ngx_http_ai_metrics_one(b, "ngx_ai_principal_misses_total", "counter",
                             "Keys not found in shared memory.",
                             m->principal_misses);
+    ngx_http_ai_metrics_one(b, "ngx_ai_lookups_refused_total", "counter",
+                            "Unknown keys of addresses that had presented "
+                            "too many.", m->lookups_refused);
     ngx_http_ai_metrics_one(b, "ngx_ai_redis_errors_total", "counter",
                             "Redis commands of edges that failed.",
                             m->redis_errors);

@@ -76,12 +76,27 @@ then
     return refuse('NOBODY')
 end
 
+local us, at = clock()
+local reserve, limits, would
+
+-- Made only where there are some.
+if ARGV[17] ~= '' then
+    -- @include window
+    -- @include limit
+    reserve, limits, would = limit(us, false)
+    if not reserve then
+        if large then
+            call('UNLINK', P .. BODY .. job)
+        end
+        return limits
+    end
+end
+
 h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers', 'leaving')
 if h[2] == '1' then
     return refuse('PRESSURE', '5')
 end
 
-local us, at = clock()
 local slots, workers = tonumber(h[1] or 0), h[3]
 local field = (batch and 'batch:' or '') .. tenant
 local worker
@@ -122,6 +137,9 @@ end
 if pieces then
     call('HSET', key, 'pieces', pieces)
 end
+if reserve then
+    call('HSET', key, 'lim', reserve())
+end
 call('PEXPIRE', key, UNFINISHED_MS)
 if flags ~= '' and flags ~= 's' then
     call('HSET', key, 'resume', resume, 'result', result)
@@ -149,4 +167,4 @@ local function wait()
     return 'waiting'
 end
 
-return { 'OK', worker and 'running' or wait(), at }
+return { 'OK', worker and 'running' or wait(), at, limits, would }
