@@ -179,19 +179,17 @@ measure() {
 }
 
 
-# policy_has NAME: puts a file of bench/policy into the gateway's folder, where
-# nginx takes it.
+# policy_has NAME: puts what bench/policy has of it into the next gateway's folder,
+# where nginx takes it; the gateway that runs has the other files it wants.
 policy_has() {
     local f
-    mkdir -p "$dir/probe/logs"
     for f in "$here/policy/$1".*; do
         fill "$f" > "$policy/${f##*/}"
     done
     fill -e "s|@PORT@|$(free_port)|g" -e "s|@LISTEN@||" -e 's|@USER@||' \
-        -e "s|@RUN_DIR@|$dir/probe|g" -e "s|@ROOT@|$root|g" \
+        -e "s|@RUN_DIR@|$run|g" -e "s|@ROOT@|$root|g" \
         -e 's|@REDIS@|unix:/none|' -e 's|@BENCH_CONNECTIONS@|64|' \
         "$here/gateway.conf" > "$dir/probe.conf"
-    mkdir -p "$dir/probe/tmp"
     nginx -t -p "$dir/" -c "$dir/probe.conf" -e "$dir/probe.log" \
         > "$dir/probe.out" 2>&1 && return
     say "policy: no $1: $(grep -m 1 -o '\[emerg\].*' "$dir/probe.out")"
@@ -203,19 +201,19 @@ policy_has() {
 # policy_ask PATH STATUS HEADER MODEL: it answers so, or the figures mean nothing.
 policy_ask() {
     local code
-    code=$(curl -s -D "$dir/policy.head" -o "$dir/policy.out" --max-time 30 \
+    code=$(curl -s -D "$dir/asked.head" -o "$dir/asked.out" --max-time 30 \
         -w '%{http_code}' -H "$3" -H 'Content-Type: application/json' -d \
         "{\"model\":\"$4\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}" \
         "$gw/$1$chat") || true
     [ "$code" = "$2" ] \
-        || die "policy: /$1 answers $code: $(head -c 300 "$dir/policy.out")"
+        || die "policy: /$1 answers $code: $(head -c 300 "$dir/asked.out")"
 }
 
 
 # policy_says HEADER VALUE: of the answer to policy_ask.
 policy_says() {
-    grep -iq "^$1: *$2" "$dir/policy.head" \
-        || die "policy: no \"$1: $2\": $(cat "$dir/policy.head")"
+    grep -iq "^$1: *$2" "$dir/asked.head" \
+        || die "policy: no \"$1: $2\": $(cat "$dir/asked.head")"
 }
 
 
@@ -437,7 +435,7 @@ fi
 # Redis need a gateway without a zone for them.
 if wants policy && [ -n "$with_gateway" ]; then
     say "policy: $rounds rounds of $seconds s, $connections connections"
-    policy=$dir/policy
+    policy=$dir/policy.d
     mkdir -p "$policy"
     has=
     policy_tokens
@@ -482,9 +480,9 @@ if wants policy && [ -n "$with_gateway" ]; then
             policy_ask hit 200 "$auth" mock/bench
             policy_says x-ai-cache HIT
             add hit "$gw/hit$chat" "${same[@]}"
-            policy=$dir/kept
+            policy=$dir/kept.d
             mkdir -p "$policy"
-            cp "$dir/policy/hit.server" "$policy"
+            cp "$dir/policy.d/hit.server" "$policy"
             start_gateway kept 4096 1024 _kept
             policy_ask hit 200 "$auth" mock/bench
             policy_ask hit 200 "$auth" mock/bench
