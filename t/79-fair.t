@@ -11,7 +11,8 @@ my $slots = 20;
 my $scale = $ENV{AI_T_FULL} ? 10 : 1;
 my $t = AiTest->new->start(
     edge => { location => 'ai_backlog jobs=40000 bytes=64m;', ai => join ' ',
-        'ai_plan triple { weight 3; }', map { "ai_provider $_->[0] { api echo; option word_delay=$_->[1]; }" }
+        'ai_plan triple { weight 3; }', map {
+            "ai_provider $_->[0] { api echo; option word_delay=$_->[1]; }" }
             ['long', 3000 * $scale], ['short', 100 * $scale],
             ['brief', 100], ['now', 1] },
     workers => { args => ['--jobs', $slots] });
