@@ -37,6 +37,7 @@ enum {
     OPT_GET,
     OPT_CLOSE,
     OPT_UNIQUE,
+    OPT_STATUS,
     OPT_REQUESTS,
     OPT_WARMUP,
     OPT_CONNECTIONS,
@@ -76,6 +77,7 @@ static const struct option  load_long[] = {
     { "get",           no_argument,       NULL, OPT_GET },
     { "no-keepalive",  no_argument,       NULL, OPT_CLOSE },
     { "unique",        no_argument,       NULL, OPT_UNIQUE },
+    { "expect-status", required_argument, NULL, OPT_STATUS },
     { "requests",      required_argument, NULL, OPT_REQUESTS },
     { "warmup",        required_argument, NULL, OPT_WARMUP },
     { "connections",   required_argument, NULL, OPT_CONNECTIONS },
@@ -245,6 +247,14 @@ load_option(load_t *l, load_target_t *t, int opt, const char *arg)
         t->unique = 1;
         return 0;
 
+    case OPT_STATUS:
+        if (load_number(arg, 200, 599, &v) != 0) {
+            return -1;
+        }
+
+        t->status = (int) v;
+        return 0;
+
     case OPT_PROC:
         return l->run.ngroups == LOAD_MAX_GROUPS
                ? -1 : load_group_parse(&l->groups[l->run.ngroups++], arg);
@@ -369,6 +379,7 @@ load_usage(void)
         "  --header 'NAME: VALUE' --model M --body FILE --body-bytes N "
         "--stream\n"
         "  --keys FILE --include-usage --get --no-keepalive --unique\n"
+        "  --expect-status N\n"
         "of the run:\n"
         "  --requests N --warmup N --pause S (latency) --connections N "
         "--seconds S --ramp S\n"

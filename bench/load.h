@@ -64,11 +64,12 @@ typedef struct {
     unsigned                 get:1;
     unsigned                 close:1;      /* a connection a request */
     unsigned                 unique:1;
+    int                      status;       /* to be answered; 0: 2xx */
 } load_target_t;
 
 
 typedef struct {
-    uint64_t      requests;      /* answered 2xx, whole */
+    uint64_t      requests;      /* answered as expected, whole */
     uint64_t      status_errors; /* answered otherwise, whole */
     uint64_t      broken;        /* refused, cut off, reset, not HTTP */
     uint64_t      timeouts;

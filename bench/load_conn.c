@@ -573,8 +573,9 @@ load_conn_mark(load_conn_t *c, const char *p, uint64_t now)
 static int
 load_conn_end(load_conn_t *c, uint32_t expect)
 {
-    uint64_t        now;
-    load_result_t  *r = c->result;
+    uint64_t              now;
+    load_result_t        *r = c->result;
+    const load_target_t  *t = c->target;
 
     now = load_now();
 
@@ -584,7 +585,9 @@ load_conn_end(load_conn_t *c, uint32_t expect)
 
     c->state = LOAD_IDLE;
 
-    if (c->status < 200 || c->status > 299) {
+    if (t->status != 0 ? c->status != t->status
+                       : c->status < 200 || c->status > 299)
+    {
         r->status_errors++;
         r->last_status = c->status;
         c->failed = 1;

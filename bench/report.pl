@@ -284,6 +284,38 @@ if ($gw) {
                               keys %redis)[0 .. 11];
 }
 
+# What policy costs: beside the same gateway without it.
+if (my $raw = raw('policy')) {
+    print "\nPolicy, $raw->{connections} connections\n";
+    row('', 'req/s', '/gateway', '/read', 'p50 us', 'p99 us',
+        map({ "$_ us" } @parts, 'sum'), 'failed');
+    my %p;
+    for my $t (targets($raw)) {
+        my $r = $p{$t} = {
+            per_second     => median(rounds($raw, $t, 'per_second')),
+            of_gateway     => ratio($raw, $t, 'gateway', 'per_second'),
+            of_return_read => ratio($raw, $t, 'return_read', 'per_second'),
+            p50_us         => median(rounds($raw, $t, 'latency_us', 'p50')),
+            p99_us         => median(rounds($raw, $t, 'latency_us', 'p99')),
+            failures       => failures($raw, $t),
+        };
+        $r->{cpu_us_per_request} = cpu($raw, $t,
+            $t eq 'hit_redis' ? '_kept' : '_policy')
+            unless $t =~ /^(?:direct|proxy_pass|return_)/;
+        failed($t, $r->{failures});
+        row("  $t", num($r->{per_second}, 0), num($r->{of_gateway}, 2),
+            num($r->{of_return_read}, 2), map({ num($_) } @$r{qw(p50_us p99_us)},
+            map { $r->{cpu_us_per_request}{$_} } @parts, 'sum'),
+            $r->{failures});
+    }
+    $out{policy} = \%p;
+    budget('hits from shared memory, of a POST that is read',
+        $p{hit}{of_return_read}, '>=', 0.5);
+    budget('CPU of a refusal, of that of a served request',
+        $p{refused}{cpu_us_per_request}{sum}
+            / $p{gateway}{cpu_us_per_request}{sum}, '<=', 1) if $p{refused};
+}
+
 my $idle = raw('idle');
 my @levels = sort { $a <=> $b } map { m{streams-(\d+)\.json$} ? $1 : () }
     glob "$dir/streams-*.json";

@@ -4,8 +4,8 @@
 # bench/results.json.
 #
 #   --quick        a smoke run of about a minute
-#   --only PARTS   of latency,throughput,streams,large,prompt,tenants,ledger,
-#                  memory, separated by commas
+#   --only PARTS   of latency,throughput,policy,streams,large,prompt,tenants,
+#                  ledger,memory, separated by commas
 #   --no-gateway   only what the gateway would be compared with
 #   --rivals       other gateways too (latency, throughput, 100 streams)
 #   --keep         leave the folder with logs and raw figures
@@ -15,6 +15,7 @@ here=$(cd "$(dirname "$0")" && pwd -P)
 root=$(dirname "$here")
 out=$root/build/bench
 dir=
+policy=
 mock=
 plain=
 posts=
@@ -23,7 +24,7 @@ rival_pids=()
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
 
-all=latency,throughput,streams,large,prompt,tenants,ledger,memory
+all=latency,throughput,policy,streams,large,prompt,tenants,ledger,memory
 only=
 rounds=3
 requests=3000
@@ -117,7 +118,7 @@ free_port() {
 fill() {
     sed -e "s|@DIR@|$dir|g" -e "s|@MOCK@|$mock_port|g" -e "s|@FAST@|$fast|g" \
         -e "s|@PACED@|$paced|g" -e "s|@SLOW@|$slow|g" \
-        -e "s|@FILES@|$files|g" "$@"
+        -e "s|@FILES@|$files|g" -e "s|@POLICY@|$policy|g" "$@"
 }
 
 
@@ -175,6 +176,53 @@ gateway_target() {
 measure() {
     load "$1" "$2" "${@:3}" "${procs[@]}" --unique "${targets[@]}"
     targets=()
+}
+
+
+# policy_has NAME: puts what bench/policy has of it into the next gateway's folder,
+# where nginx takes it; the gateway that runs has the other files it wants.
+policy_has() {
+    local f
+    for f in "$here/policy/$1".*; do
+        fill "$f" > "$policy/${f##*/}"
+    done
+    fill -e "s|@PORT@|$(free_port)|g" -e "s|@LISTEN@||" -e 's|@USER@||' \
+        -e "s|@RUN_DIR@|$run|g" -e "s|@ROOT@|$root|g" \
+        -e 's|@REDIS@|unix:/none|' -e 's|@BENCH_CONNECTIONS@|64|' \
+        "$here/gateway.conf" > "$dir/probe.conf"
+    nginx -t -p "$dir/" -c "$dir/probe.conf" -e "$dir/probe.log" \
+        > "$dir/probe.out" 2>&1 && return
+    say "policy: no $1: $(grep -m 1 -o '\[emerg\].*' "$dir/probe.out")"
+    rm -f "$policy/$1".*
+    return 1
+}
+
+
+# policy_ask PATH STATUS HEADER MODEL: it answers so, or the figures mean nothing.
+policy_ask() {
+    local code
+    code=$(curl -s -D "$dir/asked.head" -o "$dir/asked.out" --max-time 30 \
+        -w '%{http_code}' -H "$3" -H 'Content-Type: application/json' -d \
+        "{\"model\":\"$4\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}" \
+        "$gw/$1$chat") || true
+    [ "$code" = "$2" ] \
+        || die "policy: /$1 answers $code: $(head -c 300 "$dir/asked.out")"
+}
+
+
+# policy_says HEADER VALUE: of the answer to policy_ask.
+policy_says() {
+    grep -iq "^$1: *$2" "$dir/asked.head" \
+        || die "policy: no \"$1: $2\": $(cat "$dir/asked.head")"
+}
+
+
+# Keys for the gateway, and tokens of one signature and of many: 10,000 that
+# differ, since a token is remembered once it was verified.
+policy_tokens() {
+    openssl genrsa -out "$dir/jwt.pem" 2048 2> "$dir/jwt.log" \
+        || die "no RSA key: $(tail -n 1 "$dir/jwt.log")"
+    perl "$here/tokens.pl" "$dir" 10000 || die 'cannot make tokens'
 }
 
 
@@ -242,7 +290,8 @@ sh "$here/build.sh" "$out" || die "cannot build the mock and the load generator"
 
 dir=$(mktemp -d /tmp/ngx-ai-bench.XXXXXX)
 chmod 711 "$dir"
-mkdir -p "$dir/plain"
+policy=$dir/none
+mkdir -p "$dir/plain" "$policy"
 sed 's/^\([0-9.]*\) .*/{"load":\1}/' /proc/loadavg > "$dir/busy.json"
 
 
@@ -380,6 +429,72 @@ if wants throughput; then
     measure throughput.json 300 throughput --rounds $rounds \
         --seconds $seconds --connections $connections
     [ -z "$with_gateway" ] || redis info commandstats > "$dir/redis.after"
+fi
+
+# Each of these beside the gateway without it, in turn.  Answers that come from
+# Redis need a gateway without a zone for them.
+if wants policy && [ -n "$with_gateway" ]; then
+    say "policy: $rounds rounds of $seconds s, $connections connections"
+    policy=$dir/policy.d
+    mkdir -p "$policy"
+    has=
+    policy_tokens
+    for name in limits refused hit joined jwt; do
+        ! policy_has $name || has="$has $name "
+    done
+    if [ -n "$has" ]; then
+        start_gateway policy 4096 1024 _policy
+        same=(--header "$auth" --model mock/bench)
+
+        plain_targets $fast '' --unique
+        add return_post "$proxy/return" --unique
+        add return_read "$proxy/read" --unique
+        add gateway "$gw$chat" "${same[@]}" --unique
+        case $has in *' limits '*)
+            policy_ask limits 200 "$auth" mock/bench
+            policy_says x-ratelimit-limit-requests 100000000
+            add limits "$gw/limits$chat" "${same[@]}" --unique ;;
+        esac
+        case $has in *' refused '*)
+            policy_ask refused 200 "$auth" mock/bench
+            policy_ask refused 429 "$auth" mock/bench
+            add refused "$gw/refused$chat" "${same[@]}" --unique \
+                --expect-status 429 ;;
+        esac
+        case $has in *' jwt '*)
+            token="Authorization: Bearer $(cat "$dir/jwt.one")"
+            policy_ask jwt 200 "$token" mock/bench
+            add jwt "$gw/jwt$chat" --header "$token" --model mock/bench \
+                --unique
+            add jwt_each "$gw/jwt$chat" --keys "$dir/jwt.each" \
+                --model mock/bench --unique ;;
+        esac
+        case $has in *' joined '*)
+            policy_ask joined 200 "$auth" late/bench
+            add alone "$gw/alone$chat" --header "$auth" --model late/bench \
+                --unique
+            add joined "$gw/joined$chat" --header "$auth" --model late/bench ;;
+        esac
+        case $has in *' hit '*)
+            policy_ask hit 200 "$auth" mock/bench
+            policy_ask hit 200 "$auth" mock/bench
+            policy_says x-ai-cache HIT
+            add hit "$gw/hit$chat" "${same[@]}"
+            policy=$dir/kept.d
+            mkdir -p "$policy"
+            cp "$dir/policy.d/hit.server" "$policy"
+            start_gateway kept 4096 1024 _kept
+            policy_ask hit 200 "$auth" mock/bench
+            policy_ask hit 200 "$auth" mock/bench
+            policy_says x-ai-cache HIT
+            add hit_redis "$gw/hit$chat" --header "$auth" --model mock/bench ;;
+        esac
+        load policy.json 600 throughput --rounds $rounds --seconds $seconds \
+            --connections $connections "${procs[@]}" "${targets[@]}"
+        targets=()
+    fi
+    policy=$dir/none
+    run=${base[0]} gw=${base[1]} auth=${base[2]}
 fi
 
 count=${paced#chunks=}

@@ -11,15 +11,17 @@ my $slots = 20;
 my $scale = $ENV{AI_T_FULL} ? 10 : 1;
 my $t = AiTest->new->start(
     edge => { location => 'ai_backlog jobs=40000 bytes=64m;', ai => join ' ',
-        map { "ai_provider $_->[0] { api echo; option word_delay=$_->[1]; }" }
+        'ai_plan triple { weight 3; }', map {
+            "ai_provider $_->[0] { api echo; option word_delay=$_->[1]; }" }
             ['long', 3000 * $scale], ['short', 100 * $scale],
             ['brief', 100], ['now', 1] },
     workers => { args => ['--jobs', $slots] });
 my $r = $t->redis;
 my $chat = '/v1/chat/completions';
-my %key = map { $_ => $t->key($_) } qw(long short heavy light crowd crowd2 one
-    bulk solo);
-my $asked = 0;
+my %key = map { $_ => $t->key($_) } qw(long short planned heavy light crowd
+    crowd2 one bulk solo);
+my ($asked, $started) = (0, 0);
+my $worker = $t->{workers}[0];
 
 sub key { return $t->prefix . $_[0] }
 sub running { return map { $r->cmd('SCARD', key("running:$_")) } @_ }
@@ -53,6 +55,20 @@ sub push_jobs {
             if $res->status != 202;
     }
     $http->close;
+}
+
+sub start_worker {
+    $worker = $t->start_workers(name => 'workers-' . ++$started,
+        args => ['--jobs', $slots]);
+}
+
+# [who, model, n, Prefer] while there is no worker: all are there when one comes.
+sub pile {
+    my $who = $_[0][0];
+    $worker->stop('TERM', 60);
+    push_jobs(@$_) for @_;
+    start_worker();
+    wait_for(sub { (running($who))[0] > 1 }, 30, 'the worker');
 }
 
 # How many slots each holds on average, looked at for so long.
@@ -90,11 +106,7 @@ sub flush {
 
 # Equal weights, long jobs and short ones: equal slots.
 
-push_jobs('short', 'short', $slots);
-push_jobs('long', 'long', 2 * $slots);
-push_jobs('short', 'short', 120 * $slots);
-wait_for(sub { (running('long'))[0] >= $slots / 2 }, 20 * $scale,
-    'the long jobs to have their half');
+pile(['short', 'short', 1500], ['long', 'long', 10 * $slots]);
 my ($long, $short) = average(6 * $scale, qw(long short));
 cmp_ok($long / $short, '>', 0.9, 'long jobs have no fewer slots')
     or diag("$long $short");
@@ -103,16 +115,20 @@ cmp_ok(metric('ngx_ai_fairness_jain'), '>', 0.8, 'as the metrics say')
     or diag(metric('ngx_ai_fairness_jain'));
 is(metric('ngx_ai_waiting_tenants{class="interactive"}'), 2,
     'two tenants wait');
+cmp_ok((waiting('short'))[0], '>', 0, 'to the end');
 flush();
 
-# Weights.
+# Weights, of a tenant and of its plan.
 
+$t->aictl('tenant', 'set', 'planned', '--plan', 'triple');
 $t->aictl('tenant', 'set', 'heavy', '--weight', 3);
-push_jobs($_, 'brief', 3000) for qw(heavy light);
-wait_for(sub { (running('light'))[0] >= $slots / 4 }, 20, 'its quarter');
-my ($heavy, $light) = average(4, qw(heavy light));
-cmp_ok(abs($heavy / $light - 3), '<', 0.3, 'weight 3 has three times the slots')
-    or diag("$heavy $light");
+for my $who (qw(planned heavy)) {
+    pile(map { [$_, 'brief', 1500] } $who, 'light');
+    my ($many, $few) = average(3, $who, 'light');
+    cmp_ok(abs($many / $few - 3), '<', 0.3,
+        "$who: weight 3 has three times the slots") or diag("$many $few");
+    flush() if $who eq 'planned';
+}
 
 # Batch work of another has nothing while these take all there is.
 
@@ -138,10 +154,8 @@ flush();
 
 my $used = sub { ($r->cmd('INFO', 'memory') =~ /^used_memory:(\d+)/m)[0] };
 my $before = $used->();
-push_jobs('crowd', 'brief', 12_000);
-my ($deep) = waiting('crowd');
-cmp_ok($deep, '>=', 10_000, 'ten thousand wait');
-my $each = ($used->() - $before) / 12_000;
+pile(['crowd', 'brief', 13_000]);
+my $each = ($used->() - $before) / 13_000;
 cmp_ok($each, '<', 4096, 'bytes of Redis each, what has ended too')
     or diag($each);
 
@@ -167,6 +181,7 @@ sub singles {
 my @queue = singles(200);
 cmp_ok($queue[-3], '==', 0, 'p99 of the queue time of single requests: none')
     or diag("@queue[-5 .. -1]");
+cmp_ok((waiting('crowd'))[0], '>=', 10_000, 'while ten thousand wait');
 cmp_ok((running('crowd'))[0], '<=', 0.9 * $slots, 'for the crowd has its share');
 
 push_jobs('crowd2', 'brief', 2_000);
@@ -183,8 +198,9 @@ flush();
 push_jobs('solo', 'long', 3 * $slots);
 my ($old) = $r->cmd('HKEYS', key('capacity'))->[0];
 is($r->cmd('SCARD', key("held:$old")), 0.9 * $slots, 'the old worker is full');
-$t->{workers}[0]->signal('TERM');
-$t->start_workers(name => 'workers-new', args => ['--jobs', $slots]);
+my $gone = $worker;
+$gone->signal('TERM');
+start_worker();
 my @seen;
 wait_for(sub {
     my ($new) = grep { $_ ne $old } @{ $r->cmd('HKEYS', key('capacity')) };
@@ -194,7 +210,7 @@ wait_for(sub {
 cmp_ok($seen[0], '>=', 0.8 * $slots, 'the new worker is at work')
     or diag("@seen");
 cmp_ok($seen[1], '>', 0, 'while the old one ends its jobs') or diag("@seen");
-$t->{workers}[0]{expected} = 1;
+$gone->{expected} = 1;
 flush();
 
 wait_for(sub { $t->pg->value('select count(*) from ngxai.ledger') == $asked },

@@ -424,6 +424,15 @@ my $at = "http://127.0.0.1:$port";
         timeouts short_streams status_errors);
     is($r->{chunk_delay_us}{n}, $r->{chunks}, 'streams: all delays');
 
+    for ([429, 0], [503, 1]) {
+        $r = load('throughput', '--seconds', 0.2, '--target',
+            "a=$at/with/status=429$chat", '--expect-status', $_->[0])->[0];
+        cmp_ok($r->{ $_->[1] ? 'status_errors' : 'requests' }, '>', 0,
+            "expect-status $_->[0]");
+        is($r->{ $_->[1] ? 'requests' : 'status_errors' }, 0,
+            "expect-status $_->[0]: all alike");
+    }
+
     # Streams that stay open until after the sample, and one that cannot.
     $r = load('streams', '--connections', 30, '--seconds', 2, '--sample', 1.5,
         '--target', "a=$at/with/chunks=2,interval=3000$chat")->[0];
