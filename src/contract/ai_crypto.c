@@ -29,20 +29,70 @@ ai_sha256(unsigned char out[AI_SHA256_LEN], ai_str_t data)
 int
 ai_sha256_hex(char hex[AI_SHA256_HEX], ai_str_t data)
 {
-    unsigned           i;
-    unsigned char      raw[AI_SHA256_LEN];
-    static const char  digits[] = "0123456789abcdef";
+    unsigned char  raw[AI_SHA256_LEN];
 
     if (ai_sha256(raw, data) != 0) {
         return -1;
     }
 
+    ai_hex(hex, raw);
+
+    return 0;
+}
+
+
+void
+ai_hex(char hex[AI_SHA256_HEX], const unsigned char raw[AI_SHA256_LEN])
+{
+    unsigned           i;
+    static const char  digits[] = "0123456789abcdef";
+
     for (i = 0; i < AI_SHA256_LEN; i++) {
         hex[2 * i] = digits[raw[i] >> 4];
         hex[2 * i + 1] = digits[raw[i] & 15];
     }
+}
 
-    return 0;
+
+ai_hash_t *
+ai_hash_new(void)
+{
+    ai_hash_t  *h;
+
+    h = EVP_MD_CTX_new();
+
+    if (h != NULL && EVP_DigestInit_ex(h, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(h);
+        h = NULL;
+    }
+
+    return h;
+}
+
+
+int
+ai_hash_add(ai_hash_t *h, const void *data, size_t len)
+{
+    return EVP_DigestUpdate(h, data, len) == 1 ? 0 : -1;
+}
+
+
+int
+ai_hash_end(ai_hash_t *h, unsigned char out[AI_SHA256_LEN])
+{
+    int  rc;
+
+    rc = EVP_DigestFinal_ex(h, out, NULL) == 1 ? 0 : -1;
+    EVP_MD_CTX_free(h);
+
+    return rc;
+}
+
+
+void
+ai_hash_free(ai_hash_t *h)
+{
+    EVP_MD_CTX_free(h);
 }
 
 
