@@ -31,12 +31,13 @@ typedef enum {
     AI_BELL_EVENTS = 'E',
     AI_BELL_KEY = 'K',
     AI_BELL_CATALOG = 'C',
-    AI_BELL_CANCEL = 'X'
+    AI_BELL_CANCEL = 'X',
+    AI_BELL_PURGE = 'P'
 } ai_bell_e;
 
 typedef struct {
     int      type;              /* ai_bell_e */
-    ai_str_t name;              /* E, X: job id; K, C: SHA-256 in hex */
+    ai_str_t name;              /* E, X: job id; K, C, P: SHA-256 in hex */
     ai_str_t word;              /* K: status or version; X: reason; [a-z0-9_] */
     ai_str_t frames;            /* E: for ai_event_next; may be empty */
 } ai_bell_t;

@@ -21,6 +21,9 @@ typedef enum {
     AI_SCRIPT_SWEEP,
     AI_SCRIPT_PRINCIPAL,
     AI_SCRIPT_INHERIT,
+    AI_SCRIPT_KEEP,
+    AI_SCRIPT_PURGE,
+    AI_SCRIPT_HITS,
     AI_SCRIPT_LAST
 } ai_script_e;
 

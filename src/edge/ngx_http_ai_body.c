@@ -6,6 +6,7 @@
  * hold at most ai_body_memory.
  */
 
+#include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_steps.h"
@@ -21,6 +22,8 @@
 #define NGX_HTTP_AI_BODY_BLOCK  (65536 - 128)
 
 #define NGX_HTTP_AI_MODEL_MAX   256
+/* Of temperature, as text. */
+#define NGX_HTTP_AI_HEAT_MAX    32
 /* Of stream_options, as text. */
 #define NGX_HTTP_AI_OPTIONS_MAX 4096
 
@@ -28,10 +31,12 @@
 #define NGX_HTTP_AI_FIELD_MODEL    0
 #define NGX_HTTP_AI_FIELD_STREAM   1
 #define NGX_HTTP_AI_FIELD_OPTIONS  2
+#define NGX_HTTP_AI_FIELD_HEAT     3
+#define NGX_HTTP_AI_FIELD_SEED     4
 
 
 static const char *const  ngx_http_ai_body_fields[] = {
-    "model", "stream", "stream_options", NULL
+    "model", "stream", "stream_options", "temperature", "seed", NULL
 };
 
 
@@ -61,6 +66,8 @@ static void ngx_http_ai_body_done(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
 static const char *ngx_http_ai_body_members(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
+static void ngx_http_ai_body_share(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body);
 static size_t ngx_http_ai_body_gather(ngx_chain_t *cl, uint64_t start,
     uint64_t end, char *buf);
 static void ngx_http_ai_body_bad(ngx_http_request_t *r,
@@ -86,6 +93,10 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     cln->handler = ngx_http_ai_body_cleanup;
     cln->data = ctx;
+
+    if (ngx_http_ai_cache_want(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     /* Of another location with ai_pass, before an error led here. */
 
@@ -130,6 +141,8 @@ void
 ngx_http_ai_body_free(ngx_http_ai_ctx_t *ctx)
 {
     ngx_chain_t  *cl;
+
+    ngx_http_ai_cache_drop(ctx);
 
     if (ctx->reader != NULL) {
         ngx_free(ctx->reader);
@@ -341,6 +354,8 @@ ngx_http_ai_body_feed(ngx_http_request_t *r, ngx_http_ai_body_t *body,
         return NGX_DONE;
     }
 
+    ngx_http_ai_cache_feed(body->ctx, data, len);
+
     return ngx_http_ai_body_store(r, body, data, len);
 }
 
@@ -461,6 +476,10 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         message.len = ngx_strlen(wrong);
         ngx_http_ai_body_fail(r, "bad_request", &message);
         return;
+    }
+
+    if (ctx->share != NULL) {
+        ngx_http_ai_body_share(r, body);
     }
 
     /* An answer streams without nginx's buffer and without the scanner. */
@@ -588,6 +607,40 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
     }
 
     return NULL;
+}
+
+
+/* Of members that decide whether the answer may be kept. */
+
+static void
+ngx_http_ai_body_share(ngx_http_request_t *r, ngx_http_ai_body_t *body)
+{
+    char              heat[NGX_HTTP_AI_HEAT_MAX];
+    char              text[NGX_HTTP_AI_OPTIONS_MAX];
+    ai_str_t          temperature, options;
+    ai_json_field_t  *f;
+
+    f = &body->json.fields[NGX_HTTP_AI_FIELD_HEAT];
+    temperature = ai_str("");
+
+    if (f->type == AI_JSON_NUMBER && f->end - f->start <= sizeof(heat)) {
+        temperature.data = heat;
+        temperature.len = ngx_http_ai_body_gather(body->ctx->body, f->start,
+                                                  f->end, heat);
+    }
+
+    f = &body->json.fields[NGX_HTTP_AI_FIELD_OPTIONS];
+    options = ai_str("");
+
+    if (f->type == AI_JSON_OBJECT && f->end - f->start <= sizeof(text)) {
+        options.data = text;
+        options.len = ngx_http_ai_body_gather(body->ctx->body, f->start,
+                                              f->end, text);
+    }
+
+    ngx_http_ai_cache_asked(r, body->ctx, temperature,
+                            body->json.fields[NGX_HTTP_AI_FIELD_SEED].type
+                            == AI_JSON_NUMBER, options);
 }
 
 

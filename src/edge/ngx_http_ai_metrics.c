@@ -463,6 +463,14 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
     ngx_http_ai_metrics_one(b, "ngx_ai_principal_misses_total", "counter",
                             "Keys not found in shared memory.",
                             m->principal_misses);
+    ngx_http_ai_metrics_one(b, "ngx_ai_cache_hot_hits_total", "counter",
+                            "Kept answers given from shared memory.",
+                            m->cache_hot);
+    ngx_http_ai_metrics_one(b, "ngx_ai_cache_hits_total", "counter",
+                            "Kept answers given from Redis.", m->cache_hits);
+    ngx_http_ai_metrics_one(b, "ngx_ai_joined_total", "counter",
+                            "Requests that joined a call under way.",
+                            m->cache_joined);
     ngx_http_ai_metrics_one(b, "ngx_ai_redis_errors_total", "counter",
                             "Redis commands of edges that failed.",
                             m->redis_errors);

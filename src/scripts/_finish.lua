@@ -7,7 +7,7 @@ end
 local function finish(job, us, cause, skip)
     local h = call('HMGET', P .. JOB .. job, 'tenant', 'class', 'attempt',
                    'tip', 'lst', 'flags', 'resume', 'result', 'at', 'base',
-                   'bytes', 'started', 'large')
+                   'bytes', 'started', 'large', 'flight')
     local tries = tonumber(h[3] or 0)
     local status, message = 499, 'The job was cancelled.'
     if cause == 'queue_timeout' then
@@ -31,6 +31,7 @@ local function finish(job, us, cause, skip)
     ledger(job, attempt, h[9], h[1], h[10], usage)
     close(job, 'cancelled', attempt, tip, usage, int(us),
           keep_ms(h[6], h[7], h[8]), true, h[13])
+    unflight(job, h[14])
 end
 
 -- Ends a job that nobody wants: at once where no worker has it, else by its

@@ -13,6 +13,8 @@ local JOB, BODY, EV = 'job:', 'body:', 'ev:'
 local ALIVE, CAPACITY, SWEEP = 'alive', 'capacity', 'sweep'
 local SUSPECTS = 'suspects'
 local OUTBOX, PV, KEY = 'outbox', 'pv:', 'key:'
+local CACHE, CACHED, CACHE_SUM = 'cache:', 'cached', 'cache_sum'
+local FLIGHT = 'flight:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
 local LEDGER = 'ledger'
 

@@ -12,7 +12,9 @@ local bytes = num(ARGV[14])
 local key_id, key_version = ARGV[15], ARGV[16]
 local batch = class == 'batch'
 
-if #ARGV ~= 17 then
+local share = ARGV[18] or ''
+
+if #ARGV < 17 or #ARGV > 19 then
     return wrong('number of arguments')
 end
 if #job ~= 36 or not job:find('^job_[0-9a-f]+$') then
@@ -70,6 +72,31 @@ if key_id ~= '' then
     end
 end
 
+-- Made only where something may be shared.
+local function sharing(find)
+    -- @include end
+    -- @include share
+    if find then
+        return share_find(share, job, tenant, edge, base)
+    end
+    share_note(share, job)
+end
+
+if share ~= '' then
+    if not share:find('^%x+ [csj]+ [osu] %S+ %d+ %d+ %d+$')
+       or #share:match('^%x+') ~= 64
+    then
+        return wrong('share')
+    end
+    local found = sharing(true)
+    if found then
+        if large then
+            call('UNLINK', P .. BODY .. job)
+        end
+        return found
+    end
+end
+
 if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0
    or pieces and call('LLEN', P .. BODY .. job) ~= pieces + 1
 then
@@ -121,6 +148,9 @@ end
 
 if pieces then
     call('HSET', key, 'pieces', pieces)
+end
+if share ~= '' then
+    sharing()
 end
 call('PEXPIRE', key, UNFINISHED_MS)
 if flags ~= '' and flags ~= 's' then

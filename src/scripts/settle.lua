@@ -46,7 +46,8 @@ local function start_next(us)
 end
 
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
-               'owner', 'flags', 'resume', 'result', 'tenant', 'large')
+               'owner', 'flags', 'resume', 'result', 'tenant', 'large',
+               'flight')
 local reached = tonumber(h[2] or 0)
 if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
@@ -86,6 +87,9 @@ tip, log = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4], true)
 close(job, state, h[2], tip, calls > 0 and lines:match('^[^\n]*') or lines, fin,
       ttl or keep_ms(h[6], h[7], h[8]),
       h[6]:find('r', 1, true), h[10], log)
+if h[11] then
+    unflight(job, h[11])
+end
 if h[1] == 'running' then
     release(job, tenant, h[5])
 else
