@@ -94,14 +94,14 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     cln->handler = ngx_http_ai_body_cleanup;
     cln->data = ctx;
 
-    if (ngx_http_ai_cache_want(r, ctx) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
     /* Of another location with ai_pass, before an error led here. */
 
     ngx_http_ai_body_free(ctx);
     ctx->body_len = 0;
+
+    if (ngx_http_ai_cache_want(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     /* Not from the pool, whose small pieces stay while an answer streams. */
 

@@ -225,19 +225,21 @@ ngx_http_ai_cache_asked(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     share = ctx->share;
 
-    if (!share->digesting) {
-        return;
-    }
-
     conf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
-    share->digesting = 0;
 
-    if (ai_digest_end(&share->digest, share->sum) != 0) {
+    /* Without the body's hash there is nothing to tell requests apart. */
+
+    if (!share->digesting
+        || ai_digest_end(&share->digest, share->sum) != 0)
+    {
+        share->digesting = 0;
         share->look = 0;
         share->store = 0;
         share->join = 0;
         return;
     }
+
+    share->digesting = 0;
 
     share->shape = !ctx->stream ? 'o' : ctx->usage_asked ? 'v' : 's';
 

@@ -7,15 +7,14 @@
 -- shape `o`, `s`, `v` the ETag and the bytes, and `log` "<shape> <job> <ETag>"
 -- where they lie in a job's log.
 
-local SHARE = '^(%x+) ([csj]+) ([osu]) (%S+) (%d+) (%d+) (%d+)$'
-local SHAPES = { o = 'o', s = 's', u = 'v' }
+local SHARE = '^(%x+) ([csj]+) ([osv]) (%S+) (%d+) (%d+) (%d+)$'
 local ROOM, SHARED_MS, FLIGHT_MS = 16, 60000, 3900000
 
 -- Where an answer is kept under this hash for this tenant that is young
 -- enough: what HIT says.
 local function kept(sha, tenant, shape, max_age, us)
     local c = call('HMGET', P .. CACHE .. sha, 't', 'at', 'ex', 'u', 'h',
-                   SHAPES[shape], 'log')
+                   shape, 'log')
     if c[1] ~= tenant then
         return
     end

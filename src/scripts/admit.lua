@@ -12,7 +12,7 @@ local bytes = num(ARGV[14])
 local key_id, key_version = ARGV[15], ARGV[16]
 local batch = class == 'batch'
 
-local share = ARGV[18] or ''
+local shared = ARGV[18] or ''
 
 if #ARGV < 17 or #ARGV > 19 then
     return wrong('number of arguments')
@@ -77,14 +77,14 @@ local function sharing(find)
     -- @include end
     -- @include share
     if find then
-        return share_find(share, job, tenant, edge, base)
+        return share_find(shared, job, tenant, edge, base)
     end
-    share_note(share, job)
+    share_note(shared, job)
 end
 
-if share ~= '' then
-    if not share:find('^%x+ [csj]+ [osu] %S+ %d+ %d+ %d+$')
-       or #share:match('^%x+') ~= 64
+if shared ~= '' then
+    if not shared:find('^%x+ [csj]+ [osv] %S+ %d+ %d+ %d+$')
+       or #shared:match('^%x+') ~= 64
     then
         return wrong('share')
     end
@@ -149,7 +149,7 @@ end
 if pieces then
     call('HSET', key, 'pieces', pieces)
 end
-if share ~= '' then
+if shared ~= '' then
     sharing()
 end
 call('PEXPIRE', key, UNFINISHED_MS)

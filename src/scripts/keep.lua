@@ -10,7 +10,7 @@ local usage, head, log, logged = ARGV[5], ARGV[6], ARGV[7], num(ARGV[8])
 local o, s, v = ARGV[9], ARGV[10], ARGV[11]
 
 if #ARGV ~= 11 or not logged
-   or (log ~= '' and not log:find('^[osu] %x+$'))
+   or (log ~= '' and not log:find('^[osv] %x+$'))
 then
     return wrong('arguments')
 end
