@@ -42,7 +42,7 @@ local function make_room(ms, size, all)
         local member = call('ZRANGE', P .. CACHED, 0, 0)[1]
         if not member then
             call('HDEL', P .. CACHE_SUM, 'bytes')
-            return size <= all
+            return true
         end
         unkeep(member:match('^%x+'))
         uncount(member)

@@ -1,11 +1,11 @@
 -- Answers that are kept, and calls under way that may be joined (docs/wire.md,
 -- 5).  Needs _end.
 --
--- `share`: "<sha256> <flags> <shape> <max age, s, or -> <ttl, ms> <bytes of one>
--- <bytes of all>".  In `P cache:<sha256>` of an answer: `t` tenant, `m` model,
--- `at` µs, `n` bytes, `ex` ms when it expires, `u` usage line, `h` head, by
--- shape `o`, `s`, `v` the ETag and the bytes, and `log` "<shape> <job> <ETag>"
--- where they lie in a job's log.
+-- `share`: "<sha256> <flags> <shape> <max age, s, or -> <ttl, ms> <one> <all>",
+-- the last two in bytes.  In `P cache:<sha256>` of an answer: `t` tenant, `m`
+-- model, `at` µs, `n` bytes, `ex` ms when it expires, `u` usage line, `h` head,
+-- by shape `o`, `s`, `v` the ETag and the bytes, and `log` "<shape> <job>
+-- <ETag>" where they lie in a job's log.
 
 local SHARE = '^(%x+) ([csj]+) ([osv]) (%S+) (%d+) (%d+) (%d+)$'
 local ROOM, SHARED_MS, FLIGHT_MS = 16, 60000, 3900000

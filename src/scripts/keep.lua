@@ -25,7 +25,8 @@ local sha, ttl, one, all = h[4]:match('^(%x+) %a+ %a %S+ (%d+) (%d+) (%d+)$')
 ttl, one, all = tonumber(ttl), tonumber(one), tonumber(all)
 local size = #usage + #head + #o + #s + #v + logged
 local purged = call('HGET', P .. CACHE_SUM, 'purged')
-if size > one or size == 0 or (purged and tonumber(h[6]) <= tonumber(purged))
+if size > one or size == 0 or size + OVERHEAD > all
+   or (purged and tonumber(h[6]) <= tonumber(purged))
 then
     return { 'NO' }
 end

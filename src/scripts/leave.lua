@@ -8,7 +8,9 @@
 
 local job, edge, seen = ARGV[1], ARGV[2], num(ARGV[3] or '0')
 
-if #ARGV < 2 or #ARGV > 3 or not seen or edge == '' or edge:find('[^A-Za-z0-9.-]') then
+if #ARGV < 2 or #ARGV > 3 or not seen or edge == ''
+   or edge:find('[^A-Za-z0-9.-]')
+then
     return wrong('edge')
 end
 
