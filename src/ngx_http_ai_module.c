@@ -16,6 +16,7 @@ static ngx_int_t ngx_http_ai_postconfiguration(ngx_conf_t *cf);
 static ngx_conf_bitmask_t  ngx_http_ai_auth_values[] = {
     { ngx_string("off"), NGX_HTTP_AI_AUTH_OFF },
     { ngx_string("key"), NGX_HTTP_AI_AUTH_KEY },
+    { ngx_string("jwt"), NGX_HTTP_AI_AUTH_JWT },
     { ngx_null_string, 0 }
 };
 
@@ -32,6 +33,20 @@ static ngx_conf_enum_t  ngx_http_ai_cache_scopes[] = {
     { ngx_string("user"), NGX_HTTP_AI_SCOPE_USER },
     { ngx_string("key"), NGX_HTTP_AI_SCOPE_KEY },
     { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_enum_t  ngx_http_ai_log_levels[] = {
+    { ngx_string("info"), NGX_LOG_INFO },
+    { ngx_string("notice"), NGX_LOG_NOTICE },
+    { ngx_string("warn"), NGX_LOG_WARN },
+    { ngx_string("error"), NGX_LOG_ERR },
+    { ngx_null_string, 0 }
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_ai_limit_status_bounds = {
+    ngx_conf_check_num_bounds, 400, 599
 };
 
 
@@ -81,12 +96,68 @@ static ngx_command_t  ngx_http_ai_commands[] = {
       0,
       NULL },
 
-    { ngx_string("ai_auth"),
+    { ngx_string("ai_plan"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_ai_conf_plan,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ai_limit"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_2MORE,
+      ngx_http_ai_conf_limit,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ai_limit_dry_run"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ai_loc_conf_t, limit_dry_run),
+      NULL },
+
+    { ngx_string("ai_limit_status"),
       NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ai_loc_conf_t, limit_status),
+      &ngx_http_ai_limit_status_bounds },
+
+    { ngx_string("ai_limit_log_level"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ai_loc_conf_t, limit_log_level),
+      &ngx_http_ai_log_levels },
+
+    { ngx_string("ai_auth"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE12,
       ngx_http_ai_conf_auth,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       ngx_http_ai_auth_values },
+
+    { ngx_string("ai_jwt_key"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_2MORE,
+      ngx_http_ai_conf_jwt_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ai_jwt_claim"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_1MORE,
+      ngx_http_ai_conf_jwt_claim,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ai_tenant"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_1MORE,
+      ngx_http_ai_conf_tenant,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("ai_pass"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,

@@ -215,11 +215,11 @@ like(admit($s->id, share(sha(1), 'j'), edge => 'x17'), qr/^OK/,
 
 # Records of an edge's own hits.
 $s->fresh(w1 => 50);
-my @rows = map { ($s->id, 1000 + $_, 't', "key:1\t-\tchat\topenai\tm", $row) }
+my @rows = map { ($s->id, 1000 + $_, 't', "key:1\t-\tchat\topenai\tm", $row, '') }
     1 .. 3;
 is($s->run('hits', @rows), 'OK', 'records of hits');
 is(causes()->{cache}, 3, 'are in the outbox');
-is($s->run('hits', 'x', @rows[1 .. 4]), 'ERR record', 'no job');
-is($s->run('hits', @rows[0 .. 3]), 'ERR number of arguments', 'too few');
+is($s->run('hits', 'x', @rows[1 .. 5]), 'ERR record', 'no job');
+is($s->run('hits', @rows[0 .. 4]), 'ERR number of arguments', 'too few');
 
 done_testing();

@@ -22,8 +22,8 @@ typedef struct {
 
 static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
     [AICTL_OPT_REDIS] = { "redis", "URL",
-        "Redis: unix:PATH, redis://[user[:pass]@]host:port[/db], rediss://… "
-        "or sentinel://host:port[,…]/master (AI_REDIS)" },
+        "Redis: unix:[user@]PATH, redis://[user[:pass]@]host:port[/db], "
+        "rediss://… or sentinel://host:port[,…]/master (AI_REDIS)" },
     [AICTL_OPT_REDIS_PASSWORD_FILE] = { "redis-password-file", "FILE",
         "password of Redis (AI_REDIS_PASSWORD_FILE)" },
     [AICTL_OPT_SENTINEL_USER] = { "redis-sentinel-user", "NAME",
@@ -43,9 +43,13 @@ static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
     [AICTL_OPT_USER] = { "user", "NAME", "user it belongs to; made if new" },
     [AICTL_OPT_MODELS] = { "models", "\"A B\"",
         "models it may use; all without this" },
-    [AICTL_OPT_SCOPES] = { "scopes", "\"A B\"", "scopes it has" },
-    [AICTL_OPT_ROLE] = { "role", "NAME", "role it has" },
+    [AICTL_OPT_SCOPES] = { "scopes", "\"A B\"",
+        "of what its role may, only this; all without it" },
+    [AICTL_OPT_ROLE] = { "role", "NAME",
+        "member (the default), viewer, tenant_admin or platform_admin" },
     [AICTL_OPT_EXPIRES] = { "expires", "DAYS", "days until it expires" },
+    [AICTL_OPT_NETWORKS] = { "networks", "\"A B\"",
+        "networks it may be used from, as 10.0.0.0/8; all without this" },
     [AICTL_OPT_PLAN] = { "plan", "NAME", "its ai_plan of nginx.conf" },
     [AICTL_OPT_WEIGHT] = { "weight", "N",
         "its share among waiting tenants, 1 to 1000" },
@@ -83,12 +87,13 @@ static const aictl_command_t  aictl_commands[] = {
     { "key", "create", 0, "", "Create an API key and print it, once.",
       AICTL_BIT(TENANT) | AICTL_BIT(NAME) | AICTL_BIT(USER)
       | AICTL_BIT(MODELS) | AICTL_BIT(SCOPES) | AICTL_BIT(ROLE)
-      | AICTL_BIT(EXPIRES), AICTL_BIT(TENANT), aictl_key_create },
+      | AICTL_BIT(EXPIRES) | AICTL_BIT(NETWORKS), AICTL_BIT(TENANT),
+      aictl_key_create },
     { "key", "list", 0, "", "List API keys.",
       AICTL_BIT(TENANT), 0, aictl_key_list },
     { "key", "revoke", 1, "ID", "Revoke an API key, for ever.",
       0, 0, aictl_key_revoke },
-    { "key", "sync", 0, "", "Write all keys to Redis again.",
+    { "key", "sync", 0, "", "Write all keys and tenants to Redis again.",
       AICTL_BIT(TENANT), 0, aictl_key_sync },
 
     { "usage", NULL, 0, "", "Sum up usage and cost.",

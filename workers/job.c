@@ -6,10 +6,16 @@
 #include "body.h"
 #include "job_in.h"
 #include "recall.h"
+#include "sign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "ai_role.h"
+
+
+#define JOB_WHY_MAX  160
 
 
 static int job_read_spec(job_t *job, const ai_delivery_t *d);
@@ -17,6 +23,7 @@ static void job_run(job_t *job, const ai_delivery_t *d);
 static void job_resume_end(job_t *job, const ai_delivery_t *d);
 static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
+static int job_permit(job_t *job);
 static int job_route(job_t *job);
 static void job_work(uv_work_t *work);
 static void job_worked(uv_work_t *work, int status);
@@ -127,7 +134,7 @@ job_begin(job_t *job, char *text, const ai_delivery_t *d)
     job->queue_usec = d->queue_usec;
 
     if (job_read_spec(job, d) != 0) {
-        if (!job->refused) {
+        if (!job->refused && job->refusal == NULL) {
             job->refused = 1;
             log_job(LOG_ERROR, "job", ai_str(""),
                     (ai_str_t) { AI_JOB_ID_LEN, job->id },
@@ -148,12 +155,25 @@ job_begin(job_t *job, char *text, const ai_delivery_t *d)
 static int
 job_read_spec(job_t *job, const ai_delivery_t *d)
 {
-    int  dialect;
+    int          dialect;
+    const char  *why;
 
     if (ai_job_parse(d->spec, &job->spec) != 0
         || !ai_str_eqz(job->spec.id, job->id)
         || (dialect = ai_dialect_find(job->spec.dialect)) == -1)
     {
+        return -1;
+    }
+
+    why = sign_refused(d, &job->spec, loop_wall_usec() / 1000);
+
+    if (why != NULL) {
+        if (job->refusal == NULL) {
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "refused: %s", why);
+        }
+
+        job->refusal = "signature";
         return -1;
     }
 
@@ -287,7 +307,7 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (job_route(job) != 0) {
+    if (job_permit(job) != 0 || job_route(job) != 0) {
         return;
     }
 
@@ -301,6 +321,38 @@ job_prepare(job_t *job)
         job_work(&job->work);
         job_worked(&job->work, 0);
     }
+}
+
+
+/* The edge has looked; who can write to Redis could have gone round it. */
+
+static int
+job_permit(job_t *job)
+{
+    char          why[JOB_WHY_MAX];
+    int           right;
+    ai_buf_t      b;
+    ai_allowed_e  allowed;
+
+    right = ai_right_of(job->spec.op);
+
+    if (right < 0) {
+        job_fail(job, "forbidden", NULL);
+        return -1;
+    }
+
+    allowed = ai_role_allows(job->spec.role, job->spec.scopes,
+                             (ai_right_e) right);
+    if (allowed == AI_ALLOWED) {
+        return 0;
+    }
+
+    ai_buf_init(&b, why, sizeof(why));
+    ai_role_why(&b, job->spec.role, allowed, (ai_right_e) right);
+    ai_buf_add(&b, "", 1);
+
+    job_fail(job, "forbidden", b.full ? NULL : why);
+    return -1;
 }
 
 
@@ -343,6 +395,11 @@ job_work(uv_work_t *work)
     provider_request_t  req;
 
     job = work->data;
+    job->forged = !sign_body_ok(&job->spec, job->body);
+
+    if (job->forged) {
+        return;
+    }
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->request_rc = echo_prepare(job);
@@ -369,7 +426,12 @@ job_worked(uv_work_t *work, int status)
 
     if (job->state == JOB_PREPARING) {
 
-        if (status != 0 || job->request_rc != 0) {
+        if (status == 0 && job->forged) {
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "refused: its body is not the one that was signed");
+            job_fail(job, "signature", NULL);
+
+        } else if (status != 0 || job->request_rc != 0) {
             job_fail(job, job->request_rc == -1 ? "bad_request" : "internal",
                      NULL);
 

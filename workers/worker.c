@@ -27,6 +27,7 @@
 #include "lookup.h"
 #include "queue.h"
 #include "secret.h"
+#include "sign.h"
 
 
 #define WORKER_MMAP_BYTES   (512 * 1024)
@@ -244,6 +245,7 @@ worker_close(worker_t *w)
     jobs_free(jobs);
     delivery_free(w->delivery);
     secret_forget();
+    sign_close();
     curl_global_cleanup();
 }
 
@@ -487,6 +489,7 @@ worker_on_signal(uv_signal_t *handle, int signo)
 
     case SIGHUP:
         secret_forget();
+        (void) sign_open(w->opt->sign_file);
         log_write(LOG_INFO, "worker", "secrets are read again");
         break;
 

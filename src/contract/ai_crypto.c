@@ -35,64 +35,65 @@ ai_sha256_hex(char hex[AI_SHA256_HEX], ai_str_t data)
         return -1;
     }
 
-    ai_hex(hex, raw);
+    ai_hex(hex, raw, sizeof(raw));
 
     return 0;
 }
 
 
 void
-ai_hex(char hex[AI_SHA256_HEX], const unsigned char raw[AI_SHA256_LEN])
+ai_hex(char *hex, const unsigned char *raw, size_t len)
 {
-    unsigned           i;
+    size_t             i;
     static const char  digits[] = "0123456789abcdef";
 
-    for (i = 0; i < AI_SHA256_LEN; i++) {
+    for (i = 0; i < len; i++) {
         hex[2 * i] = digits[raw[i] >> 4];
         hex[2 * i + 1] = digits[raw[i] & 15];
     }
 }
 
 
-ai_hash_t *
-ai_hash_new(void)
+ai_sha256_t *
+ai_sha256_begin(void)
 {
-    ai_hash_t  *h;
+    EVP_MD_CTX  *ctx;
 
-    h = EVP_MD_CTX_new();
+    ctx = EVP_MD_CTX_new();
 
-    if (h != NULL && EVP_DigestInit_ex(h, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(h);
-        h = NULL;
+    if (ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        ctx = NULL;
     }
 
-    return h;
+    return (ai_sha256_t *) ctx;
 }
 
 
 int
-ai_hash_add(ai_hash_t *h, const void *data, size_t len)
+ai_sha256_add(ai_sha256_t *h, ai_str_t data)
 {
-    return EVP_DigestUpdate(h, data, len) == 1 ? 0 : -1;
+    return EVP_DigestUpdate((EVP_MD_CTX *) h, data.data, data.len) == 1
+           ? 0 : -1;
 }
 
 
 int
-ai_hash_end(ai_hash_t *h, unsigned char out[AI_SHA256_LEN])
+ai_sha256_end(ai_sha256_t *h, char hex[AI_SHA256_HEX])
 {
-    int  rc;
+    int            rc;
+    unsigned char  raw[AI_SHA256_LEN];
 
-    rc = EVP_DigestFinal_ex(h, out, NULL) == 1 ? 0 : -1;
-    EVP_MD_CTX_free(h);
+    rc = hex != NULL
+         && EVP_DigestFinal_ex((EVP_MD_CTX *) h, raw, NULL) == 1 ? 0 : -1;
+
+    if (rc == 0) {
+        ai_hex(hex, raw, sizeof(raw));
+    }
+
+    EVP_MD_CTX_free((EVP_MD_CTX *) h);
 
     return rc;
-}
-
-
-void
-ai_hash_free(ai_hash_t *h)
-{
-    EVP_MD_CTX_free(h);
 }
 
 

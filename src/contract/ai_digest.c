@@ -55,7 +55,7 @@ ai_digest_init(ai_digest_t *d, ai_dialect_e dialect)
 {
     memset(d, 0, sizeof(*d));
     d->dialect = dialect;
-    d->hash = ai_hash_new();
+    d->hash = ai_sha256_begin();
 
     return d->hash != NULL ? 0 : -1;
 }
@@ -245,18 +245,18 @@ ai_digest_string(const char *p, const char *end)
 static void
 ai_digest_add(ai_digest_t *d, const char *data, size_t len)
 {
-    if (len != 0 && ai_hash_add(d->hash, data, len) != 0) {
+    if (len != 0 && ai_sha256_add(d->hash, (ai_str_t) { len, data }) != 0) {
         d->failed = 1;
     }
 }
 
 
 int
-ai_digest_end(ai_digest_t *d, unsigned char out[AI_SHA256_LEN])
+ai_digest_end(ai_digest_t *d, char hex[AI_SHA256_HEX])
 {
     int  rc;
 
-    rc = ai_hash_end(d->hash, out);
+    rc = ai_sha256_end(d->hash, hex);
     d->hash = NULL;
 
     return d->failed ? -1 : rc;
@@ -266,6 +266,8 @@ ai_digest_end(ai_digest_t *d, unsigned char out[AI_SHA256_LEN])
 void
 ai_digest_free(ai_digest_t *d)
 {
-    ai_hash_free(d->hash);
-    d->hash = NULL;
+    if (d->hash != NULL) {
+        (void) ai_sha256_end(d->hash, NULL);
+        d->hash = NULL;
+    }
 }

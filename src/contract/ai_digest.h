@@ -29,7 +29,7 @@ int ai_digest_leaves_out(ai_dialect_e dialect, ai_str_t name);
 
 /* A complete struct so that it can be embedded; all of it is ai_digest.c's. */
 typedef struct {
-    ai_hash_t    *hash;
+    ai_sha256_t  *hash;
     ai_dialect_e  dialect;
     uint32_t      depth;
     uint32_t      key_len;
@@ -44,8 +44,9 @@ typedef struct {
 int ai_digest_init(ai_digest_t *d, ai_dialect_e dialect);
 /* The next piece; time is linear in len. */
 void ai_digest_feed(ai_digest_t *d, const char *data, size_t len);
-/* The SHA-256 of what was fed, and frees: 0, or -1 where OpenSSL failed. */
-int ai_digest_end(ai_digest_t *d, unsigned char out[AI_SHA256_LEN]);
+/* The SHA-256 of what was fed as 64 hex digits, and frees: 0, or -1 where
+ * OpenSSL failed. */
+int ai_digest_end(ai_digest_t *d, char hex[AI_SHA256_HEX]);
 /* Gives up; may follow ai_digest_end. */
 void ai_digest_free(ai_digest_t *d);
 

@@ -16,8 +16,13 @@
 #define AI_KEY_ID_MAX  64
 #define AI_SHARDS_KEY  "ai1:shards"
 #define AI_LOOKUP_KEY  "ai1:lookup"
+#define AI_JWKS_KEY    "ai1:jwks"
+#define AI_JWKS_LEASE_KEY   "ai1:jwks:lease"
+#define AI_JWKS_WANTED_KEY  "ai1:jwks:wanted"
 #define AI_KEYS_CHANNEL  "ai1:keys"
 #define AI_GLOBAL_PREFIX  "ai1:"
+#define AI_TENANT_MARK  "tenant:"           /* before a tenant, for AI_KEY_PV */
+#define AI_TENANT_MARK_LEN  (sizeof(AI_TENANT_MARK) - 1)
 #define AI_GROUP_WORKERS  "workers"
 #define AI_GROUP_LEDGER   "ledger"
 
@@ -38,17 +43,20 @@ typedef enum {
     AI_KEY_BACKLOG,             /* name is the tenant */
     AI_KEY_RUNNING,             /* name is the tenant */
     AI_KEY_HELD,                /* name is the worker id */
-    AI_KEY_PV,                  /* name is the key id */
+    AI_KEY_PV,                  /* name is the key id, or tenant:<tenant> */
     AI_KEY_EDGE_CHANNEL,        /* name is the edge id */
     AI_KEY_WORKER_CHANNEL,      /* name is the worker id */
     AI_KEY_WAITING_BATCH,
     AI_KEY_BACKLOG_BATCH,       /* name is the tenant */
     AI_KEY_BACKLOG_BYTES,
     AI_KEY_WEIGHTS,
+    AI_KEY_FAIR,
     AI_KEY_GRACE,
     AI_KEY_WAITING_LAST,
     AI_KEY_BACKLOG_LAST,        /* name is the tenant */
     AI_KEY_SUSPECTS,
+    AI_KEY_LIM,                 /* name is the tenant; what follows: wire, 12 */
+    AI_KEY_SEEDING,
     AI_KEY_CACHE,               /* name is a SHA-256 in hex */
     AI_KEY_CACHED,
     AI_KEY_CACHE_SUM,
@@ -60,10 +68,12 @@ typedef enum {
 size_t ai_keys_make(char *buf, size_t size, ai_key_e key, unsigned shard,
     ai_str_t name);
 
-/* Unsharded: principal of a key, catalog (hex is a SHA-256), metrics of a
- * worker. */
-size_t ai_keys_principal(char *buf, size_t size, ai_str_t hex);
+/* Unsharded: principal of a key (name is its SHA-256 in hex) or record of a
+ * tenant (its name, which is shorter), catalog, JWKS of a URL (hex is a
+ * SHA-256), metrics of a worker. */
+size_t ai_keys_principal(char *buf, size_t size, ai_str_t name);
 size_t ai_keys_catalog(char *buf, size_t size, ai_str_t hex);
+size_t ai_keys_jwks(char *buf, size_t size, ai_str_t hex);
 size_t ai_keys_metrics(char *buf, size_t size, ai_str_t worker);
 
 /* Validity of names before they touch a key, a log line or SQL: 1 or 0. */

@@ -7,6 +7,7 @@
 #include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
+#include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_models.h"
 #include "ngx_http_ai_steps.h"
@@ -45,9 +46,17 @@ static void ngx_http_ai_admit_unknown(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_stale(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l,
     ngx_uint_t state, ngx_http_ai_principal_t *p);
+static void ngx_http_ai_admit_seed(ngx_http_ai_open_t *open,
+    ai_str_t missing);
+static void ngx_http_ai_admit_seeded(ngx_http_ai_seed_t *s, ngx_uint_t ok);
+static void ngx_http_ai_admit_unseeded(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
+
+
+static ngx_str_t  ngx_http_ai_admit_unpriced = ngx_string(
+    "The model has no price, and there is a budget to keep to.");
 
 
 void
@@ -73,6 +82,21 @@ ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     }
 
     if (ngx_http_ai_admit_ids(r, ctx) != NGX_OK) {
+        ngx_http_ai_admit_answer(r, "internal", 0, -1);
+        return;
+    }
+
+    rc = ngx_http_ai_limit_find(r, ctx);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_finalize_request(r,
+                     ngx_http_ai_error_send(r, "model_not_allowed",
+                                            &ngx_http_ai_admit_unpriced, 0,
+                                            -1));
+        return;
+    }
+
+    if (rc != NGX_OK) {
         ngx_http_ai_admit_answer(r, "internal", 0, -1);
         return;
     }
@@ -303,7 +327,9 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
 
     argv[0] = ctx->job;
     argv[1] = open->tenant;
-    ngx_http_ai_admit_number(&argv[2], numbers[5], ctx->principal->weight);
+    ngx_http_ai_admit_number(&argv[2], numbers[5],
+                             ngx_http_ai_weight(ngx_http_ai_edge->amcf,
+                                                ctx->principal));
 
     if (ctx->batch) {
         ngx_str_set(&argv[3], "batch");
@@ -339,9 +365,19 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     ngx_http_ai_admit_number(&argv[11], numbers[2], conf->backlog_jobs);
     ngx_http_ai_admit_number(&argv[12], numbers[3], conf->backlog_bytes);
     ngx_http_ai_admit_number(&argv[13], numbers[4], ctx->body_len);
-    argv[14] = ctx->principal->id;
-    argv[15] = ctx->principal->version;
-    ngx_str_null(&argv[16]);
+
+    if (ngx_http_ai_tenant_versioned(ctx, &argv[14], &argv[15]) != NGX_OK) {
+        ngx_http_ai_stream_fail(open, "internal", 0, -1);
+        return;
+    }
+
+    if (ctx->limits != NULL) {
+        argv[16] = ctx->limits->policy;
+
+    } else {
+        ngx_str_null(&argv[16]);
+    }
+
     ngx_http_ai_cache_share(open, share, &argv[17]);
 
     ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
@@ -418,6 +454,7 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     word = ngx_http_ai_reply_str(reply, 0);
 
     if (ai_str_eqz(word, "OK")) {
+        ngx_http_ai_limit_passed(open, reply, 3);
         ngx_http_ai_admit_admitted(open);
         return;
     }
@@ -439,7 +476,13 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         retry = n;
     }
 
-    if (ai_str_eqz(word, "FULL")) {
+    if (ai_str_eqz(word, "LIMIT")) {
+        ngx_http_ai_limit_refused(open, reply);
+
+    } else if (ai_str_eqz(word, "SEED")) {
+        ngx_http_ai_admit_seed(open, ngx_http_ai_reply_str(reply, 1));
+
+    } else if (ai_str_eqz(word, "FULL")) {
         ngx_http_ai_stream_fail(open, "queue_full", 0, retry);
 
     } else if (ai_str_eqz(word, "PRESSURE")) {
@@ -550,6 +593,17 @@ ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
 
     case NGX_HTTP_AI_ADMITTING:
 
+        if (open->seed.waiting) {
+
+            if (late) {
+                ngx_http_ai_seed_cancel(&open->seed);
+                ngx_http_ai_admit_unseeded(open);
+                return 0;
+            }
+
+            return open->deadline - ngx_current_msec;
+        }
+
         if (!open->retry) {
             return 0;
         }
@@ -590,23 +644,28 @@ ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
 static void
 ngx_http_ai_admit_stale(ngx_http_ai_open_t *open)
 {
+    u_char             *sha;
     ngx_http_ai_ctx_t  *ctx;
 
     ctx = open->ctx;
 
-    if (open->stale || !ctx->keyed) {
+    if (open->stale || (!ctx->keyed && ctx->tenant_version.len == 0)) {
         ngx_http_ai_stream_redis_error(open);
         return;
     }
 
     open->stale = 1;
 
-    ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals, ctx->key_sha);
+    sha = ctx->tenant_version.len ? ctx->tenant_sha : ctx->key_sha;
+    ctx->lookup.tenant = ctx->tenant_version.len ? &ctx->tenant : NULL;
+    ctx->lookup.address = open->request->connection->sockaddr;
+
+    ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals, sha);
 
     ctx->lookup.handler = ngx_http_ai_admit_looked;
     ctx->lookup.data = open;
 
-    if (ngx_http_ai_lookup(&ctx->lookup, ctx->key_sha) != NGX_OK) {
+    if (ngx_http_ai_lookup(&ctx->lookup, sha) != NGX_OK) {
         ngx_http_ai_stream_redis_error(open);
     }
 }
@@ -618,26 +677,38 @@ ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
 {
     ngx_http_ai_open_t *open = l->data;
 
-    ngx_http_ai_ctx_t  *ctx;
+    ngx_int_t                 rc;
+    ngx_http_ai_ctx_t        *ctx;
+    ngx_http_ai_principal_t  *was;
 
     ctx = open->ctx;
+    was = ctx->principal;
 
-    if (p != NULL) {
-        p = ngx_http_ai_principal_dup(open->request->pool, p);
+    if (l->tenant != NULL) {
+        ngx_http_ai_tenant_known(ctx, state, p);
 
-        if (p == NULL) {
-            state = NGX_HTTP_AI_KEY_DOWN;
+    } else {
+
+        if (p != NULL) {
+            p = ngx_http_ai_principal_dup(open->request->pool, p);
+
+            if (p == NULL) {
+                state = NGX_HTTP_AI_KEY_DOWN;
+            }
         }
+
+        ngx_http_ai_identified(ctx, state, p);
+        ngx_http_ai_tenant_again(ctx, was);
     }
 
-    ngx_http_ai_identified(ctx, state, p);
-
-    if (ctx->principal == NULL) {
-
+    if (ctx->principal == NULL
+        || ngx_http_ai_permit(open->request, ctx) != NGX_OK)
+    {
         if (state == NGX_HTTP_AI_KEY_DOWN) {
             ngx_http_ai_stream_redis_error(open);
 
         } else {
+            open->message = ctx->refusal_text;
             ngx_http_ai_stream_fail(open, ctx->refusal, 0, -1);
         }
 
@@ -652,7 +723,66 @@ ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
     open->tenant = ctx->principal->tenant;
     open->shard = ngx_http_ai_edge_shard(&open->tenant);
 
+    rc = ngx_http_ai_limit_find(open->request, ctx);
+
+    if (rc == NGX_DECLINED) {
+        open->message = ngx_http_ai_admit_unpriced;
+        ngx_http_ai_stream_fail(open, "model_not_allowed", 0, -1);
+        return;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_ai_stream_fail(open, "internal", 0, -1);
+        return;
+    }
+
     ngx_http_ai_admit_send(open);
+}
+
+
+/* Counters that nobody has filled: the ledger says what they are. */
+
+static void
+ngx_http_ai_admit_seed(ngx_http_ai_open_t *open, ai_str_t missing)
+{
+    open->seed.handler = ngx_http_ai_admit_seeded;
+    open->seed.data = open;
+
+    if (ngx_http_ai_seed(&open->seed, open->ctx, missing) != NGX_OK) {
+        ngx_http_ai_admit_unseeded(open);
+        return;
+    }
+
+    ngx_http_ai_stream_timer(open, 1);
+}
+
+
+static void
+ngx_http_ai_admit_seeded(ngx_http_ai_seed_t *s, ngx_uint_t ok)
+{
+    ngx_http_ai_open_t *open = s->data;
+
+    if (!ok
+        || (ngx_msec_int_t) (ngx_current_msec - open->deadline) >= 0)
+    {
+        ngx_http_ai_admit_unseeded(open);
+        return;
+    }
+
+    ngx_http_ai_admit_send(open);
+}
+
+
+static void
+ngx_http_ai_admit_unseeded(ngx_http_ai_open_t *open)
+{
+    ngx_log_error(NGX_LOG_WARN, open->request->connection->log, 0,
+                  "ai: what tenant \"%V\" has used of a day or a month is not "
+                  "known: the ledger cannot be asked", &open->tenant);
+
+    ngx_http_ai_stream_fail(open, "unavailable",
+                            open->conf->redis_error_status,
+                            open->conf->redis_error_retry_after);
 }
 
 

@@ -21,6 +21,9 @@
  * then fits into 64 KB of its allocator. */
 #define NGX_HTTP_AI_BODY_BLOCK  (65536 - 128)
 
+/* One up to this is hashed at its end, all at once. */
+#define NGX_HTTP_AI_BODY_SHORT  8192
+
 #define NGX_HTTP_AI_MODEL_MAX   256
 /* Of temperature, as text. */
 #define NGX_HTTP_AI_HEAT_MAX    32
@@ -31,12 +34,19 @@
 #define NGX_HTTP_AI_FIELD_MODEL    0
 #define NGX_HTTP_AI_FIELD_STREAM   1
 #define NGX_HTTP_AI_FIELD_OPTIONS  2
-#define NGX_HTTP_AI_FIELD_HEAT     3
-#define NGX_HTTP_AI_FIELD_SEED     4
+#define NGX_HTTP_AI_FIELD_MAX      3      /* two of them */
+#define NGX_HTTP_AI_FIELD_CHOICES  5
+#define NGX_HTTP_AI_FIELD_HEAT     6
+#define NGX_HTTP_AI_FIELD_SEED     7
+
+/* No model writes as much: what is asked for beyond it is not reserved. */
+#define NGX_HTTP_AI_OUTPUT_MAX     100000000
+#define NGX_HTTP_AI_CHOICES_MAX    128
 
 
 static const char *const  ngx_http_ai_body_fields[] = {
-    "model", "stream", "stream_options", "temperature", "seed", NULL
+    "model", "stream", "stream_options", "max_completion_tokens",
+    "max_tokens", "n", "temperature", "seed", NULL
 };
 
 
@@ -46,6 +56,7 @@ typedef struct {
     ngx_chain_t                *given;        /* read before: the next of it */
     off_t                       at;           /* taken of the next */
     unsigned                    before:1;     /* others may still want it */
+    ai_sha256_t                *sha;          /* of a longer one, if signed */
     ai_json_t                   json;
 } ngx_http_ai_body_t;
 
@@ -62,12 +73,17 @@ static ngx_int_t ngx_http_ai_body_feed(ngx_http_request_t *r,
     ngx_http_ai_body_t *body, u_char *data, size_t len);
 static ngx_int_t ngx_http_ai_body_store(ngx_http_request_t *r,
     ngx_http_ai_body_t *body, u_char *data, size_t len);
+static ngx_int_t ngx_http_ai_body_sum(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body, u_char *data, size_t len);
+static ngx_int_t ngx_http_ai_body_summed(ngx_http_ai_body_t *body);
 static void ngx_http_ai_body_done(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
 static const char *ngx_http_ai_body_members(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
 static void ngx_http_ai_body_share(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
+static int64_t ngx_http_ai_body_number(ngx_http_ai_body_t *body,
+    ngx_uint_t field, int64_t max);
 static size_t ngx_http_ai_body_gather(ngx_chain_t *cl, uint64_t start,
     uint64_t end, char *buf);
 static void ngx_http_ai_body_bad(ngx_http_request_t *r,
@@ -115,6 +131,7 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     body->before = (r->request_body != NULL);
     body->given = body->before ? r->request_body->bufs : NULL;
     body->at = 0;
+    body->sha = NULL;
     ctx->reader = body;
 
     ai_json_init(&body->json, ngx_http_ai_body_fields, (uint64_t) -1,
@@ -140,12 +157,19 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 void
 ngx_http_ai_body_free(ngx_http_ai_ctx_t *ctx)
 {
-    ngx_chain_t  *cl;
+    ngx_chain_t         *cl;
+    ngx_http_ai_body_t  *body;
+
+    body = ctx->reader;
 
     ngx_http_ai_cache_drop(ctx);
 
-    if (ctx->reader != NULL) {
-        ngx_free(ctx->reader);
+    if (body != NULL) {
+        if (body->sha != NULL) {
+            (void) ai_sha256_end(body->sha, NULL);
+        }
+
+        ngx_free(body);
         ctx->reader = NULL;
     }
 
@@ -356,7 +380,11 @@ ngx_http_ai_body_feed(ngx_http_request_t *r, ngx_http_ai_body_t *body,
 
     ngx_http_ai_cache_feed(body->ctx, data, len);
 
-    return ngx_http_ai_body_store(r, body, data, len);
+    if (ngx_http_ai_body_store(r, body, data, len) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    return ngx_http_ai_body_sum(r, body, data, len);
 }
 
 
@@ -445,6 +473,72 @@ ngx_http_ai_body_store(ngx_http_request_t *r, ngx_http_ai_body_t *body,
 }
 
 
+/* What was stored goes into the hash that its job's signature covers. */
+
+static ngx_int_t
+ngx_http_ai_body_sum(ngx_http_request_t *r, ngx_http_ai_body_t *body,
+    u_char *data, size_t len)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (ngx_http_ai_edge->amcf->redis->sign == NULL
+        || body->ctx->body_len <= NGX_HTTP_AI_BODY_SHORT)
+    {
+        return NGX_OK;
+    }
+
+    if (body->sha != NULL) {
+        rc = ai_sha256_add(body->sha, (ai_str_t) { len, (char *) data });
+
+    } else {
+        body->sha = ai_sha256_begin();
+        rc = (body->sha != NULL) ? 0 : -1;
+
+        for (cl = body->ctx->body; cl && rc == 0; cl = cl->next) {
+            b = cl->buf;
+            rc = ai_sha256_add(body->sha,
+                               (ai_str_t) { b->last - b->pos,
+                                            (char *) b->pos });
+        }
+    }
+
+    if (rc != 0) {
+        ngx_http_ai_body_fail(r, "memory", NULL);
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ai_body_summed(ngx_http_ai_body_t *body)
+{
+    int                 rc;
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = body->ctx;
+
+    if (ngx_http_ai_edge->amcf->redis->sign == NULL) {
+        return NGX_OK;
+    }
+
+    if (body->sha != NULL) {
+        rc = ai_sha256_end(body->sha, (char *) ctx->body_sha);
+        body->sha = NULL;
+
+    } else {
+        rc = ai_sha256_hex((char *) ctx->body_sha,
+                           (ai_str_t) { ctx->body_len,
+                                        (char *) ctx->body->buf->pos });
+    }
+
+    return rc == 0 ? NGX_OK : NGX_ERROR;
+}
+
+
 static void
 ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 {
@@ -466,7 +560,9 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 
     wrong = ngx_http_ai_body_members(r, body);
 
-    if (wrong == ngx_http_ai_body_no_memory) {
+    if (wrong == ngx_http_ai_body_no_memory
+        || (wrong == NULL && ngx_http_ai_body_summed(body) != NGX_OK))
+    {
         ngx_http_ai_body_fail(r, "memory", NULL);
         return;
     }
@@ -503,6 +599,7 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
     char                text[NGX_HTTP_AI_OPTIONS_MAX];
     char                model[NGX_HTTP_AI_MODEL_MAX];
     long                n;
+    int64_t             choices;
     size_t              len;
     ai_str_t            value;
     ai_json_type_e      type;
@@ -564,8 +661,25 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         return "The member \"stream\" must be true or false.";
     }
 
+    /* The provider is who judges them: what is no number is not known. */
+
+    ctx->max_output = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_MAX,
+                                              NGX_HTTP_AI_OUTPUT_MAX);
+
+    if (ctx->max_output < 0 || ctx->dialect != AI_DIALECT_OPENAI) {
+        ctx->max_output = ngx_http_ai_body_number(body,
+                                                  NGX_HTTP_AI_FIELD_MAX + 1,
+                                                  NGX_HTTP_AI_OUTPUT_MAX);
+    }
+
     if (ctx->dialect != AI_DIALECT_OPENAI) {
         return NULL;
+    }
+
+    if (ctx->max_output > 0) {
+        choices = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_CHOICES,
+                                          NGX_HTTP_AI_CHOICES_MAX);
+        ctx->max_output *= ngx_max(choices, 1);
     }
 
     switch (f[NGX_HTTP_AI_FIELD_OPTIONS].type) {
@@ -641,6 +755,32 @@ ngx_http_ai_body_share(ngx_http_request_t *r, ngx_http_ai_body_t *body)
     ngx_http_ai_cache_asked(r, body->ctx, temperature,
                             body->json.fields[NGX_HTTP_AI_FIELD_SEED].type
                             == AI_JSON_NUMBER, options);
+}
+
+
+static int64_t
+ngx_http_ai_body_number(ngx_http_ai_body_t *body, ngx_uint_t field,
+    int64_t max)
+{
+    char              text[NGX_INT64_LEN];
+    int64_t           n;
+    uint64_t          len;
+    ai_json_field_t  *f;
+
+    f = &body->json.fields[field];
+    len = f->end - f->start;
+
+    if (f->type != AI_JSON_NUMBER || len > sizeof(text)) {
+        return -1;
+    }
+
+    len = ngx_http_ai_body_gather(body->ctx->body, f->start, f->end, text);
+
+    if (ai_str_int((ai_str_t) { len, text }, &n) != 0 || n < 0) {
+        return -1;
+    }
+
+    return ngx_min(n, max);
 }
 
 

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_cache.h"
+#include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_stream.h"
 
@@ -230,7 +231,7 @@ ngx_http_ai_cache_asked(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     /* Without the body's hash there is nothing to tell requests apart. */
 
     if (!share->digesting
-        || ai_digest_end(&share->digest, share->sum) != 0)
+        || ai_digest_end(&share->digest, (char *) share->sum) != 0)
     {
         share->digesting = 0;
         share->look = 0;
@@ -293,7 +294,7 @@ ngx_int_t
 ngx_http_ai_cache_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
     ngx_int_t                rc;
-    ngx_str_t                base;
+    ngx_str_t                base, policy;
     ngx_uint_t               heard;
     ngx_shm_zone_t          *zone;
     ngx_http_ai_hit_t        hit;
@@ -335,10 +336,21 @@ ngx_http_ai_cache_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     if (rc != NGX_OK
         || (share->max_age >= 0 && hit.age > share->max_age)
         || ngx_http_ai_cache_job(r, ctx) != NGX_OK
-        || ngx_http_ai_spec_base(ctx, &base) != NGX_OK
-        || ngx_http_ai_cache_row(&ctx->job, &ctx->principal->tenant, &base,
-                                 &hit.usage)
-           != NGX_OK)
+        || ngx_http_ai_limit_find(r, ctx) != NGX_OK
+        || ngx_http_ai_spec_base(ctx, &base) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    ngx_str_null(&policy);
+
+    if (ctx->limits != NULL) {
+        policy = ctx->limits->policy;
+    }
+
+    if (ngx_http_ai_cache_row(&ctx->job, &ctx->principal->tenant, &base,
+                              &hit.usage, &policy)
+        != NGX_OK)
     {
         return NGX_DECLINED;
     }
@@ -476,6 +488,7 @@ ngx_http_ai_cache_hit(ngx_http_ai_open_t *open, ai_resp_t *reply)
     hit.age = age;
     hit.left = left;
 
+    ngx_http_ai_limit_passed(open, reply, 7);
     ngx_str_set(&share->status, "HIT");
     ngx_http_ai_count(cache_hits);
 
@@ -555,6 +568,7 @@ ngx_http_ai_cache_joined(ngx_http_ai_open_t *open, ai_resp_t *reply)
         return;
     }
 
+    ngx_http_ai_limit_passed(open, reply, 3);
     ngx_str_set(&open->ctx->share->status, "JOIN");
     ngx_http_ai_count(cache_joined);
 

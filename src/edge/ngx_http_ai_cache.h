@@ -39,7 +39,7 @@ struct ngx_http_ai_share_s {
     unsigned                    keyed:1;      /* key is known */
     char                        shape;        /* o, s, v: object, stream,
                                                  stream with usage */
-    u_char                      sum[AI_SHA256_LEN];   /* of the body */
+    u_char                      sum[AI_SHA256_HEX];   /* of the body */
     u_char                      key[AI_SHA256_HEX];
 };
 
@@ -109,10 +109,10 @@ void ngx_http_ai_cache_zone_flush(ngx_shm_zone_t *zone);
 
 /*
  * ngx_http_ai_cache_rows.c: ledger records of answers from shared memory.
- * add: NGX_OK, or NGX_DECLINED where Redis has not taken the last ones yet.
+ * row: NGX_OK, or NGX_DECLINED where Redis has not taken the last ones yet.
  */
 ngx_int_t ngx_http_ai_cache_row(ngx_str_t *job, ngx_str_t *tenant,
-    ngx_str_t *base, ngx_str_t *usage);
+    ngx_str_t *base, ngx_str_t *usage, ngx_str_t *policy);
 /* init_process and exit_process. */
 void ngx_http_ai_cache_rows_init(ngx_cycle_t *cycle);
 void ngx_http_ai_cache_rows_done(void);

@@ -57,7 +57,7 @@ ngx_http_ai_cache_key(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ngx_http_ai_cache_key_headers(&b, r, conf, ctx->dialect);
     ngx_http_ai_cache_key_list(&b, conf->forward_out);
     ngx_http_ai_cache_key_add(&b, ngx_http_ai_str(&share->options));
-    ngx_http_ai_cache_key_add(&b, (ai_str_t) { AI_SHA256_LEN,
+    ngx_http_ai_cache_key_add(&b, (ai_str_t) { AI_SHA256_HEX,
                                                (char *) share->sum });
 
     /* The rest is one field, whatever it holds. */

@@ -12,14 +12,18 @@
 #define NGX_HTTP_AI_CACHE_ROWS        4096    /* not yet taken */
 #define NGX_HTTP_AI_CACHE_ROWS_BYTES  (2 * 1024 * 1024)
 #define NGX_HTTP_AI_CACHE_ROWS_CALL   64
+/* job, at, tenant, base, usage, policy */
+#define NGX_HTTP_AI_CACHE_ROW_WORDS   6
+#define NGX_HTTP_AI_CACHE_ARGS                                               \
+    (NGX_HTTP_AI_CACHE_ROW_WORDS * NGX_HTTP_AI_CACHE_ROWS_CALL)
 #define NGX_HTTP_AI_CACHE_ROWS_EVERY  100
 /* Tries of a process that ends, before they are lost. */
 #define NGX_HTTP_AI_CACHE_ROWS_LAST   50
 
 
 typedef struct {
-    u_char                     *text;         /* job, at, tenant, base, usage */
-    uint16_t                    len[5];
+    u_char                     *text;         /* the words of a record */
+    uint16_t                    len[NGX_HTTP_AI_CACHE_ROW_WORDS];
 } ngx_http_ai_cache_row_t;
 
 
@@ -79,7 +83,7 @@ ngx_http_ai_cache_rows_done(void)
 
 ngx_int_t
 ngx_http_ai_cache_row(ngx_str_t *job, ngx_str_t *tenant, ngx_str_t *base,
-    ngx_str_t *usage)
+    ngx_str_t *usage, ngx_str_t *policy)
 {
     u_char                   *p;
     size_t                    size;
@@ -87,11 +91,11 @@ ngx_http_ai_cache_row(ngx_str_t *job, ngx_str_t *tenant, ngx_str_t *base,
     ngx_http_ai_cache_row_t  *row;
 
     size = job->len + 2 * NGX_INT64_LEN + tenant->len + base->len
-           + usage->len;
+           + usage->len + policy->len;
 
     if (ngx_http_ai_cache_nrows == NGX_HTTP_AI_CACHE_ROWS
         || ngx_http_ai_cache_rows_bytes + size > NGX_HTTP_AI_CACHE_ROWS_BYTES
-        || ngx_max(base->len, usage->len) > 65535)
+        || ngx_max(ngx_max(base->len, usage->len), policy->len) > 65535)
     {
         return NGX_DECLINED;
     }
@@ -114,8 +118,10 @@ ngx_http_ai_cache_row(ngx_str_t *job, ngx_str_t *tenant, ngx_str_t *base,
     row->len[2] = tenant->len;
     p = ngx_cpymem(p, base->data, base->len);
     row->len[3] = base->len;
-    ngx_memcpy(p, usage->data, usage->len);
+    p = ngx_cpymem(p, usage->data, usage->len);
     row->len[4] = usage->len;
+    ngx_memcpy(p, policy->data, policy->len);
+    row->len[5] = policy->len;
 
     ngx_http_ai_cache_nrows++;
     ngx_http_ai_cache_rows_bytes += size;
@@ -164,7 +170,7 @@ ngx_http_ai_cache_rows_give(void)
 {
     char                      buf[AI_KEY_MAX];
     u_char                   *p;
-    ngx_str_t                 key, argv[5 * NGX_HTTP_AI_CACHE_ROWS_CALL];
+    ngx_str_t                 key, *arg, argv[NGX_HTTP_AI_CACHE_ARGS];
     ngx_uint_t                i, k, n;
     ngx_http_ai_cache_row_t  *row;
 
@@ -172,6 +178,7 @@ ngx_http_ai_cache_rows_give(void)
         return;
     }
 
+    arg = argv;
     n = ngx_min(ngx_http_ai_cache_nrows, NGX_HTTP_AI_CACHE_ROWS_CALL);
 
     for (i = 0; i < n; i++) {
@@ -179,9 +186,9 @@ ngx_http_ai_cache_rows_give(void)
                                       % NGX_HTTP_AI_CACHE_ROWS];
         p = row->text;
 
-        for (k = 0; k < 5; k++) {
-            argv[5 * i + k].data = p;
-            argv[5 * i + k].len = row->len[k];
+        for (k = 0; k < NGX_HTTP_AI_CACHE_ROW_WORDS; k++, arg++) {
+            arg->data = p;
+            arg->len = row->len[k];
             p += row->len[k];
         }
     }
@@ -195,7 +202,7 @@ ngx_http_ai_cache_rows_give(void)
 
     if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis,
                                &ngx_http_ai_cache_rows_cmd, AI_SCRIPT_HITS,
-                               &key, 1, argv, 5 * n)
+                               &key, 1, argv, arg - argv)
         == NGX_HTTP_AI_REDIS_OK)
     {
         ngx_http_ai_cache_giving = n;
@@ -225,6 +232,7 @@ ngx_http_ai_cache_rows_given(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 
         ngx_http_ai_cache_rows_bytes -= row->len[0] + row->len[2]
                                         + row->len[3] + row->len[4]
+                                        + row->len[5]
                                         + 2 * NGX_INT64_LEN;
         ngx_free(row->text);
 

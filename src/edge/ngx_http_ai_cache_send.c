@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_ai_cache.h"
+#include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_stream.h"
 #include "ai_record.h"
 
@@ -35,7 +36,8 @@ ngx_http_ai_cache_send(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     if (ngx_http_ai_cache_send_head(r, ctx, &hit->head) != NGX_OK
         || ngx_http_ai_add_header(r, &key, &ctx->job) != NGX_OK
-        || ngx_http_ai_cache_headers(r, ctx) != NGX_OK)
+        || ngx_http_ai_cache_headers(r, ctx) != NGX_OK
+        || ngx_http_ai_limit_headers(r, ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }

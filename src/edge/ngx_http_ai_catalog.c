@@ -20,6 +20,8 @@ static void ngx_http_ai_catalog_strings(ai_buf_t *b, ngx_array_t *list);
 static void ngx_http_ai_catalog_string(ai_buf_t *b, ngx_str_t *s);
 static int ngx_libc_cdecl ngx_http_ai_catalog_by_model(const void *one,
     const void *two);
+static int ngx_libc_cdecl ngx_http_ai_catalog_by_plan(const void *one,
+    const void *two);
 static int ngx_libc_cdecl ngx_http_ai_catalog_by_provider(
     const void *one, const void *two);
 static int ngx_libc_cdecl ngx_http_ai_catalog_by_price(const void *one,
@@ -34,6 +36,7 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
 {
     char        *mem;
     ai_buf_t     b;
+    ai_sign_t   *sign;
 
     mem = ngx_palloc(cf->temp_pool, NGX_HTTP_AI_CATALOG_MAX);
     if (mem == NULL) {
@@ -48,6 +51,8 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
              sizeof(ngx_http_ai_price_t), ngx_http_ai_catalog_by_price);
     ngx_qsort(amcf->providers.elts, amcf->providers.nelts,
              sizeof(ngx_http_ai_provider_t), ngx_http_ai_catalog_by_provider);
+    ngx_qsort(amcf->plans.elts, amcf->plans.nelts,
+             sizeof(ngx_http_ai_plan_t), ngx_http_ai_catalog_by_plan);
 
     amcf->sorted = 1;
 
@@ -69,7 +74,8 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
     }
 
     amcf->catalog.len = ai_buf_len(&b);
-    amcf->catalog.data = ngx_pnalloc(cf->pool, amcf->catalog.len);
+    amcf->catalog.data = ngx_pnalloc(cf->pool, amcf->catalog.len
+                                               + AI_SIGN_CATALOG_ADDS);
     if (amcf->catalog.data == NULL) {
         return NGX_ERROR;
     }
@@ -80,6 +86,21 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
                       ngx_http_ai_str(&amcf->catalog)) != 0)
     {
         return NGX_ERROR;
+    }
+
+    sign = amcf->redis != NULL ? amcf->redis->sign : NULL;
+
+    if (sign != NULL) {
+
+        if (ai_sign_catalog(sign, (ai_str_t) { AI_SHA256_HEX,
+                                         (const char *) amcf->catalog_sha },
+                            (char *) amcf->catalog.data + amcf->catalog.len)
+            != 0)
+        {
+            return NGX_ERROR;
+        }
+
+        amcf->catalog.len += AI_SIGN_CATALOG_ADDS;
     }
 
     return NGX_OK;
@@ -276,6 +297,14 @@ ngx_http_ai_catalog_by_model(const void *one, const void *two)
 {
     return ngx_http_ai_catalog_cmp(&((ngx_http_ai_model_t *) one)->name,
                                    &((ngx_http_ai_model_t *) two)->name);
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_ai_catalog_by_plan(const void *one, const void *two)
+{
+    return ngx_http_ai_catalog_cmp(&((ngx_http_ai_plan_t *) one)->name,
+                                   &((ngx_http_ai_plan_t *) two)->name);
 }
 
 

@@ -13,6 +13,7 @@
 
 
 #define NGX_HTTP_AI_PRINCIPALS_SIZE  (8 * 1024 * 1024)
+#define NGX_HTTP_AI_TOKENS_SIZE      (4 * 1024 * 1024)
 
 
 static ngx_int_t ngx_http_ai_conf_routes(ngx_conf_t *cf,
@@ -37,7 +38,9 @@ ngx_http_ai_create_main_conf(ngx_conf_t *cf)
         || ngx_array_init(&amcf->models, cf->pool, 8,
                           sizeof(ngx_http_ai_model_t)) != NGX_OK
         || ngx_array_init(&amcf->prices, cf->pool, 8,
-                          sizeof(ngx_http_ai_price_t)) != NGX_OK)
+                          sizeof(ngx_http_ai_price_t)) != NGX_OK
+        || ngx_array_init(&amcf->plans, cf->pool, 4,
+                          sizeof(ngx_http_ai_plan_t)) != NGX_OK)
     {
         return NULL;
     }
@@ -57,6 +60,8 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
     }
 
     alcf->auth = NGX_CONF_UNSET_UINT;
+    alcf->tenant = NGX_CONF_UNSET_PTR;
+    alcf->jwt_keys = NGX_CONF_UNSET_PTR;
     alcf->resume = NGX_CONF_UNSET_MSEC;
     alcf->result_ttl = NGX_CONF_UNSET_MSEC;
     alcf->on_disconnect = NGX_CONF_UNSET_UINT;
@@ -74,6 +79,10 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
     alcf->redis_error_cache = NGX_CONF_UNSET;
 
     ngx_http_ai_conf_cache_create(alcf);
+    alcf->limits = NGX_CONF_UNSET_PTR;
+    alcf->limit_dry_run = NGX_CONF_UNSET;
+    alcf->limit_status = NGX_CONF_UNSET_UINT;
+    alcf->limit_log_level = NGX_CONF_UNSET_UINT;
 
     return alcf;
 }
@@ -87,6 +96,7 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t  *clcf;
 
     ngx_conf_merge_uint_value(conf->auth, prev->auth, NGX_HTTP_AI_AUTH_KEY);
+    ngx_conf_merge_ptr_value(conf->tenant, prev->tenant, NULL);
     ngx_conf_merge_msec_value(conf->resume, prev->resume, 300000);
     ngx_conf_merge_msec_value(conf->result_ttl, prev->result_ttl, 86400000);
     ngx_conf_merge_uint_value(conf->on_disconnect, prev->on_disconnect,
@@ -109,10 +119,20 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->backlog_jobs, prev->backlog_jobs, 10000);
     ngx_conf_merge_size_value(conf->backlog_bytes, prev->backlog_bytes,
                               256 * 1024 * 1024);
+    ngx_conf_merge_ptr_value(conf->limits, prev->limits, NULL);
+    ngx_conf_merge_value(conf->limit_dry_run, prev->limit_dry_run, 0);
+    ngx_conf_merge_uint_value(conf->limit_status, prev->limit_status,
+                              NGX_HTTP_TOO_MANY_REQUESTS);
+    ngx_conf_merge_uint_value(conf->limit_log_level, prev->limit_log_level,
+                              NGX_LOG_ERR);
 
     ngx_http_ai_conf_cache_merge(prev, conf);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (ngx_http_ai_merge_jwt(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
 
     /* To nginx "if" and "limit_except" are locations inside the location. */
 
@@ -180,6 +200,10 @@ ngx_http_ai_conf_done(ngx_conf_t *cf)
     if (amcf->kept_all == 0) {
         amcf->kept_all = NGX_HTTP_AI_KEPT_ALL;
         amcf->kept_one = NGX_HTTP_AI_KEPT_ONE;
+    }
+
+    if (amcf->tokens_size == 0) {
+        amcf->tokens_size = NGX_HTTP_AI_TOKENS_SIZE;
     }
 
     amcf->loaded = ngx_time();
@@ -264,6 +288,7 @@ ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ai_main_conf_t  *amcf = conf;
 
+    size_t     *target;
     ssize_t     size;
     ngx_str_t  *value;
 
@@ -273,15 +298,20 @@ ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return ngx_http_ai_conf_cache_zone(cf, amcf, &value[2]);
     }
 
-    if (ngx_strcmp(value[1].data, "principals") != 0) {
+    if (ngx_strcmp(value[1].data, "principals") == 0) {
+        target = &amcf->principals_size;
+
+    } else if (ngx_strcmp(value[1].data, "tokens") == 0) {
+        target = &amcf->tokens_size;
+
+    } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown zone \"%V\", it must be \"principals\" "
-                           "or \"cache\"",
-                           &value[1]);
+                           "unknown zone \"%V\", it must be \"principals\", "
+                           "\"tokens\" or \"cache\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
-    if (amcf->principals_size != 0) {
+    if (*target != 0) {
         return "is duplicate";
     }
 
@@ -295,7 +325,7 @@ ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    amcf->principals_size = size;
+    *target = size;
 
     return NGX_CONF_OK;
 }
@@ -307,6 +337,7 @@ ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_ai_loc_conf_t  *alcf = conf;
 
     ngx_str_t           *value;
+    ngx_uint_t           i, auth;
     ngx_conf_bitmask_t  *mask;
 
     if (alcf->auth != NGX_CONF_UNSET_UINT) {
@@ -314,18 +345,42 @@ ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+    auth = 0;
 
-    for (mask = cmd->post; mask->name.len; mask++) {
-        if (ngx_strcmp(value[1].data, mask->name.data) == 0) {
-            alcf->auth = mask->mask;
-            return NGX_CONF_OK;
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (mask = cmd->post; mask->name.len; mask++) {
+            if (ngx_strcmp(value[i].data, mask->name.data) == 0) {
+                break;
+            }
         }
+
+        if (mask->name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\", it must be \"key\", "
+                               "\"jwt\" or \"off\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (auth & (mask->mask|NGX_HTTP_AI_AUTH_OFF)
+            || (auth && mask->mask == NGX_HTTP_AI_AUTH_OFF))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "value \"%V\" is duplicate, or stands beside "
+                               "\"off\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (i == 1 && mask->mask == NGX_HTTP_AI_AUTH_JWT) {
+            auth |= NGX_HTTP_AI_AUTH_JWT_FIRST;
+        }
+
+        auth |= mask->mask;
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\", it must be \"key\" or \"off\"",
-                       &value[1]);
-    return NGX_CONF_ERROR;
+    alcf->auth = auth;
+
+    return NGX_CONF_OK;
 }
 
 

@@ -13,12 +13,15 @@
 
 #include "ai_crypto.h"
 #include "ai_error.h"
+#include "ai_limit.h"
 #include "ai_usage.h"
 #include "ngx_http_ai_redis.h"
 
 
 #define NGX_HTTP_AI_AUTH_OFF   0x0001
 #define NGX_HTTP_AI_AUTH_KEY   0x0002
+#define NGX_HTTP_AI_AUTH_JWT   0x0004
+#define NGX_HTTP_AI_AUTH_JWT_FIRST  0x0008
 
 #define NGX_HTTP_AI_DISCONNECT_CANCEL    0
 #define NGX_HTTP_AI_DISCONNECT_CONTINUE  1
@@ -32,6 +35,14 @@
 #define NGX_HTTP_AI_SCOPE_KEY     2
 
 #define NGX_HTTP_AI_CATALOG_MAX  (4 * 1024 * 1024)
+
+/* What claims of a token are taken for. */
+#define NGX_HTTP_AI_JWT_TENANT  0
+#define NGX_HTTP_AI_JWT_USER    1
+#define NGX_HTTP_AI_JWT_ROLES   2
+#define NGX_HTTP_AI_JWT_SCOPES  3
+#define NGX_HTTP_AI_JWT_MODELS  4
+#define NGX_HTTP_AI_JWT_CLAIMS  5
 
 
 /* Where a directive stands, for errors found after all were read. */
@@ -80,12 +91,29 @@ typedef struct {
 } ngx_http_ai_price_t;
 
 
+/* name: whom it is for alone; empty: each. */
+typedef struct {
+    ai_limit_t                  limit;
+    ngx_str_t                   name;
+} ngx_http_ai_limit_t;
+
+
+typedef struct {
+    ngx_str_t                   name;         /* first: it is searched for */
+    ngx_http_ai_place_t         place;
+    ngx_array_t                 limits;       /* ngx_http_ai_limit_t */
+    ngx_uint_t                  weight;       /* 0: not set */
+    ngx_str_t                   models;       /* space-separated, empty: all */
+} ngx_http_ai_plan_t;
+
+
 typedef struct {
     ngx_http_ai_redis_conf_t   *redis;        /* NULL: no ai_redis */
 
     ngx_array_t                 providers;    /* ngx_http_ai_provider_t */
     ngx_array_t                 models;       /* ngx_http_ai_model_t */
     ngx_array_t                 prices;       /* ngx_http_ai_price_t */
+    ngx_array_t                 plans;        /* ngx_http_ai_plan_t */
 
     ngx_str_t                   catalog;      /* canonical JSON */
     u_char                      catalog_sha[AI_SHA256_HEX];
@@ -93,6 +121,9 @@ typedef struct {
 
     ngx_shm_zone_t             *principals;   /* ngx_http_ai_zone.c */
     size_t                      principals_size;
+    ngx_shm_zone_t             *tokens;       /* the same, of JWTs */
+    size_t                      tokens_size;
+    ngx_array_t                *jwt_sets;     /* ngx_http_ai_jwt.h; or NULL */
     ngx_shm_zone_t             *metrics;      /* ngx_http_ai_metrics.c */
     ngx_shm_zone_t             *cache;        /* hot answers; NULL: none */
     size_t                      cache_size;
@@ -102,8 +133,24 @@ typedef struct {
     ngx_http_ai_place_t         place;        /* of the first ai_pass */
     unsigned                    pass:1;       /* some location has ai_pass */
     unsigned                    edge:1;       /* or another that asks Redis */
-    unsigned                    sorted:1;     /* the three arrays, by name */
+    unsigned                    sorted:1;     /* the arrays, by name */
 } ngx_http_ai_main_conf_t;
+
+
+#define NGX_HTTP_AI_TENANT_KEY     0
+#define NGX_HTTP_AI_TENANT_CLAIM   1
+#define NGX_HTTP_AI_TENANT_HOST    2
+#define NGX_HTTP_AI_TENANT_HEADER  3
+#define NGX_HTTP_AI_TENANT_VAR     4
+
+
+/* One strategy of ai_tenant. */
+typedef struct {
+    ngx_uint_t                  type;         /* NGX_HTTP_AI_TENANT_* */
+    ngx_str_t                   name;         /* claim, domain or header,
+                                                 the last two in lower case */
+    ngx_http_complex_value_t   *value;        /* of VAR */
+} ngx_http_ai_tenant_by_t;
 
 
 typedef struct {
@@ -111,6 +158,11 @@ typedef struct {
     ngx_http_ai_place_t         place;
     ngx_flag_t                  pass;
     ngx_uint_t                  auth;         /* NGX_HTTP_AI_AUTH_* */
+    ngx_array_t                *tenant;       /* ngx_http_ai_tenant_by_t, NULL:
+                                                 key claim=tenant */
+    ngx_array_t                *jwt_keys;     /* ngx_http_ai_jwt.h; or NULL */
+    ngx_str_t                   jwt_claims[NGX_HTTP_AI_JWT_CLAIMS];
+    u_char                      jwt_digest[AI_SHA256_LEN];
 
     ngx_msec_t                  resume;       /* grace of resumable streams */
     ngx_msec_t                  result_ttl;   /* background results */
@@ -129,6 +181,10 @@ typedef struct {
     ngx_uint_t                  backlog_jobs;   /* waiting, of a tenant */
     size_t                      backlog_bytes;
 
+    ngx_array_t                *limits;       /* ngx_http_ai_limit_t */
+    ngx_flag_t                  limit_dry_run;
+    ngx_uint_t                  limit_status;
+    ngx_uint_t                  limit_log_level;
     ngx_msec_t                  cache;        /* TTL of answers; 0: off */
     ngx_uint_t                  cache_any;    /* random ones, too */
     ngx_uint_t                  cache_scope;  /* NGX_HTTP_AI_SCOPE_* */
@@ -150,7 +206,18 @@ char *ngx_http_ai_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_plan(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* Inherits keys and claims, and gives the whole its name. */
+char *ngx_http_ai_merge_jwt(ngx_conf_t *cf, ngx_http_ai_loc_conf_t *prev,
+    ngx_http_ai_loc_conf_t *conf);
 char *ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_redis_error(ngx_conf_t *cf, ngx_command_t *cmd,

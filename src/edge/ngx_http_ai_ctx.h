@@ -18,6 +18,7 @@
 typedef struct ngx_http_ai_ctx_s  ngx_http_ai_ctx_t;
 typedef struct ngx_http_ai_open_s  ngx_http_ai_open_t;  /* ngx_http_ai_edge.h */
 typedef struct ngx_http_ai_share_s  ngx_http_ai_share_t;  /* ..._cache.h */
+typedef struct ngx_http_ai_limits_s  ngx_http_ai_limits_t;  /* ..._limit.h */
 
 struct ngx_http_ai_ctx_s {
     ngx_http_request_t         *request;
@@ -33,18 +34,36 @@ struct ngx_http_ai_ctx_s {
     /* identify: read by refuse, pass, admit, variables */
     ngx_http_ai_principal_t    *principal;    /* NULL: nobody */
     const char                 *refusal;      /* cause, NULL: none */
+    ngx_str_t                   refusal_text; /* empty: the table's */
     unsigned                    identified:1;
+    ngx_http_ai_loc_conf_t     *identified_by;  /* as this location asks */
     unsigned                    keyed:1;      /* key_sha is set */
+    unsigned                    presented:1;  /* a credential, of any form */
+    unsigned                    challenged:1; /* WWW-Authenticate is there */
     u_char                      key_sha[AI_SHA256_HEX];
+    ngx_str_t                   token;        /* as it came, or empty */
+    ngx_str_t                   claims;       /* of it, once asked for */
     ngx_http_ai_lookup_t        lookup;       /* identify's and admit's */
     ngx_http_ai_wait_t          wait;
+
+    /* tenant, a part of identify; the first is what principal was before */
+    ngx_http_ai_principal_t    *own;          /* as the credential says */
+    ngx_array_t                *tenant_by;    /* the strategies it was by */
+    ngx_str_t                   tenant;       /* being looked up, or was */
+    u_char                      tenant_sha[AI_SHA256_HEX];
+    ngx_str_t                   tenant_version;   /* read by admit */
+    unsigned                    tenanted:1;   /* own and principal are set */
+    unsigned                    tenant_asked:1;
 
     /* body: read by admit */
     ngx_chain_t                *body;         /* in memory, until admitted */
     size_t                      body_len;
     size_t                      body_held;    /* counted against the cap */
+    u_char                      body_sha[AI_SHA256_HEX];  /* where jobs are
+                                                             signed */
     void                       *reader;       /* of body, while it reads */
     ngx_str_t                   model;        /* as asked, unescaped */
+    int64_t                     max_output;   /* tokens; -1: not said */
     unsigned                    stream:1;
     unsigned                    usage_asked:1;
     ngx_http_ai_share_t        *share;        /* of cache and joining, NULL:
@@ -58,6 +77,7 @@ struct ngx_http_ai_ctx_s {
     /* admit: read by stream, variables */
     ngx_http_ai_open_t         *open;         /* entry of the edge's table */
     ngx_str_t                   traceparent;
+    ngx_http_ai_limits_t       *limits;       /* read by answers, variables */
 
     /* stream and answer: read by variables, metrics */
     ai_event_id_t               last;         /* last event the client has */

@@ -6,6 +6,7 @@
 
 #include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_jwt.h"
 #include "ngx_http_ai_leave.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
@@ -147,6 +148,8 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
 
     ngx_add_timer(ev, NGX_HTTP_AI_EDGE_BEAT);
 
+    ngx_http_ai_jwt_init_process(cycle);
+
     return NGX_OK;
 }
 
@@ -162,6 +165,7 @@ ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
         ngx_del_timer(&ngx_http_ai_edge_timer);
     }
 
+    ngx_http_ai_jwt_exit_process();
     ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
     ngx_http_ai_leave_done();
     ngx_http_ai_cache_rows_done();
@@ -412,6 +416,7 @@ static void
 ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
     ngx_str_t *payload, void *data)
 {
+    u_char                    sha[AI_SHA256_HEX];
     ai_bell_t                 bell;
     ngx_http_ai_redis_cmd_t  *cmd;
 
@@ -449,6 +454,26 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
 
         break;
 
+    case AI_BELL_TENANT:
+        if (ngx_http_ai_lookup_tenant(sha, bell.name) != NGX_OK) {
+            break;
+        }
+
+        if (channel->len == sizeof(AI_KEYS_CHANNEL) - 1) {
+            ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals, sha);
+            break;
+        }
+
+        ngx_http_ai_lookup_bell(sha, bell.word);
+        break;
+
+    case AI_BELL_SEED:
+        if (bell.name.len == AI_SHA256_HEX) {
+            ngx_http_ai_seed_bell((u_char *) bell.name.data, bell.word);
+        }
+
+        break;
+
     case AI_BELL_CATALOG:
         cmd = &ngx_http_ai_edge_catalog_cmd;
 
@@ -461,6 +486,11 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
             (void) ngx_http_ai_edge_catalog(cmd);
         }
 
+        break;
+
+    case AI_BELL_JWKS:
+        ngx_http_ai_jwt_bell(ngx_http_ai_edge->amcf,
+                             (u_char *) bell.name.data);
         break;
     }
 }
@@ -513,6 +543,7 @@ ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
     ngx_http_ai_open_t  *open;
 
     ngx_http_ai_zone_flush(ngx_http_ai_edge_self.amcf->principals);
+    ngx_http_ai_jwt_subscribed();
 
     if (ngx_http_ai_edge_self.amcf->cache != NULL) {
         ngx_http_ai_cache_zone_flush(ngx_http_ai_edge_self.amcf->cache);
@@ -663,6 +694,7 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
     ngx_http_ai_redis_cancel(&open->range);
     ngx_http_ai_redis_cancel(&open->state);
     ngx_http_ai_lookup_cancel(&open->ctx->lookup);
+    ngx_http_ai_seed_cancel(&open->seed);
 
     if (open->timer.timer_set) {
         ngx_del_timer(&open->timer);

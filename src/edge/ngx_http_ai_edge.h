@@ -9,6 +9,7 @@
 #include "ngx_http_ai_ctx.h"
 #include "ai_event.h"
 #include "ai_keys.h"
+#include "ngx_http_ai_seed.h"
 
 
 typedef struct {
@@ -63,6 +64,7 @@ struct ngx_http_ai_open_s {
     /* admit */
     ngx_http_ai_redis_cmd_t     cmd;          /* admit, cancel, join, SET */
     ngx_http_ai_redis_cmd_t     set;          /* the body's, before admit */
+    ngx_http_ai_seed_t          seed;         /* admit's question */
     ngx_msec_t                  deadline;     /* of the queue; 0: none */
     unsigned                    started:1;    /* something came, or it runs */
     unsigned                    stale:1;      /* looked up again once */

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_ai_error.h"
+#include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
 
 
@@ -252,6 +253,10 @@ ngx_http_ai_error_answer(ngx_http_request_t *r, const ai_error_t *e,
                                         ctx->job.data, ctx->job.len)
                != NGX_OK))
     {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ctx != NULL && ngx_http_ai_limit_headers(r, ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

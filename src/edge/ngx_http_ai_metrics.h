@@ -35,6 +35,10 @@ typedef struct {
     ngx_atomic_t                bytes_out;
     ngx_atomic_t                principal_hits;
     ngx_atomic_t                principal_misses;
+    ngx_atomic_t                lookups_refused;
+    ngx_atomic_t                token_hits;
+    ngx_atomic_t                tokens_verified;
+    ngx_atomic_t                tokens_refused;
     ngx_atomic_t                cache_hot;    /* from shared memory */
     ngx_atomic_t                cache_hits;   /* from Redis */
     ngx_atomic_t                cache_joined;

@@ -5,6 +5,7 @@
 
 #include "ngx_http_ai_models.h"
 #include "ngx_http_ai_error.h"
+#include "ngx_http_ai_limit.h"
 
 
 #define NGX_HTTP_AI_MODELS_MAX       10000    /* of a list */
@@ -20,6 +21,7 @@ typedef struct {
 
 static ngx_array_t *ngx_http_ai_models_list(ngx_http_request_t *r,
     ngx_http_ai_principal_t *principal);
+static ngx_int_t ngx_http_ai_models_listed(ngx_str_t *list, ngx_str_t *model);
 static ngx_int_t ngx_http_ai_models_push(ngx_http_request_t *r,
     ngx_array_t *list, ngx_http_ai_principal_t *principal, ngx_str_t *id,
     ngx_str_t *owner);
@@ -146,14 +148,34 @@ ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 ngx_int_t
 ngx_http_ai_model_allowed(ngx_http_ai_principal_t *principal, ngx_str_t *model)
 {
+    ngx_http_ai_plan_t  *plan;
+
+    plan = ngx_http_ai_edge == NULL
+           ? NULL : ngx_http_ai_plan(ngx_http_ai_edge->amcf, principal);
+
+    if (plan != NULL
+        && ngx_http_ai_models_listed(&plan->models, model) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_ai_models_listed(&principal->models, model);
+}
+
+
+/* An empty list has all. */
+
+static ngx_int_t
+ngx_http_ai_models_listed(ngx_str_t *list, ngx_str_t *model)
+{
     u_char  *p, *end, *space;
 
-    if (principal->models.len == 0) {
+    if (list->len == 0) {
         return NGX_OK;
     }
 
-    p = principal->models.data;
-    end = p + principal->models.len;
+    p = list->data;
+    end = p + list->len;
 
     while (p < end) {
         space = ngx_strlchr(p, end, ' ');

@@ -18,7 +18,8 @@ ngx_int_t ngx_http_ai_models_handler(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_str_t *id);
 
 /*
- * Whether the caller may ask for this model: its allow-list, empty for all.
+ * Whether the caller may ask for this model: the allow-lists of its key and of
+ * its tenant's plan, empty for all.
  * NGX_OK, or NGX_DECLINED.
  */
 ngx_int_t ngx_http_ai_model_allowed(ngx_http_ai_principal_t *principal,

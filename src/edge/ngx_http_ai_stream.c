@@ -7,6 +7,7 @@
 #include "ngx_http_ai_stream.h"
 #include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_error.h"
+#include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
 
 
@@ -243,7 +244,9 @@ ngx_http_ai_stream_header(ngx_http_ai_open_t *open)
 
     ngx_str_set(&key, "X-AI-Job");
 
-    if (ngx_http_ai_add_header(r, &key, &open->ctx->job) != NGX_OK) {
+    if (ngx_http_ai_add_header(r, &key, &open->ctx->job) != NGX_OK
+        || ngx_http_ai_limit_headers(r, open->ctx) != NGX_OK)
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_ai_cache.h"
+#include "ngx_http_ai_limit.h"
 
 
 #define NGX_HTTP_AI_TIME_LEN  (NGX_INT64_LEN + sizeof(".000000") - 1)
@@ -23,6 +24,7 @@ typedef enum {
     NGX_HTTP_AI_VAR_REQUEST_ID,
     NGX_HTTP_AI_VAR_FINISH,
     NGX_HTTP_AI_VAR_TRACEPARENT,
+    NGX_HTTP_AI_VAR_LIMIT,
     NGX_HTTP_AI_VAR_CACHE
 } ngx_http_ai_var_e;
 
@@ -86,6 +88,9 @@ static ngx_http_variable_t  ngx_http_ai_variables[] = {
 
     { ngx_string("ai_traceparent"), NULL, ngx_http_ai_variable_text,
       NGX_HTTP_AI_VAR_TRACEPARENT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ai_limit"), NULL, ngx_http_ai_variable_text,
+      NGX_HTTP_AI_VAR_LIMIT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ai_input_tokens"), NULL, ngx_http_ai_variable_number,
       offsetof(ai_usage_t, input), NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -211,6 +216,15 @@ ngx_http_ai_variable_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     case NGX_HTTP_AI_VAR_CACHE:
         if (ctx->share != NULL) {
             s = ctx->share->status;
+        }
+        break;
+
+    case NGX_HTTP_AI_VAR_LIMIT:
+        if (ctx->limits != NULL && ctx->limits->named != NULL
+            && ngx_http_ai_limit_text(r->pool, ctx->limits->named, &s)
+               != NGX_OK)
+        {
+            return NGX_ERROR;
         }
         break;
 

@@ -35,10 +35,19 @@ local function keep_ms(flags, resume, result)
     return ms
 end
 
--- `log`: the events, where they are in no Stream.
+local function unreserve(job, tenant, lim, lines)
+    -- @include return
+    give_back(job, tenant, lim, lines)
+end
+
+-- `log`: the events, where they are in no Stream; `lim`: the job's field, and
+-- `lines` what the ledger gets.
 local function close(job, state, attempt, tip, usage, fin, ttl, grace, large,
-                     log)
+                     tenant, lim, lines, log)
     local key = P .. JOB .. job
+    if lim then
+        unreserve(job, tenant, lim, lines)
+    end
     if log then
         call('HSET', key, 'state', state, 'attempt', attempt, 'tip', tip,
              'usage', usage, 'fin', fin, 'body', '', 'log', log)

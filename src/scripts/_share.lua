@@ -34,15 +34,15 @@ local function kept(sha, tenant, shape, max_age, us)
     return { 'HIT', int(age), int(left), c[4], c[5], bytes, log }
 end
 
--- The job of the same request that is under way: this edge listens to it, too.
--- Counted, so that a leave which crosses this reply takes nothing away.
-local function followed(name, tenant, edge)
+-- The job of the same request that is under way, and whether this edge listens
+-- to it already; nil where it cannot be joined.
+local function flying(name, tenant, edge)
     local leader = call('GET', P .. FLIGHT .. name)
     if not leader then
         return
     end
-    local key = P .. JOB .. leader
-    local l = call('HMGET', key, 'tenant', 'state', 'cancel', 'lst', 'flight')
+    local l = call('HMGET', P .. JOB .. leader, 'tenant', 'state', 'cancel',
+                   'lst', 'flight')
     if l[1] ~= tenant or (l[2] ~= 'waiting' and l[2] ~= 'running') or l[3]
        or l[5] ~= name
     then
@@ -53,21 +53,17 @@ local function followed(name, tenant, edge)
         n = n + 1
         found = found or e == edge
     end
-    if not found then
-        if n >= ROOM then
-            return
-        end
-        call('HSET', key, 'lst', l[4] == '' and edge or l[4] .. ' ' .. edge)
+    if found or n < ROOM then
+        return leader, found, l[4]
     end
-    return leader, call('HINCRBY', key, 'joins:' .. edge, 1)
 end
 
 local function shared_usage(cause)
     return 'done\t200\t-\t-\t-\t-\t0\t0\t0\t0\t0\t0\t0\t-\t-\t0\t0\t' .. cause
 end
 
--- The reply of a request that needs no call of its own, or nil.  A repeat gets
--- what the first got, and no second ledger record.
+-- The reply of a request that needs no call of its own, and what makes it so
+-- (nil: that was done, this is a repeat); or nothing.
 local function share_find(share, job, tenant, edge, base)
     local sha, flags, shape, age = share:match(SHARE)
     local key, us, at = P .. JOB .. job, clock()
@@ -76,24 +72,39 @@ local function share_find(share, job, tenant, edge, base)
     if leader then
         return { 'JOIN', leader, n }
     end
+
+    local function note(what, usage)
+        call('HSET', key, 'shared', what)
+        call('PEXPIRE', key, SHARED_MS)
+        ledger(job, 1, at, tenant, base, usage)
+    end
+
     if flags:find('c', 1, true) then
         local hit = kept(sha, tenant, shape, tonumber(age), us)
         if hit then
-            if not before then
-                call('HSET', key, 'shared', 'hit')
-                call('PEXPIRE', key, SHARED_MS)
-                ledger(job, 1, at, tenant, base, hit[4])
+            return hit, not before and function()
+                note('hit', hit[4])
             end
-            return hit
         end
     end
     if flags:find('j', 1, true) and edge ~= '' then
-        leader, n = followed(sha .. shape, tenant, edge)
+        local name = sha .. shape
+        local found, lst
+        leader, found, lst = flying(name, tenant, edge)
         if leader then
-            call('HSET', key, 'shared', leader .. ' ' .. n)
-            call('PEXPIRE', key, SHARED_MS)
-            ledger(job, 1, at, tenant, base, shared_usage('join'))
-            return { 'JOIN', leader, int(n) }
+            local reply = { 'JOIN', leader }
+            return reply, function()
+                local of = P .. JOB .. leader
+                if not found then
+                    call('HSET', of, 'lst', lst == '' and edge
+                                            or lst .. ' ' .. edge)
+                end
+                -- Counted, so that a leave which crosses this reply takes
+                -- nothing away.
+                n = call('HINCRBY', of, 'joins:' .. edge, 1)
+                reply[3] = int(n)
+                note(leader .. ' ' .. reply[3], shared_usage('join'))
+            end
         end
     end
 end

@@ -82,14 +82,15 @@ local function sharing(find)
     share_note(shared, job)
 end
 
+local found, make
 if shared ~= '' then
     if not shared:find('^%x+ [csj]+ [osv] %S+ %d+ %d+ %d+$')
        or #shared:match('^%x+') ~= 64
     then
         return wrong('share')
     end
-    local found = sharing(true)
-    if found then
+    found, make = sharing(true)
+    if found and not make then
         if large then
             call('UNLINK', P .. BODY .. job)
         end
@@ -97,26 +98,52 @@ if shared ~= '' then
     end
 end
 
-if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0
+if found then
+    large = large and call('UNLINK', P .. BODY .. job) and false
+elseif large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0
    or pieces and call('LLEN', P .. BODY .. job) ~= pieces + 1
 then
     return refuse('NOBODY')
 end
 
-h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers')
+local us, at = clock()
+local reserve, limits, would
+
+-- Made only where there are some.
+if ARGV[17] ~= '' then
+    -- @include window
+    -- @include limit
+    reserve, limits, would = limit(us, found ~= nil)
+    if not reserve then
+        if large then
+            call('UNLINK', P .. BODY .. job)
+        end
+        return limits
+    end
+end
+
+if found then
+    make()
+    if reserve then
+        reserve()
+        found[#found + 1], found[#found + 2] = limits, would
+    end
+    return found
+end
+
+h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers', 'leaving')
 if h[2] == '1' then
     return refuse('PRESSURE', '5')
 end
 
-local us, at = clock()
 local slots, workers = tonumber(h[1] or 0), h[3]
-local most = share(slots)
 local field = (batch and 'batch:' or '') .. tenant
 local worker
 
 if slots > 0 and call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0
-   and call('SCARD', P .. RUNNING .. tenant) < most
-   and (not batch or held_by_all() < most)
+   and call('SCARD', P .. RUNNING .. tenant)
+       < share_now(slots, workers, h[4] or '')
+   and (not batch or reserve_free(slots, workers))
 then
     local deaf = {}
     worker = choose(workers, us, deaf)
@@ -152,6 +179,9 @@ end
 if shared ~= '' then
     sharing()
 end
+if reserve then
+    call('HSET', key, 'lim', reserve())
+end
 call('PEXPIRE', key, UNFINISHED_MS)
 if flags ~= '' and flags ~= 's' then
     call('HSET', key, 'resume', resume, 'result', result)
@@ -179,4 +209,4 @@ local function wait()
     return 'waiting'
 end
 
-return { 'OK', worker and 'running' or wait(), at }
+return { 'OK', worker and 'running' or wait(), at, limits, would }

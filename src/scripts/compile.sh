@@ -1,8 +1,8 @@
 #!/bin/sh
 # Compiles the Redis scripts into C: compile.sh SCRIPTS_DIR OUT_DIR writes
 # OUT_DIR/ai_scripts.c.  Each script is its prelude (_prelude.lua) followed by
-# its own text, where a line "-- @include NAME" stands for _NAME.lua, with the
-# SHA-1 that EVALSHA wants computed here, at build time.
+# its own text, where a line "-- @include NAME" stands for _NAME.lua (which may
+# have such lines, too), with the SHA-1 that EVALSHA wants computed here, at build time.
 set -eu
 
 dir=$1
@@ -21,7 +21,7 @@ trap 'rm -f "$tmp" "$tmp.lua"' EXIT
 } > "$tmp"
 
 for name in body admit claim emit settle cancel leave join beat sweep \
-    principal inherit keep purge hits
+    principal inherit seed keep purge hits
 do
     # What ends a job must not fail for want of memory; what begins one must.
     case $name in
@@ -32,14 +32,18 @@ do
         echo "#!lua$flags"
         cat "$dir/_prelude.lua"
         awk -v dir="$dir" '
-            $1 == "--" && $2 == "@include" {
-                file = dir "/_" $3 ".lua"
-                while ((got = (getline line < file)) > 0) print line
+            function text(file,   line, got, word) {
+                while ((got = (getline line < file)) > 0) {
+                    split(line, word)
+                    if (word[1] == "--" && word[2] == "@include")
+                        text(dir "/_" word[3] ".lua")
+                    else
+                        print line
+                }
                 if (got < 0) { print "no " file > "/dev/stderr"; exit 1 }
                 close(file)
-                next
             }
-            { print }' "$dir/$name.lua"
+            BEGIN { text(ARGV[1]) }' "$dir/$name.lua"
     } > "$tmp.lua"
     sha=$(sha1sum < "$tmp.lua" | cut -c1-40)
     size=$(wc -c < "$tmp.lua")

@@ -31,11 +31,12 @@ end
 
 -- The way that most calls need not go is made only where one goes it.
 local function start_next(us)
-    if call('EXISTS', P .. WAITING, P .. WAITING_BATCH, P .. WAITING_LAST)
-       == 0
+    if call('EXISTS', P .. WAITING, P .. WAITING_BATCH, P .. WAITING_LAST,
+            P .. SEEDING) == 0
     then
         return
     end
+    call('HDEL', P .. SEEDING, tenant)
     -- @include hand
     -- @include alive
     -- @include wait
@@ -45,12 +46,20 @@ local function start_next(us)
     pump(us, PUMP_MAX, tenant)
 end
 
+-- The ledger gets what no counter has, or has what they do not.
+local function uncounted()
+    -- @include window
+    call('HDEL', P .. SEEDING, tenant)
+    new_epoch(tenant)
+end
+
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
-               'owner', 'flags', 'resume', 'result', 'tenant', 'large',
+               'owner', 'flags', 'resume', 'result', 'tenant', 'large', 'lim',
                'flight')
 local reached = tonumber(h[2] or 0)
 if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
+    uncounted()
     if not h[1] then
         release(job, tenant, worker)
         start_next(clock())
@@ -86,9 +95,9 @@ local log
 tip, log = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4], true)
 close(job, state, h[2], tip, calls > 0 and lines:match('^[^\n]*') or lines, fin,
       ttl or keep_ms(h[6], h[7], h[8]),
-      h[6]:find('r', 1, true), h[10], log)
-if h[11] then
-    unflight(job, h[11])
+      h[6]:find('r', 1, true), h[10], tenant, h[11], lines, log)
+if h[12] then
+    unflight(job, h[12])
 end
 if h[1] == 'running' then
     release(job, tenant, h[5])
@@ -100,6 +109,9 @@ if attempt > 1 then
     -- @include last
     unsuspect(worker, job)
     row = call('HGET', P .. JOB .. job, 'row')
+    if row then
+        uncounted()
+    end
 end
 ledger(job, row or h[2], at, tenant, base, lines)
 start_next(us)

@@ -11,7 +11,7 @@
 
 
 static void
-digest(unsigned char out[AI_SHA256_LEN], ai_str_t text, size_t piece)
+digest(char out[AI_SHA256_HEX], ai_str_t text, size_t piece)
 {
     char         *copy;
     size_t        at, n;
@@ -35,7 +35,7 @@ digest(unsigned char out[AI_SHA256_LEN], ai_str_t text, size_t piece)
 /* The same with a member in front, or behind where that is not to be. */
 
 static void
-with(unsigned char out[AI_SHA256_LEN], ai_str_t text, const char *member)
+with(char out[AI_SHA256_HEX], ai_str_t text, const char *member)
 {
     char       *p;
     size_t      at, len;
@@ -61,7 +61,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ai_str_t       text;
     ai_json_t      j;
-    unsigned char  whole[AI_SHA256_LEN], other[AI_SHA256_LEN];
+    char       whole[AI_SHA256_HEX], other[AI_SHA256_HEX];
 
     if (size < 2) {
         return 0;
@@ -71,17 +71,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     digest(whole, text, text.len);
     digest(other, text, data[0] % 16 + 1);
-    must(memcmp(whole, other, AI_SHA256_LEN) == 0);
+    must(memcmp(whole, other, AI_SHA256_HEX) == 0);
 
     if (ai_json_scan(&j, NULL, text, text.len, 0) != AI_JSON_OK) {
         return 0;
     }
 
     with(other, text, "\"user\" :[{\"a\":\"]\\\"\"},1 ]");
-    must(memcmp(whole, other, AI_SHA256_LEN) == 0);
+    must(memcmp(whole, other, AI_SHA256_HEX) == 0);
 
     with(other, text, "\"seed\":1");
-    must(memcmp(whole, other, AI_SHA256_LEN) != 0);
+    must(memcmp(whole, other, AI_SHA256_HEX) != 0);
 
     return 0;
 }

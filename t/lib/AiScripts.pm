@@ -173,7 +173,8 @@ sub admit {
         exists $o{max_jobs} ? $o{max_jobs} : 1000,
         exists $o{max_bytes} ? $o{max_bytes} : 1e6,
         defined $o{bytes} ? $o{bytes} : 7,
-        $o{key_id} || '', $o{key_version} || '', '');
+        $o{key_id} || '', $o{key_version} || '',
+        defined $o{policy} ? $o{policy} : '');
 
     return $self->run('admit', @args, @{ $o{more} || [] });
 }

@@ -9,7 +9,7 @@
 
 
 static void
-digest(unsigned char out[AI_SHA256_LEN], ai_dialect_e dialect, ai_str_t text,
+digest(char out[AI_SHA256_HEX], ai_dialect_e dialect, ai_str_t text,
     size_t piece)
 {
     size_t       at, n;
@@ -35,9 +35,9 @@ static void
 is_canon(ai_dialect_e dialect, const char *text, const char *canon)
 {
     size_t         piece, len;
-    unsigned char  want[AI_SHA256_LEN], got[AI_SHA256_LEN];
+    char           want[AI_SHA256_HEX], got[AI_SHA256_HEX];
 
-    assert_int_equal(ai_sha256(want, (ai_str_t) { strlen(canon), canon }), 0);
+    assert_int_equal(ai_sha256_hex(want, (ai_str_t) { strlen(canon), canon }), 0);
     len = strlen(text);
 
     for (piece = 1; piece <= len; piece++) {
@@ -135,7 +135,7 @@ static void
 differs(void **state)
 {
     size_t         i, k;
-    unsigned char  all[16][AI_SHA256_LEN];
+    char    all[16][AI_SHA256_HEX];
 
     static const char *const  rows[] = {
         "{\"a\":\"b c\"}", "{\"a\":\"bc\"}", "{\"a\":\"b\\u0020c\"}",
@@ -151,7 +151,7 @@ differs(void **state)
         digest(all[i], AI_DIALECT_OPENAI, Z(rows[i]), 64);
 
         for (k = 0; k < i; k++) {
-            assert_memory_not_equal(all[i], all[k], AI_SHA256_LEN);
+            assert_memory_not_equal(all[i], all[k], AI_SHA256_HEX);
         }
     }
 }
@@ -164,7 +164,7 @@ nonsense(void **state)
 {
     size_t         i;
     ai_digest_t    d;
-    unsigned char  out[AI_SHA256_LEN];
+    char           out[AI_SHA256_HEX];
 
     static const char *const  rows[] = {
         "", "}", "]]]}}}", "\"", "{\"a", "{\"a\\", ",,::\"", "{{{{", "[\"\\\""

@@ -1,0 +1,27 @@
+-- Counters of limits (docs/wire.md, 12).
+--
+-- One that slides is "<window> <used> <used in the one before>", one of the
+-- calendar "<window> <settled> <reserved> <epoch>".
+
+local SLIDING = { s = 1000, m = 60000, h = 3600000 }
+local COUNTER_MS = { s = '2000', m = '120000', h = '7200000', d = '172800000',
+                     M = '3456000000' }
+local EPOCH_MS, ESTIMATE_MS = '3888000000', '604800000'
+local COUNT_MAX = 9007199254740991
+
+-- Which window a text is of, and its three other words.
+local function counter(text)
+    local window, a, b, c = text:match('^(%d+) (%d+) (%d+) ?(%d*)$')
+    return tonumber(window), tonumber(a), tonumber(b), c
+end
+
+local function counted(n)
+    return int(math.max(0, math.min(COUNT_MAX, n)))
+end
+
+-- Without what it has counted it is not the ledger's sum any more: it is
+-- seeded again.
+local function new_epoch(tenant)
+    local _, at = clock()
+    call('SET', P .. LIM .. tenant .. ':epoch', at, 'PX', EPOCH_MS)
+end
