@@ -10,10 +10,10 @@ $t->pg;
 my $fake = AiFake->new($t);
 my $conf = 'ai_zone cache 256k;';
 my $location = 'ai_cache 1m any; ai_redis_error 503 cache=on;';
-my $edge = $t->edge(ai => $conf, location => $location . ' location /v1/no/ {'
-    . ' ai_pass; ai_redis_error 503 cache=off; }'
-    . ' location /v1/key/ { ai_pass; ai_cache_scope key; }'
-    . ' location /v1/user/ { ai_pass; ai_cache_scope user; }');
+my $edge = $t->edge(ai => $conf, location => $location . ' } '
+    . "location /key/ { ai_pass; $location ai_cache_scope key; } "
+    . "location /user/ { ai_pass; $location ai_cache_scope user; } "
+    . 'location /no/ { ai_pass; ai_cache 1m any; ');
 $edge->start;
 $t->{key} = $fake->key('demo');
 my $chat = '/v1/chat/completions';
@@ -22,7 +22,6 @@ sub ask { return { model => 'echo/echo', messages => [{ role => 'user',
     content => $_[0] }], @_[1 .. $#_] } }
 
 # What a worker says to Redis, in one go: the answer, kept.
-my %content;
 sub serve {
     my ($body, %o) = @_;
     my $job = $fake->job or die "no job\n";
@@ -66,7 +65,7 @@ for my $n (1 .. 3) {
     is(hot(), $n, 'from shared memory');
 }
 is($t->post($chat, ask('a'), headers => { 'If-None-Match' => '"'
-    . 'e' x 32 . '"' })->status, 304, '304');
+    . 'e' x 32 . '"' })->status, 304, 'not modified');
 is(status($t->post($chat, ask('a'), headers => {
     'Cache-Control' => 'max-age=100' })), 'HIT', 'young enough');
 
@@ -126,7 +125,7 @@ is($t->post($chat, ask('b'))->body, '{"n":2}', 'and each keeps its own')
 my $mate = $fake->key('demo');
 is($t->post($chat, ask('b'), key => $mate)->body, '{"n":2}',
     'a key of the tenant shares');
-my $by_key = '/v1/key/v1/chat/completions';
+my $by_key = '/key/v1/chat/completions';
 $s = $t->stream($by_key, ask('b'));
 serve('{"key":1}', quiet => 1);
 is(status($s->response), 'MISS', 'a scope of its own');
@@ -136,7 +135,7 @@ $s = $t->stream($by_key, ask('b'), key => $mate);
 serve('{"mate":1}', quiet => 1);
 is($s->response->body, '{"mate":1}', 'another key asks for itself');
 $s->close;
-$s = $t->stream('/v1/user/v1/chat/completions', ask('b'));
+$s = $t->stream('/user/v1/chat/completions', ask('b'));
 $fake->job->answer('{}');
 is(status($s->response), 'BYPASS', 'who is nobody\'s user shares nothing');
 $s->close;
@@ -158,7 +157,7 @@ is(length $t->post($chat, ask('big 1'))->body, length $big, 'but is again');
 is(hot(), $before + 2, 'after Redis was asked');
 
 # A purge: by hash, and of all.
-is($t->aictl('cache', 'purge', '--key', $sha, '--json')->{removed}, 1,
+is(decode_json($t->aictl("cache", "purge", '--key', $sha, '--json'))->{removed}, 1,
     'a purge of one');
 wait_for(sub {
     my $c = $t->stream($chat, ask('a'));
@@ -169,7 +168,7 @@ wait_for(sub {
     return $res->body eq '{"n":3}';
 }, 30, 'the answer to go');
 is($t->post($chat, ask('b'))->body, '{"n":2}', 'others stay');
-cmp_ok($t->aictl('cache', 'purge', '--tenant', 'demo', '--json')->{removed},
+cmp_ok(decode_json($t->aictl("cache", "purge", '--tenant', 'demo', '--json'))->{removed},
     '>', 10, 'a purge of a tenant');
 wait_for(sub {
     my $c = $t->stream($chat, ask('b'));
@@ -189,7 +188,6 @@ $edge->reload;
 is(status($t->post($chat, ask('r'))), 'HIT', 'after a reload');
 $edge->{vars}{AI} = $conf . ' ai_model echo/echo { route echo model=other; }';
 $edge->reload($edge->{conf});
-$t->ready if 0;
 $s = $t->stream($chat, ask('r'));
 $fake->job->answer('{"r":2}');
 is($s->response->body, '{"r":2}', 'another route is asked');
@@ -198,7 +196,7 @@ $s->close;
 # Redis away: hits from shared memory where that is said, else an error.
 fill('z', '{"z":1}');
 is($t->post($chat, ask('z'))->body, '{"z":1}', 'in shared memory') for 1, 2;
-my $no = '/v1/no/v1/chat/completions';
+my $no = '/no/v1/chat/completions';
 $t->allow_log(qr/ai: |lost|Connection refused|No such file/);
 $t->redis->freeze;
 sleep 1.5;

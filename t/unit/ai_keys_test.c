@@ -49,6 +49,8 @@ sharded(void **state)
         { AI_KEY_PV, 0, "k_1-Z.9", "ai1:{0}:pv:k_1-Z.9" },
         { AI_KEY_EDGE_CHANNEL, 0, PROCESS, "ai1:{0}:edge:" PROCESS },
         { AI_KEY_WORKER_CHANNEL, 3, PROCESS, "ai1:{3}:worker:" PROCESS },
+        { AI_KEY_LIM, 0, "acme", "ai1:{0}:lim:acme" },
+        { AI_KEY_SEEDING, 0, "", "ai1:{0}:lim:seeding" },
         { AI_KEY_CACHE, 0, HEX, "ai1:{0}:cache:" HEX },
         { AI_KEY_CACHED, 0, "", "ai1:{0}:cached" },
         { AI_KEY_CACHE_SUM, 0, "", "ai1:{0}:cache_sum" },
