@@ -18,7 +18,7 @@ my $dir = $t->subdir('keys');
 
 # What C makes of each key of its enum, with a name that suits it.
 
-my %name = (map({ $_ => 'job_' . 'a' x 32 } qw(JOB BODY EV)),
+my %name = (map({ $_ => 'job_' . 'a' x 32 } qw(JOB BODY EV SHARED)),
     map({ $_ => 'ten.ant' } qw(BACKLOG BACKLOG_BATCH BACKLOG_LAST RUNNING LIM)),
     CACHE => 'ab' x 32, FLIGHT => 'ab' x 32 . 'o',
     PV => 'k1', EDGE_CHANNEL => 'host-1-2', HELD => 'host-1-2',

@@ -62,7 +62,8 @@ static const ai_key_row_t  ai_keys_rows[] = {
     [AI_KEY_CACHE] = { "cache:", AI_NAME_SHA },
     [AI_KEY_CACHED] = { "cached", AI_NAME_NONE },
     [AI_KEY_CACHE_SUM] = { "cache_sum", AI_NAME_NONE },
-    [AI_KEY_FLIGHT] = { "flight:", AI_NAME_SHAPE }
+    [AI_KEY_FLIGHT] = { "flight:", AI_NAME_SHAPE },
+    [AI_KEY_SHARED] = { "shared:", AI_NAME_JOB }
 };
 
 

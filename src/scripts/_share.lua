@@ -66,16 +66,15 @@ end
 -- (nil: that was done, this is a repeat); or nothing.
 local function share_find(share, job, tenant, edge, base)
     local sha, flags, shape, age = share:match(SHARE)
-    local key, us, at = P .. JOB .. job, clock()
-    local before = call('HGET', key, 'shared')
+    local us, at = clock()
+    local before = call('GET', P .. SHARED .. job)
     local leader, n = (before or ''):match('^(%S+) (%d+)$')
     if leader then
         return { 'JOIN', leader, n }
     end
 
     local function note(what, usage)
-        call('HSET', key, 'shared', what)
-        call('PEXPIRE', key, SHARED_MS)
+        call('SET', P .. SHARED .. job, what, 'PX', SHARED_MS)
         ledger(job, 1, at, tenant, base, usage)
     end
 

@@ -19,7 +19,7 @@ local h = call('HMGET', key, 'state', 'tip', 'owner', 'lst', 'flags', 'resume',
                'joins:' .. edge, 'flight')
 local state, flags = h[1], h[5]
 if not state then
-    local leader, n = (call('HGET', key, 'shared') or '')
+    local leader, n = (call('GET', P .. SHARED .. job) or '')
                       :match('^(%S+) (%d+)$')
     return leader and { 'JOINED', leader, n } or { 'GONE' }
 end
