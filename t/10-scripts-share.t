@@ -213,6 +213,31 @@ like(admit($s->id, share(sha(1), 'j'), edge => "x$_"), qr/^JOIN/, "edge $_")
 like(admit($s->id, share(sha(1), 'j'), edge => 'x17'), qr/^OK/,
     'the next calls for itself');
 
+# Limits count a hit and a join as requests of no tokens; a refusal joins
+# nothing and writes nothing.
+sub limited {
+    my ($id, $share) = @_;
+    return $s->run('admit', $id, 't', 1, 'interactive', '', 0, 0, 'e2', 'spec',
+        'body', "key:1\t-\tchat\topenai\tm", 10, 1000, 4, '', '',
+        "100 100 0 0 m\nr h 2 - tenant\nt h 10 - tenant\nc - 0 - tenant\n",
+        $share);
+}
+$s->fresh(w1 => 50);
+kept(sha(1));
+$leader = $s->id;
+admit($leader, share(sha(2), 'j'));
+like(limited($s->id, share(sha(1), 'c')), qr/^HIT .* 1 \d+ 10 0 0 -/,
+    'a hit needs no tokens and no place');
+$own = $s->id;
+like(limited($own, share(sha(2), 'j')), qr/^JOIN $leader 1 0 \d+ 10 0 0 -/,
+    'nor does a join');
+is(limited($own, share(sha(2), 'j')), "JOIN $leader 1", 'a repeat is free');
+my $outbox = causes();
+like(limited($s->id, share(sha(2), 'j')), qr/^LIMIT \d+ 0/, 'one too many');
+like(limited($s->id, share(sha(1), 'c')), qr/^LIMIT \d+ 0/, 'of either');
+is_deeply(causes(), $outbox, 'leaves no record');
+is($s->job($leader)->{'joins:e2'}, 1, 'and joins nothing');
+
 # Records of an edge's own hits.
 $s->fresh(w1 => 50);
 my @rows = map { ($s->id, 1000 + $_, 't', "key:1\t-\tchat\topenai\tm", $row, '') }

@@ -723,6 +723,8 @@ ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
     open->tenant = ctx->principal->tenant;
     open->shard = ngx_http_ai_edge_shard(&open->tenant);
 
+    ngx_http_ai_cache_unshare(ctx);
+
     rc = ngx_http_ai_limit_find(open->request, ctx);
 
     if (rc == NGX_DECLINED) {

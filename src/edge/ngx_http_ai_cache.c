@@ -395,6 +395,16 @@ ngx_http_ai_cache_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
 
 void
+ngx_http_ai_cache_unshare(ngx_http_ai_ctx_t *ctx)
+{
+    if (ctx->share != NULL) {
+        ctx->share->keyed = 0;
+        ngx_str_set(&ctx->share->status, "BYPASS");
+    }
+}
+
+
+void
 ngx_http_ai_cache_share(ngx_http_ai_open_t *open, u_char *buf,
     ngx_str_t *share)
 {

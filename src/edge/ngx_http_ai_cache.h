@@ -73,6 +73,8 @@ void ngx_http_ai_cache_drop(ngx_http_ai_ctx_t *ctx);
  * the request was answered from there, else NGX_DECLINED. */
 ngx_int_t ngx_http_ai_cache_begin(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
+/* Who asks has changed since: it calls for itself. */
+void ngx_http_ai_cache_unshare(ngx_http_ai_ctx_t *ctx);
 /* admit's share, in buf of NGX_HTTP_AI_CACHE_SHARE bytes. */
 void ngx_http_ai_cache_share(ngx_http_ai_open_t *open, u_char *buf,
     ngx_str_t *share);
