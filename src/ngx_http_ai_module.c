@@ -29,6 +29,14 @@ static ngx_conf_enum_t  ngx_http_ai_on_disconnect_values[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_ai_cache_scopes[] = {
+    { ngx_string("tenant"), NGX_HTTP_AI_SCOPE_TENANT },
+    { ngx_string("user"), NGX_HTTP_AI_SCOPE_USER },
+    { ngx_string("key"), NGX_HTTP_AI_SCOPE_KEY },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_conf_enum_t  ngx_http_ai_log_levels[] = {
     { ngx_string("info"), NGX_LOG_INFO },
     { ngx_string("notice"), NGX_LOG_NOTICE },
@@ -202,7 +210,7 @@ static ngx_command_t  ngx_http_ai_commands[] = {
       &ngx_http_ai_on_disconnect_values },
 
     { ngx_string("ai_redis_error"),
-      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE123,
       ngx_http_ai_conf_redis_error,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
@@ -262,6 +270,41 @@ static ngx_command_t  ngx_http_ai_commands[] = {
       ngx_http_ai_conf_cors,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
+      NULL },
+
+    { ngx_string("ai_cache"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE12,
+      ngx_http_ai_conf_cache,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ai_cache_scope"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ai_loc_conf_t, cache_scope),
+      &ngx_http_ai_cache_scopes },
+
+    { ngx_string("ai_cache_bypass"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_1MORE,
+      ngx_http_set_predicate_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ai_loc_conf_t, cache_bypass),
+      NULL },
+
+    { ngx_string("ai_cache_size"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_ai_conf_cache_size,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ai_coalesce"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ai_loc_conf_t, coalesce),
       NULL },
 
     { ngx_string("ai_forward_header"),

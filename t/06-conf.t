@@ -198,6 +198,27 @@ refused('a credential', qr/never passes/, '',
     'ai_forward_header request Authorization;');
 refused('no direction', qr/"request" or "response"/, '',
     'ai_forward_header X-A X-B;');
+accepted('cache and joining', 'ai_zone cache 1m; ai_cache_size 32m 256k;'
+    . ' ai_cache 1m any; ai_cache_bypass $http_x $arg_y; ai_coalesce on;',
+    'ai_cache off; ai_cache_scope user; ai_redis_error 502 retry_after=1s'
+    . ' cache=on;');
+refused('a cache for ever', qr/invalid value "8d"/, 'ai_cache 8d;');
+refused('a cache of no time', qr/invalid value "0"/, '', 'ai_cache 0;');
+refused('a cache of some', qr/invalid value "some"/, '', 'ai_cache 1m some;');
+refused('a cache twice', qr/is duplicate/, '', 'ai_cache 1m; ai_cache 2m;');
+refused('a scope nobody knows', qr/invalid value "all"/, '',
+    'ai_cache_scope all;');
+refused('a small zone of answers', qr/at least 256k/, 'ai_zone cache 64k;');
+refused('that zone twice', qr/is duplicate/,
+    'ai_zone cache 1m; ai_zone cache 1m;');
+refused('a small cache', qr/must be 1m or more/, 'ai_cache_size 1k;');
+refused('one larger than all', qr/not above that of all/,
+    'ai_cache_size 1m 2m;');
+refused('a size in a server', qr/"ai_cache_size" directive is not allowed/, '',
+    '', 'ai_cache_size 1m;');
+refused('joining maybe', qr/invalid value "maybe"/, '', 'ai_coalesce maybe;');
+refused('hits maybe', qr/invalid value "cache=maybe"/, '',
+    'ai_redis_error 503 cache=maybe;');
 refused('a backlog of words', qr/invalid parameter "jobs=many"/, '',
     'ai_backlog jobs=many;');
 

@@ -18,8 +18,9 @@ my $dir = $t->subdir('keys');
 
 # What C makes of each key of its enum, with a name that suits it.
 
-my %name = (map({ $_ => 'job_' . 'a' x 32 } qw(JOB BODY EV)),
+my %name = (map({ $_ => 'job_' . 'a' x 32 } qw(JOB BODY EV SHARED)),
     map({ $_ => 'ten.ant' } qw(BACKLOG BACKLOG_BATCH BACKLOG_LAST RUNNING LIM)),
+    CACHE => 'ab' x 32, FLIGHT => 'ab' x 32 . 'o',
     PV => 'k1', EDGE_CHANNEL => 'host-1-2', HELD => 'host-1-2',
     WORKER_CHANNEL => 'host-1-2');
 my ($enum) = slurp("$root/src/contract/ai_keys.h")
@@ -125,7 +126,7 @@ for my $name (@order) {
         "$name: its SHA-1");
     my ($len) = $gen =~ /\{ "$name", "\w+", (\d+),/;
     is($len, length $script->{text}, "$name: its length");
-    my $flags = $name =~ /^(?:body|admit|emit|join|principal)$/ ? ''
+    my $flags = $name =~ /^(?:body|admit|emit|join|principal|keep)$/ ? ''
         : ' flags=allow-oom';
     like($script->{text}, qr/^#!lua$flags\n/, "$name: flags");
     unlike($script->{text}, qr/\@include/, "$name: complete");

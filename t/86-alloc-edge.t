@@ -14,8 +14,11 @@ my $t = AiTest->new;
 my $fail = AiFail->new($t);
 my $so = $fail->module or AiTest::skip_all('no objects of the module in build/');
 
-$t->start(edge => { module => $so, location => 'ai_stream_buffers 2 1k; '
-    . 'ai_resume 1s; ai_body_memory 512k; ai_max_streams 2;' });
+$t->start(edge => { module => $so, ai => 'ai_zone cache 1m;',
+    location => 'ai_stream_buffers 2 1k; '
+    . 'ai_resume 1s; ai_body_memory 512k; ai_max_streams 2;'
+    . ' } location /c/ { ai_pass; ai_cache 1h any; ai_coalesce on;'
+    . ' ai_stream_buffers 2 1k; ai_body_memory 512k;' });
 my $edge = $t->edge;
 my ($pid) = $edge->workers;
 my $chat = '/v1/chat/completions';
@@ -32,7 +35,25 @@ my $s = $t->stream($chat, { %ask, stream => \1 }, headers => [@resumable]);
 my $told = $s->head->header('x-ai-job');
 my ($event) = $s->events;
 
+# Answers that are kept, small and large.
+my $kept = '/c/v1/chat/completions';
+my %large = (%ask, messages => [{ role => 'user', content => 'y' x 90_000 }]);
+for my $ask (\%ask, \%large) {
+    wait_for(sub {
+        $t->post($kept, $ask)->header('x-ai-cache') eq 'HIT';
+    }, 20, 'a hit');
+}
+
 my %kinds = (
+    'to be kept' => sub {
+        return (path => $kept, json => { %ask, n => int rand 1e9 }) },
+    'a kept answer' => sub {
+        $t->redis->cmd('PUBLISH', 'ai1:keys', 'P' . '0' x 64);
+        return (path => $kept, json => \%ask) },
+    'a hot answer' => sub { return (path => $kept, json => \%ask) },
+    'a hot stream' => sub {
+        return (path => $kept, json => { %ask, stream => \1 }) },
+    'a large kept answer' => sub { return (path => $kept, json => \%large) },
     'an answer' => sub { return (path => $chat, json => \%ask) },
     'a message' => sub {
         return (path => '/v1/messages', json => { %ask, max_tokens => 9 }) },

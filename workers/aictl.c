@@ -60,6 +60,8 @@ static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
         "of tenant,user,key,model,provider,day,month (default "
         "tenant,model)" },
     [AICTL_OPT_LIMIT] = { "limit", "N", "at most so many (default 1000)" },
+    [AICTL_OPT_MODEL] = { "model", "NAME", "the model, as it was asked for" },
+    [AICTL_OPT_KEY] = { "key", "SHA256", "the one answer of this hash" },
 };
 
 
@@ -104,6 +106,9 @@ static const aictl_command_t  aictl_commands[] = {
       AICTL_BIT(TENANT) | AICTL_BIT(LIMIT), 0, aictl_jobs },
     { "queue", NULL, 0, "", "Show depth, slots, leases and the outbox.",
       0, 0, aictl_queue },
+    { "cache", "purge", 0, "", "Forget kept answers; all without options.",
+      AICTL_BIT(TENANT) | AICTL_BIT(MODEL) | AICTL_BIT(KEY), 0,
+      aictl_cache_purge },
     { "doctor", NULL, 0, "", "Say what is wrong with this installation.",
       AICTL_BIT(DIR), 0, aictl_doctor },
 

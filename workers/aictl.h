@@ -50,6 +50,8 @@ typedef enum {
     AICTL_OPT_UNTIL,
     AICTL_OPT_BY,
     AICTL_OPT_LIMIT,
+    AICTL_OPT_MODEL,
+    AICTL_OPT_KEY,
     AICTL_OPT_LAST
 } aictl_opt_e;
 
@@ -188,6 +190,7 @@ int aictl_key_sync(aictl_t *a);
 int aictl_usage(aictl_t *a);
 int aictl_jobs(aictl_t *a);
 int aictl_queue(aictl_t *a);
+int aictl_cache_purge(aictl_t *a);
 int aictl_doctor(aictl_t *a);
 
 #endif

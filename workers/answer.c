@@ -49,6 +49,8 @@ answer_free(answer_t *a)
 {
     answer_hold(a, 0);
     ai_sse_free(&a->sse);
+    keep_free(a->keep);
+    a->keep = NULL;
     free(a->headers);
     free(a->whole);
     a->headers = NULL;
@@ -224,6 +226,8 @@ answer_emit_head(answer_t *a)
     rc = b.full ? -1 : emit_head(a->emit,
                                  (ai_str_t) { ai_buf_len(&b), mem });
     free(mem);
+    keep_head(a->keep, a->name, a->model,
+              (ai_str_t) { a->headers_len, a->headers });
     free(a->headers);
     a->headers = NULL;
     a->headers_len = 0;
@@ -236,6 +240,8 @@ answer_emit_head(answer_t *a)
 static int
 answer_emit(answer_t *a, ai_str_t bytes, int begins)
 {
+    keep_bytes(a->keep, bytes);
+
     return a->emit == NULL ? 0 : emit_data(a->emit, bytes, begins);
 }
 
@@ -330,6 +336,7 @@ answer_event(answer_t *a, ai_str_t raw)
     switch (a->provider->event(&a->usage, raw, a->added, &cut)) {
 
     case PROVIDER_DROP:
+        keep_dropped(a->keep, raw);
         return 0;
 
     case PROVIDER_BROKEN:
@@ -428,7 +435,7 @@ answer_flow(answer_t *a)
 size_t
 answer_unread(const answer_t *a)
 {
-    return a->sse_type ? 0 : a->whole_len;
+    return a->sse_type ? keep_size(a->keep) : a->whole_len;
 }
 
 
@@ -438,6 +445,8 @@ answer_read(const answer_t *a, provider_usage_t *u)
     if (!a->sse_type && a->whole_len != 0) {
         a->provider->body(u, (ai_str_t) { a->whole_len, a->whole });
     }
+
+    keep_make(a->keep, a->sse_type, (ai_str_t) { a->whole_len, a->whole });
 }
 
 

@@ -12,6 +12,7 @@
 #include "ai_record.h"
 #include "ai_usage.h"
 #include "catalog.h"
+#include "keep.h"
 #include "provider.h"
 
 #define ANSWER_HEADERS_MAX  (16 * 1024) /* that pass, bytes */
@@ -43,6 +44,7 @@ typedef struct {
     size_t             held;        /* counted in what all hold */
     uint64_t           bytes;       /* of the answer so far */
     provider_usage_t   usage;
+    keep_t            *keep;        /* NULL: it is not to be kept */
     int                status;
 
     unsigned           added:1;     /* usage that the client did not ask */

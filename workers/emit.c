@@ -290,6 +290,7 @@ emit_settle(emit_t *e, char type, ai_str_t payload,
 
     e->texts = p;
     e->state = settle->state;
+    e->ttl_msec = settle->ttl_msec;
 
     e->base = (ai_str_t) { settle->base.len, p };
     memcpy(p, settle->base.data, settle->base.len);
@@ -395,7 +396,7 @@ emit_settling(const emit_t *e)
 static int
 emit_send(emit_t *e, int settle)
 {
-    char           numbers[3][16], types[AI_EVENT_EMIT_MAX];
+    char           ttl[24], numbers[3][16], types[AI_EVENT_EMIT_MAX];
     size_t         bytes;
     ai_str_t       argv[EMIT_WORDS_MAX];
     unsigned       n, events;
@@ -415,7 +416,10 @@ emit_send(emit_t *e, int settle)
 
     if (settle) {
         argv[n++] = (ai_str_t) { strlen(e->state), e->state };
-        argv[n++] = ai_str("");
+        argv[n].data = ttl;
+        argv[n++].len = e->ttl_msec == 0 ? 0
+                        : (size_t) snprintf(ttl, sizeof(ttl), "%lld",
+                                            (long long) e->ttl_msec);
         argv[n++] = e->tenant;
         argv[n++] = e->base;
         argv[n++] = e->at_usec;

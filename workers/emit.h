@@ -47,6 +47,7 @@ typedef struct {
     ai_str_t    base;
     ai_str_t    at_usec;        /* decimal */
     ai_str_t    usage;          /* lines */
+    int64_t     ttl_msec;       /* for the log and the job; 0: as always */
 } emit_settle_t;
 
 /* job and tenant are kept until emit_close.  each: an event of its own for

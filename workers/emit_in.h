@@ -48,6 +48,7 @@ struct emit_s {
     unsigned             tries;
 
     const char          *state;         /* settle's; NULL: not ended yet */
+    int64_t              ttl_msec;      /* of the log; 0: as always */
     char                *texts;         /* its strings */
     ai_str_t             base;
     ai_str_t             at_usec;

@@ -442,6 +442,9 @@ job_worked(uv_work_t *work, int status)
                         &job->route);
             job->answer.forward = job->spec.forward;
             job->answer.added = job->request_added ? 1 : 0;
+            job->answer.keep = keep_open(job->spec.keep, job->dialect,
+                                         !job->spec.stream ? 'o'
+                                         : job->spec.usage_asked ? 'v' : 's');
             job->has_answer = 1;
 
             if (job->request != NULL) {

@@ -56,6 +56,13 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
     settle.base = (ai_str_t) { ai_buf_len(&b), base };
     settle.state = state;
     settle.at_usec = job->at_usec;
+    settle.ttl_msec = 0;
+
+    if (cause == NULL && state[0] == 'd') {
+        settle.ttl_msec = keep_send(job->answer.keep, job->w, job->shard,
+                                    job->spec.id, job->attempt,
+                                    job->spec.model, &u);
+    }
 
     ai_buf_init(&x, text, sizeof(text));
     again = job->unended;

@@ -34,12 +34,13 @@ typedef enum {
     AI_BELL_CATALOG = 'C',
     AI_BELL_CANCEL = 'X',
     AI_BELL_SEED = 'S',
-    AI_BELL_JWKS = 'W'
+    AI_BELL_JWKS = 'W',
+    AI_BELL_PURGE = 'P'
 } ai_bell_e;
 
 typedef struct {
     int      type;              /* ai_bell_e */
-    ai_str_t name;              /* E, X: job id; K, C, S, W: SHA-256;
+    ai_str_t name;              /* E, X: job id; K, C, S, W, P: SHA-256;
                                  * T: tenant */
     ai_str_t word;              /* K, T: status or version; S: status;
                                  * X: reason; [a-z0-9_] */

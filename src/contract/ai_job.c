@@ -56,6 +56,7 @@ static const ai_job_field_t  ai_job_fields[] = {
     { "edge", AI_JOB_STR, offsetof(ai_job_t, edge) },
     { "traceparent", AI_JOB_STR, offsetof(ai_job_t, traceparent) },
     { "forward", AI_JOB_STR, offsetof(ai_job_t, forward) },
+    { "keep", AI_JOB_STR, offsetof(ai_job_t, keep) },
     { "stream", AI_JOB_STREAM, 0 },
     { "usage_asked", AI_JOB_USAGE_ASKED, 0 },
     { "resumable", AI_JOB_RESUMABLE, 0 },
@@ -89,6 +90,7 @@ ai_job_ok(const ai_job_t *job)
         || (job->edge.len && !ai_keys_process_ok(job->edge))
         || (job->traceparent.len && !ai_id_traceparent_ok(job->traceparent))
         || !ai_headers_list_ok(job->forward)
+        || !ai_str_text_ok(job->keep, AI_JOB_KEEP_MAX)
         || job->timeout_msec < 1
         || job->timeout_msec > AI_JOB_TIMEOUT_MAX
         || job->nheaders > AI_JOB_HEADERS_MAX)

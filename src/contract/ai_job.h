@@ -14,6 +14,7 @@
 #define AI_JOB_SPEC_MAX      (128 * 1024)
 #define AI_JOB_TEXT_MAX      256         /* bytes of principal, user, model */
 #define AI_JOB_QUERY_MAX     1024
+#define AI_JOB_KEEP_MAX      48
 #define AI_JOB_TIMEOUT_MAX   86400000    /* a day, in ms */
 
 /* Empty strings where nothing is known; required is what ai_job_ok says. */
@@ -33,6 +34,8 @@ typedef struct {
     ai_str_t edge;
     ai_str_t traceparent;
     ai_str_t forward;           /* names of answer headers that pass, too */
+    ai_str_t keep;              /* "<ms> <bytes>": its answer is to be kept
+                                 * so long, if it is not larger */
     int64_t  timeout_msec;      /* of the whole job after its start */
     unsigned stream:1;
     unsigned usage_asked:1;

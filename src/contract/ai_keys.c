@@ -14,7 +14,9 @@ typedef enum {
     AI_NAME_JOB,
     AI_NAME_TENANT,
     AI_NAME_VERSIONED,
-    AI_NAME_PROCESS
+    AI_NAME_PROCESS,
+    AI_NAME_SHA,
+    AI_NAME_SHAPE
 } ai_name_e;
 
 typedef struct {
@@ -56,7 +58,12 @@ static const ai_key_row_t  ai_keys_rows[] = {
     [AI_KEY_BACKLOG_LAST] = { "backlog:last:", AI_NAME_TENANT },
     [AI_KEY_SUSPECTS] = { "suspects", AI_NAME_NONE },
     [AI_KEY_LIM] = { "lim:", AI_NAME_TENANT },
-    [AI_KEY_SEEDING] = { "lim:seeding", AI_NAME_NONE }
+    [AI_KEY_SEEDING] = { "lim:seeding", AI_NAME_NONE },
+    [AI_KEY_CACHE] = { "cache:", AI_NAME_SHA },
+    [AI_KEY_CACHED] = { "cached", AI_NAME_NONE },
+    [AI_KEY_CACHE_SUM] = { "cache_sum", AI_NAME_NONE },
+    [AI_KEY_FLIGHT] = { "flight:", AI_NAME_SHAPE },
+    [AI_KEY_SHARED] = { "shared:", AI_NAME_JOB }
 };
 
 
@@ -289,6 +296,19 @@ ai_keys_name_ok(ai_name_e kind, ai_str_t name)
 
     case AI_NAME_PROCESS:
         return ai_keys_process_ok(name);
+
+    case AI_NAME_SHAPE:
+        if (name.len == 0 || !ai_keys_lower_or_digit(name.data[name.len - 1]))
+        {
+            return 0;
+        }
+
+        name.len--;
+
+        /* fall through */
+
+    case AI_NAME_SHA:
+        return ai_sha256_hex_ok(name);
 
     case AI_NAME_NONE:
         break;

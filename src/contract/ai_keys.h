@@ -56,7 +56,12 @@ typedef enum {
     AI_KEY_BACKLOG_LAST,        /* name is the tenant */
     AI_KEY_SUSPECTS,
     AI_KEY_LIM,                 /* name is the tenant; what follows: wire, 12 */
-    AI_KEY_SEEDING
+    AI_KEY_SEEDING,
+    AI_KEY_CACHE,               /* name is a SHA-256 in hex */
+    AI_KEY_CACHED,
+    AI_KEY_CACHE_SUM,
+    AI_KEY_FLIGHT,              /* name is one, and a shape */
+    AI_KEY_SHARED               /* name is a job id */
 } ai_key_e;
 
 /* A key of a shard; name is what the list above says, checked, and is not

@@ -22,6 +22,9 @@ typedef enum {
     AI_SCRIPT_PRINCIPAL,
     AI_SCRIPT_INHERIT,
     AI_SCRIPT_SEED,
+    AI_SCRIPT_KEEP,
+    AI_SCRIPT_PURGE,
+    AI_SCRIPT_HITS,
     AI_SCRIPT_LAST
 } ai_script_e;
 

@@ -4,6 +4,7 @@
  * The body stays the request's until Redis has answered.
  */
 
+#include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
@@ -73,6 +74,10 @@ ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         != NGX_OK)
     {
         ngx_http_ai_admit_answer(r, "model_not_found", 0, -1);
+        return;
+    }
+
+    if (ngx_http_ai_cache_begin(r, ctx) == NGX_DONE) {
         return;
     }
 
@@ -284,7 +289,8 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     u_char                    flags[4], *p;
     u_char                    numbers[6][NGX_INT64_LEN];
     u_char                    large[NGX_INT64_LEN + 1];
-    ngx_str_t                 key, argv[17];
+    u_char                    share[NGX_HTTP_AI_CACHE_SHARE];
+    ngx_str_t                 key, argv[18];
     ngx_uint_t                status;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_loc_conf_t   *conf;
@@ -372,13 +378,15 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
         ngx_str_null(&argv[16]);
     }
 
+    ngx_http_ai_cache_share(open, share, &argv[17]);
+
     ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
     cmd->handler = ngx_http_ai_admit_done;
     cmd->data = open;
 
     status = ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, cmd,
-                                    AI_SCRIPT_ADMIT, &key, 1, argv, 17);
+                                    AI_SCRIPT_ADMIT, &key, 1, argv, 18);
 
     if (status != NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_admit_unknown(open);
@@ -448,6 +456,16 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     if (ai_str_eqz(word, "OK")) {
         ngx_http_ai_limit_passed(open, reply, 3);
         ngx_http_ai_admit_admitted(open);
+        return;
+    }
+
+    if (ai_str_eqz(word, "JOIN")) {
+        ngx_http_ai_cache_joined(open, reply);
+        return;
+    }
+
+    if (ai_str_eqz(word, "HIT")) {
+        ngx_http_ai_cache_hit(open, reply);
         return;
     }
 
@@ -704,6 +722,8 @@ ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
 
     open->tenant = ctx->principal->tenant;
     open->shard = ngx_http_ai_edge_shard(&open->tenant);
+
+    ngx_http_ai_cache_unshare(ctx);
 
     rc = ngx_http_ai_limit_find(open->request, ctx);
 

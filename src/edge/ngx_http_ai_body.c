@@ -6,6 +6,7 @@
  * hold at most ai_body_memory.
  */
 
+#include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_steps.h"
@@ -24,6 +25,8 @@
 #define NGX_HTTP_AI_BODY_SHORT  8192
 
 #define NGX_HTTP_AI_MODEL_MAX   256
+/* Of temperature, as text. */
+#define NGX_HTTP_AI_HEAT_MAX    32
 /* Of stream_options, as text. */
 #define NGX_HTTP_AI_OPTIONS_MAX 4096
 
@@ -33,6 +36,8 @@
 #define NGX_HTTP_AI_FIELD_OPTIONS  2
 #define NGX_HTTP_AI_FIELD_MAX      3      /* two of them */
 #define NGX_HTTP_AI_FIELD_CHOICES  5
+#define NGX_HTTP_AI_FIELD_HEAT     6
+#define NGX_HTTP_AI_FIELD_SEED     7
 
 /* No model writes as much: what is asked for beyond it is not reserved. */
 #define NGX_HTTP_AI_OUTPUT_MAX     100000000
@@ -41,7 +46,7 @@
 
 static const char *const  ngx_http_ai_body_fields[] = {
     "model", "stream", "stream_options", "max_completion_tokens",
-    "max_tokens", "n", NULL
+    "max_tokens", "n", "temperature", "seed", NULL
 };
 
 
@@ -75,6 +80,8 @@ static void ngx_http_ai_body_done(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
 static const char *ngx_http_ai_body_members(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
+static void ngx_http_ai_body_share(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body);
 static int64_t ngx_http_ai_body_number(ngx_http_ai_body_t *body,
     ngx_uint_t field, int64_t max);
 static size_t ngx_http_ai_body_gather(ngx_chain_t *cl, uint64_t start,
@@ -107,6 +114,10 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     ngx_http_ai_body_free(ctx);
     ctx->body_len = 0;
+
+    if (ngx_http_ai_cache_want(r, ctx) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
     /* Not from the pool, whose small pieces stay while an answer streams. */
 
@@ -150,6 +161,8 @@ ngx_http_ai_body_free(ngx_http_ai_ctx_t *ctx)
     ngx_http_ai_body_t  *body;
 
     body = ctx->reader;
+
+    ngx_http_ai_cache_drop(ctx);
 
     if (body != NULL) {
         if (body->sha != NULL) {
@@ -365,6 +378,8 @@ ngx_http_ai_body_feed(ngx_http_request_t *r, ngx_http_ai_body_t *body,
         return NGX_DONE;
     }
 
+    ngx_http_ai_cache_feed(body->ctx, data, len);
+
     if (ngx_http_ai_body_store(r, body, data, len) != NGX_OK) {
         return NGX_DONE;
     }
@@ -559,6 +574,10 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         return;
     }
 
+    if (ctx->share != NULL) {
+        ngx_http_ai_body_share(r, body);
+    }
+
     /* An answer streams without nginx's buffer and without the scanner. */
 
     if (!body->before && r->request_body->buf != NULL) {
@@ -702,6 +721,40 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
     }
 
     return NULL;
+}
+
+
+/* Of members that decide whether the answer may be kept. */
+
+static void
+ngx_http_ai_body_share(ngx_http_request_t *r, ngx_http_ai_body_t *body)
+{
+    char              heat[NGX_HTTP_AI_HEAT_MAX];
+    char              text[NGX_HTTP_AI_OPTIONS_MAX];
+    ai_str_t          temperature, options;
+    ai_json_field_t  *f;
+
+    f = &body->json.fields[NGX_HTTP_AI_FIELD_HEAT];
+    temperature = ai_str("");
+
+    if (f->type == AI_JSON_NUMBER && f->end - f->start <= sizeof(heat)) {
+        temperature.data = heat;
+        temperature.len = ngx_http_ai_body_gather(body->ctx->body, f->start,
+                                                  f->end, heat);
+    }
+
+    f = &body->json.fields[NGX_HTTP_AI_FIELD_OPTIONS];
+    options = ai_str("");
+
+    if (f->type == AI_JSON_OBJECT && f->end - f->start <= sizeof(text)) {
+        options.data = text;
+        options.len = ngx_http_ai_body_gather(body->ctx->body, f->start,
+                                              f->end, text);
+    }
+
+    ngx_http_ai_cache_asked(r, body->ctx, temperature,
+                            body->json.fields[NGX_HTTP_AI_FIELD_SEED].type
+                            == AI_JSON_NUMBER, options);
 }
 
 

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_conf_block.h"
+#include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
@@ -76,6 +77,9 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
     alcf->max_streams = NGX_CONF_UNSET_UINT;
     alcf->backlog_jobs = NGX_CONF_UNSET_UINT;
     alcf->backlog_bytes = NGX_CONF_UNSET_SIZE;
+    alcf->redis_error_cache = NGX_CONF_UNSET;
+
+    ngx_http_ai_conf_cache_create(alcf);
     alcf->limits = NGX_CONF_UNSET_PTR;
     alcf->limit_dry_run = NGX_CONF_UNSET;
     alcf->limit_status = NGX_CONF_UNSET_UINT;
@@ -103,6 +107,7 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_SERVICE_UNAVAILABLE);
     ngx_conf_merge_value(conf->redis_error_retry_after,
                          prev->redis_error_retry_after, 2);
+    ngx_conf_merge_value(conf->redis_error_cache, prev->redis_error_cache, 0);
     ngx_conf_merge_msec_value(conf->queue_timeout, prev->queue_timeout, 30000);
     ngx_conf_merge_msec_value(conf->header_delay, prev->header_delay, 15000);
     ngx_conf_merge_msec_value(conf->heartbeat, prev->heartbeat, 15000);
@@ -122,6 +127,8 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
                               NGX_HTTP_TOO_MANY_REQUESTS);
     ngx_conf_merge_uint_value(conf->limit_log_level, prev->limit_log_level,
                               NGX_LOG_ERR);
+
+    ngx_http_ai_conf_cache_merge(prev, conf);
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
@@ -192,6 +199,11 @@ ngx_http_ai_conf_done(ngx_conf_t *cf)
         amcf->principals_size = NGX_HTTP_AI_PRINCIPALS_SIZE;
     }
 
+    if (amcf->kept_all == 0) {
+        amcf->kept_all = NGX_HTTP_AI_KEPT_ALL;
+        amcf->kept_one = NGX_HTTP_AI_KEPT_ONE;
+    }
+
     if (amcf->tokens_size == 0) {
         amcf->tokens_size = NGX_HTTP_AI_TOKENS_SIZE;
     }
@@ -200,6 +212,7 @@ ngx_http_ai_conf_done(ngx_conf_t *cf)
 
     if (ngx_http_ai_catalog_make(cf, amcf) != NGX_OK
         || ngx_http_ai_zone_init(cf, amcf) != NGX_OK
+        || ngx_http_ai_cache_zone_init(cf, amcf) != NGX_OK
         || ngx_http_ai_metrics_zone(cf, amcf) != NGX_OK)
     {
         return NGX_ERROR;
@@ -283,6 +296,10 @@ ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (ngx_strcmp(value[1].data, "cache") == 0) {
+        return ngx_http_ai_conf_cache_zone(cf, amcf, &value[2]);
+    }
+
     if (ngx_strcmp(value[1].data, "principals") == 0) {
         target = &amcf->principals_size;
 
@@ -291,8 +308,8 @@ ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown zone \"%V\", it must be \"principals\" or "
-                           "\"tokens\"", &value[1]);
+                           "unknown zone \"%V\", it must be \"principals\", "
+                           "\"tokens\" or \"cache\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
@@ -425,7 +442,8 @@ ngx_http_ai_conf_redis_error(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t   i;
 
     if (alcf->redis_error_status != NGX_CONF_UNSET_UINT
-        || alcf->redis_error_retry_after != NGX_CONF_UNSET)
+        || alcf->redis_error_retry_after != NGX_CONF_UNSET
+        || alcf->redis_error_cache != NGX_CONF_UNSET)
     {
         return "is duplicate";
     }
@@ -447,6 +465,13 @@ ngx_http_ai_conf_redis_error(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strcmp(value[i].data, "cache=on") == 0
+            || ngx_strcmp(value[i].data, "cache=off") == 0)
+        {
+            alcf->redis_error_cache = value[i].data[7] == 'n';
+            continue;
+        }
+
         status = ngx_atoi(value[i].data, value[i].len);
         if (status < 400 || status > 599) {
             goto invalid;
@@ -461,7 +486,8 @@ invalid:
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid value \"%V\", it must be a status from 400 to "
-                       "599 or \"retry_after=\" with a time", &value[i]);
+                       "599, \"retry_after=\" with a time, or \"cache=on\"",
+                       &value[i]);
     return NGX_CONF_ERROR;
 }
 

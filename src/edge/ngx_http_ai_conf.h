@@ -26,6 +26,14 @@
 #define NGX_HTTP_AI_DISCONNECT_CANCEL    0
 #define NGX_HTTP_AI_DISCONNECT_CONTINUE  1
 
+/* Bytes of answers kept in Redis, and of one, by default. */
+#define NGX_HTTP_AI_KEPT_ALL  (64 * 1024 * 1024)
+#define NGX_HTTP_AI_KEPT_ONE  (1024 * 1024)
+
+#define NGX_HTTP_AI_SCOPE_TENANT  0
+#define NGX_HTTP_AI_SCOPE_USER    1
+#define NGX_HTTP_AI_SCOPE_KEY     2
+
 #define NGX_HTTP_AI_CATALOG_MAX  (4 * 1024 * 1024)
 
 /* What claims of a token are taken for. */
@@ -120,6 +128,10 @@ typedef struct {
     size_t                      tokens_size;
     ngx_array_t                *jwt_sets;     /* ngx_http_ai_jwt.h; or NULL */
     ngx_shm_zone_t             *metrics;      /* ngx_http_ai_metrics.c */
+    ngx_shm_zone_t             *cache;        /* hot answers; NULL: none */
+    size_t                      cache_size;
+    size_t                      kept_all;     /* bytes of answers in Redis */
+    size_t                      kept_one;
 
     ngx_http_ai_place_t         place;        /* of the first ai_pass */
     unsigned                    pass:1;       /* some location has ai_pass */
@@ -160,6 +172,7 @@ typedef struct {
     ngx_uint_t                  on_disconnect;
     ngx_uint_t                  redis_error_status;
     time_t                      redis_error_retry_after;
+    ngx_flag_t                  redis_error_cache;  /* hits all the same */
     ngx_msec_t                  queue_timeout;
     ngx_msec_t                  header_delay;
     ngx_msec_t                  heartbeat;    /* 0: off */
@@ -176,6 +189,11 @@ typedef struct {
     ngx_flag_t                  limit_dry_run;
     ngx_uint_t                  limit_status;
     ngx_uint_t                  limit_log_level;
+    ngx_msec_t                  cache;        /* TTL of answers; 0: off */
+    ngx_uint_t                  cache_any;    /* random ones, too */
+    ngx_uint_t                  cache_scope;  /* NGX_HTTP_AI_SCOPE_* */
+    ngx_array_t                *cache_bypass; /* ngx_http_complex_value_t */
+    ngx_flag_t                  coalesce;
 } ngx_http_ai_loc_conf_t;
 
 
@@ -214,6 +232,15 @@ char *ngx_http_ai_conf_buffers(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_backlog(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+char *ngx_http_ai_conf_cache(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_cache_size(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* The zone "cache" of ai_zone. */
+char *ngx_http_ai_conf_cache_zone(ngx_conf_t *cf,
+    ngx_http_ai_main_conf_t *amcf, ngx_str_t *value);
+void ngx_http_ai_conf_cache_create(ngx_http_ai_loc_conf_t *conf);
+void ngx_http_ai_conf_cache_merge(ngx_http_ai_loc_conf_t *prev,
+    ngx_http_ai_loc_conf_t *conf);
 char *ngx_http_ai_conf_forward(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 

@@ -17,6 +17,7 @@
 
 typedef struct ngx_http_ai_ctx_s  ngx_http_ai_ctx_t;
 typedef struct ngx_http_ai_open_s  ngx_http_ai_open_t;  /* ngx_http_ai_edge.h */
+typedef struct ngx_http_ai_share_s  ngx_http_ai_share_t;  /* ..._cache.h */
 typedef struct ngx_http_ai_limits_s  ngx_http_ai_limits_t;  /* ..._limit.h */
 
 struct ngx_http_ai_ctx_s {
@@ -66,6 +67,8 @@ struct ngx_http_ai_ctx_s {
     int64_t                     max_output;   /* tokens; -1: not said */
     unsigned                    stream:1;
     unsigned                    usage_asked:1;
+    ngx_http_ai_share_t        *share;        /* of cache and joining, NULL:
+                                                 neither is on */
 
     /* pass: from the request's headers, read by admit and stream */
     unsigned                    resumable:1;

@@ -4,6 +4,7 @@
  * Everything here lives from init_process to exit_process.
  */
 
+#include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_jwt.h"
 #include "ngx_http_ai_leave.h"
@@ -40,6 +41,7 @@ static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
 static void ngx_http_ai_edge_events(ai_bell_t *bell);
 static void ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis,
     void *data);
+static ngx_http_ai_open_t *ngx_http_ai_edge_listener(ngx_str_t *job);
 static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open,
     ngx_uint_t which);
 static void ngx_http_ai_edge_say(char *word);
@@ -109,6 +111,7 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_leave_init();
+    ngx_http_ai_cache_rows_init(cycle);
     ngx_http_ai_metrics_init_process();
 
     ngx_http_ai_edge_channels[0].data = (u_char *) ngx_http_ai_edge_channel;
@@ -166,6 +169,7 @@ ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
     ngx_http_ai_jwt_exit_process();
     ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
     ngx_http_ai_leave_done();
+    ngx_http_ai_cache_rows_done();
 
     ngx_http_ai_edge = NULL;
 }
@@ -444,6 +448,13 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
         ngx_http_ai_lookup_bell((u_char *) bell.name.data, bell.word);
         break;
 
+    case AI_BELL_PURGE:
+        if (ngx_http_ai_edge->amcf->cache != NULL) {
+            ngx_http_ai_cache_zone_flush(ngx_http_ai_edge->amcf->cache);
+        }
+
+        break;
+
     case AI_BELL_TENANT:
         if (ngx_http_ai_lookup_tenant(sha, bell.name) != NGX_OK) {
             break;
@@ -534,6 +545,10 @@ ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
 
     ngx_http_ai_zone_flush(ngx_http_ai_edge_self.amcf->principals);
     ngx_http_ai_jwt_subscribed();
+
+    if (ngx_http_ai_edge_self.amcf->cache != NULL) {
+        ngx_http_ai_cache_zone_flush(ngx_http_ai_edge_self.amcf->cache);
+    }
 
     for (i = 0; i < NGX_HTTP_AI_EDGE_BUCKETS; i++) {
         bucket = &ngx_http_ai_edge_table[i];
@@ -667,6 +682,8 @@ ngx_http_ai_edge_listen(ngx_http_ai_open_t *open)
 void
 ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 {
+    ngx_http_ai_open_t  *other;
+
     if (open->closed) {
         return;
     }
@@ -717,14 +734,58 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
         return;
     }
 
-    if (!ngx_http_ai_edge_listens(&open->ctx->job)) {
-        ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure);
+    other = ngx_http_ai_edge_listener(&open->ctx->job);
+
+    if (other != NULL) {
+        other->joins = ngx_max(other->joins, open->joins);
+        return;
     }
+
+    ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure,
+                      open->joins);
+}
+
+
+void
+ngx_http_ai_edge_follow(ngx_http_ai_open_t *open, ngx_str_t *job)
+{
+    ngx_queue_remove(&open->queue);
+
+    open->ctx->job = *job;
+
+    ngx_queue_insert_tail(ngx_http_ai_edge_bucket((char *) job->data,
+                                                  job->len),
+                          &open->queue);
+}
+
+
+void
+ngx_http_ai_edge_unfollow(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t joins)
+{
+    ngx_http_ai_open_t  *other;
+
+    other = ngx_http_ai_edge_listener(job);
+
+    if (other != NULL) {
+        other->joins = ngx_max(other->joins, joins);
+        return;
+    }
+
+    ngx_http_ai_leave(job, shard, 0, joins);
 }
 
 
 ngx_uint_t
 ngx_http_ai_edge_listens(ngx_str_t *job)
+{
+    return ngx_http_ai_edge_listener(job) != NULL;
+}
+
+
+/* One that listens to this job, or NULL. */
+
+static ngx_http_ai_open_t *
+ngx_http_ai_edge_listener(ngx_str_t *job)
 {
     ngx_queue_t         *q, *bucket;
     ngx_http_ai_open_t  *open;
@@ -737,14 +798,15 @@ ngx_http_ai_edge_listens(ngx_str_t *job)
     {
         open = ngx_queue_data(q, ngx_http_ai_open_t, queue);
 
-        if (open->listening && open->ctx->job.len == job->len
+        if (open->listening
+            && open->ctx->job.len == job->len
             && ngx_memcmp(open->ctx->job.data, job->data, job->len) == 0)
         {
-            return 1;
+            return open;
         }
     }
 
-    return 0;
+    return NULL;
 }
 
 

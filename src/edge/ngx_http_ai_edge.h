@@ -82,6 +82,8 @@ struct ngx_http_ai_open_s {
     unsigned                    lost:1;       /* the reply to an admit was */
     unsigned                    joined:1;     /* not admitted by this one */
     ngx_uint_t                  bodies;       /* times the body had gone */
+    ngx_uint_t                  joins;        /* of this edge to the job, as
+                                                 far as it knows */
     void                      (*stored)(ngx_http_ai_open_t *open,
                                     ngx_int_t rc);
     ngx_chain_t                *piece;        /* of the body, the next */
@@ -155,6 +157,11 @@ ngx_int_t ngx_http_ai_edge_open(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
 /* Into the table: events of the job come from now on. */
 void ngx_http_ai_edge_listen(ngx_http_ai_open_t *open);
+/* The job's events are those of another one now: its id, from the pool. */
+void ngx_http_ai_edge_follow(ngx_http_ai_open_t *open, ngx_str_t *job);
+/* It has joined this job, and is no more: leaves, unless others listen. */
+void ngx_http_ai_edge_unfollow(ngx_str_t *job, ngx_uint_t shard,
+    ngx_uint_t joins);
 /* Out of the table, timers and commands off; leaves the job where it has not
  * ended.  May be called again. */
 void ngx_http_ai_edge_close(ngx_http_ai_open_t *open);

@@ -142,8 +142,13 @@ ngx_http_ai_identify_who(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
+    /* Without Redis no more than an answer from shared memory comes of it,
+     * where the administrator wants those all the same. */
+
     if (ngx_http_ai_redis_heard(ngx_http_ai_edge->redis)
-        < NGX_HTTP_AI_IDENTIFY_HEARD)
+        < NGX_HTTP_AI_IDENTIFY_HEARD
+        || (alcf->redis_error_cache && alcf->cache
+            && ngx_http_ai_edge->amcf->cache != NULL))
     {
         rc = ngx_http_ai_zone_get(ngx_http_ai_edge->amcf->principals,
                                   ctx->key_sha, r->pool, &state, &p);

@@ -18,6 +18,7 @@ typedef struct {
     ngx_queue_t                 queue;
     ngx_http_ai_redis_cmd_t     cmd;
     ngx_uint_t                  shard;
+    ngx_uint_t                  joins;
     unsigned                    unsure:1;
     u_char                      job[AI_JOB_ID_LEN];
 } ngx_http_ai_leave_t;
@@ -64,7 +65,8 @@ ngx_http_ai_leave_done(void)
 
 
 void
-ngx_http_ai_leave(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t unsure)
+ngx_http_ai_leave(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t unsure,
+    ngx_uint_t joins)
 {
     ngx_http_ai_leave_t  *leave;
 
@@ -82,6 +84,7 @@ ngx_http_ai_leave(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t unsure)
 
     leave->shard = shard;
     leave->unsure = unsure;
+    leave->joins = joins;
     ngx_memcpy(leave->job, job->data, AI_JOB_ID_LEN);
 
     ngx_http_ai_nleaving++;
@@ -135,13 +138,16 @@ static ngx_int_t
 ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave)
 {
     char       buf[AI_KEY_MAX];
-    ngx_str_t  key, argv[2];
+    u_char     joins[NGX_INT_T_LEN];
+    ngx_str_t  key, argv[3];
 
     ngx_http_ai_edge_prefix(&key, buf, leave->shard);
 
     argv[0].data = leave->job;
     argv[0].len = AI_JOB_ID_LEN;
     argv[1] = ngx_http_ai_edge->id;
+    argv[2].data = joins;
+    argv[2].len = ngx_sprintf(joins, "%ui", leave->joins) - joins;
 
     ngx_memzero(&leave->cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
@@ -149,7 +155,7 @@ ngx_http_ai_leave_tell(ngx_http_ai_leave_t *leave)
     leave->cmd.data = leave;
 
     if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, &leave->cmd,
-                               AI_SCRIPT_LEAVE, &key, 1, argv, 2)
+                               AI_SCRIPT_LEAVE, &key, 1, argv, 3)
         != NGX_HTTP_AI_REDIS_OK)
     {
         return NGX_DECLINED;
@@ -166,6 +172,10 @@ ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
 {
     ngx_http_ai_leave_t *leave = cmd->data;
+
+    int64_t    n;
+    ai_str_t   job;
+    ngx_str_t  id;
 
     ngx_queue_remove(&leave->queue);
 
@@ -186,6 +196,20 @@ ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         leave->unsure = 0;
         ngx_queue_insert_tail(&ngx_http_ai_leaving, &leave->queue);
         return;
+    }
+
+    if (status == NGX_HTTP_AI_REDIS_OK
+        && ai_str_eqz(ngx_http_ai_reply_str(reply, 0), "JOINED"))
+    {
+        job = ngx_http_ai_reply_str(reply, 1);
+
+        if (ai_id_job_ok(job)
+            && ai_str_int(ngx_http_ai_reply_str(reply, 2), &n) == 0 && n > 0)
+        {
+            id.data = (u_char *) job.data;
+            id.len = job.len;
+            ngx_http_ai_edge_unfollow(&id, leave->shard, n);
+        }
     }
 
     ngx_http_ai_nleaving--;

@@ -505,6 +505,14 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
     ngx_http_ai_metrics_one(b, "ngx_ai_principal_misses_total", "counter",
                             "Keys not found in shared memory.",
                             m->principal_misses);
+    ngx_http_ai_metrics_one(b, "ngx_ai_cache_hot_hits_total", "counter",
+                            "Kept answers given from shared memory.",
+                            m->cache_hot);
+    ngx_http_ai_metrics_one(b, "ngx_ai_cache_hits_total", "counter",
+                            "Kept answers given from Redis.", m->cache_hits);
+    ngx_http_ai_metrics_one(b, "ngx_ai_joined_total", "counter",
+                            "Requests that joined a call under way.",
+                            m->cache_joined);
     ngx_http_ai_metrics_one(b, "ngx_ai_lookups_refused_total", "counter",
                             "Unknown keys of addresses that had presented "
                             "too many.", m->lookups_refused);

@@ -39,6 +39,9 @@ typedef struct {
     ngx_atomic_t                token_hits;
     ngx_atomic_t                tokens_verified;
     ngx_atomic_t                tokens_refused;
+    ngx_atomic_t                cache_hot;    /* from shared memory */
+    ngx_atomic_t                cache_hits;   /* from Redis */
+    ngx_atomic_t                cache_joined;
     ngx_atomic_t                redis_errors;
     ngx_http_ai_histogram_t     duration;
     ngx_http_ai_histogram_t     ttft;

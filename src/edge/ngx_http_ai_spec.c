@@ -4,6 +4,7 @@
  * copies them.
  */
 
+#include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_stream.h"
 #include "ngx_http_ai_steps.h"
 #include "ai_headers.h"
@@ -13,6 +14,8 @@
 #define NGX_HTTP_AI_SPEC_TIMEOUT  3600000
 
 
+static void ngx_http_ai_spec_who(ngx_http_ai_ctx_t *ctx, ai_job_t *job,
+    ai_buf_t *text);
 static void ngx_http_ai_spec_headers(ngx_http_ai_open_t *open,
     ai_job_t *job, ai_buf_t *text);
 static void ngx_http_ai_spec_forward(ngx_array_t *names, ai_job_t *job,
@@ -27,31 +30,21 @@ ngx_int_t
 ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     ngx_str_t *base)
 {
-    ai_buf_t                  b, text;
-    ai_job_t                  job;
-    ai_sign_t                *sign;
-    ngx_http_ai_ctx_t        *ctx;
-    ngx_http_request_t       *r;
-    ngx_http_ai_principal_t  *p;
+    ai_buf_t             b, text;
+    ai_job_t             job;
+    ai_sign_t           *sign;
+    ngx_http_ai_ctx_t   *ctx;
+    ngx_http_request_t  *r;
 
     r = open->request;
     ctx = open->ctx;
-    p = ctx->principal;
     sign = ngx_http_ai_edge->amcf->redis->sign;
 
     ai_buf_init(&text, ngx_http_ai_spec_text,
                 sizeof(ngx_http_ai_spec_text));
     ngx_memzero(&job, sizeof(ai_job_t));
 
-    if (p->anonymous) {
-        job.principal = ai_str("anonymous");
-
-    } else {
-        job.principal.data = text.pos;
-        ai_buf_add_z(&text, p->jwt ? "jwt:" : "key:");
-        ai_buf_add_str(&text, ngx_http_ai_str(&p->id));
-        job.principal.len = text.pos - job.principal.data;
-    }
+    ngx_http_ai_spec_who(ctx, &job, &text);
 
     job.query.data = text.pos;
     ai_headers_query(&text, ctx->dialect, ngx_http_ai_str(&r->args));
@@ -59,14 +52,8 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
 
     job.id = ngx_http_ai_str(&ctx->job);
     job.tenant = ngx_http_ai_str(&open->tenant);
-    job.user = ngx_http_ai_str(&p->user);
-    job.role = ngx_http_ai_str(&p->role);
-    job.scopes = ngx_http_ai_str(&p->scopes);
-    job.op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
-                                                : ai_str("chat");
-    job.dialect.data = ai_dialect_name(ctx->dialect);
-    job.dialect.len = ngx_strlen(job.dialect.data);
-    job.model = ngx_http_ai_str(&ctx->model);
+    job.role = ngx_http_ai_str(&ctx->principal->role);
+    job.scopes = ngx_http_ai_str(&ctx->principal->scopes);
     job.catalog.data = (const char *) ngx_http_ai_edge->amcf->catalog_sha;
     job.catalog.len = AI_SHA256_HEX;
     job.traceparent = ngx_http_ai_str(&ctx->traceparent);
@@ -82,6 +69,14 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     job.resumable = ctx->resumable;
     job.background = ctx->background;
     job.edge = ngx_http_ai_str(&ngx_http_ai_edge->id);
+
+    if (ctx->share != NULL && ctx->share->keyed && ctx->share->store) {
+        job.keep.data = text.pos;
+        ai_buf_add_int(&text, open->conf->cache);
+        ai_buf_add_z(&text, " ");
+        ai_buf_add_int(&text, ngx_http_ai_edge->amcf->kept_one);
+        job.keep.len = text.pos - job.keep.data;
+    }
 
     ngx_http_ai_spec_headers(open, &job, &text);
     ngx_http_ai_spec_forward(open->conf->forward_out, &job, &text);
@@ -112,6 +107,54 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
 }
 
 
+/* What the ledger says of a job. */
+
+static void
+ngx_http_ai_spec_who(ngx_http_ai_ctx_t *ctx, ai_job_t *job, ai_buf_t *text)
+{
+    ngx_http_ai_principal_t  *p;
+
+    p = ctx->principal;
+
+    if (p->anonymous) {
+        job->principal = ai_str("anonymous");
+
+    } else {
+        job->principal.data = text->pos;
+        ai_buf_add_z(text, p->jwt ? "jwt:" : "key:");
+        ai_buf_add_str(text, ngx_http_ai_str(&p->id));
+        job->principal.len = text->pos - job->principal.data;
+    }
+
+    job->user = ngx_http_ai_str(&p->user);
+    job->op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
+                                                 : ai_str("chat");
+    job->dialect.data = ai_dialect_name(ctx->dialect);
+    job->dialect.len = ngx_strlen(job->dialect.data);
+    job->model = ngx_http_ai_str(&ctx->model);
+}
+
+
+ngx_int_t
+ngx_http_ai_spec_base(ngx_http_ai_ctx_t *ctx, ngx_str_t *base)
+{
+    ai_buf_t  b, text;
+    ai_job_t  job;
+
+    ai_buf_init(&text, ngx_http_ai_spec_text, sizeof(ngx_http_ai_spec_text));
+    ai_buf_init(&b, ngx_http_ai_spec_out, sizeof(ngx_http_ai_spec_out));
+    ngx_memzero(&job, sizeof(ai_job_t));
+
+    ngx_http_ai_spec_who(ctx, &job, &text);
+    ai_job_base(&b, &job);
+
+    base->data = (u_char *) b.start;
+    base->len = ai_buf_len(&b);
+
+    return text.full || b.full ? NGX_DECLINED : NGX_OK;
+}
+
+
 /* What the dialect's table and ai_forward_header let pass. */
 
 static void
@@ -119,8 +162,7 @@ ngx_http_ai_spec_headers(ngx_http_ai_open_t *open, ai_job_t *job,
     ai_buf_t *text)
 {
     ai_str_t          name, value, *line;
-    ngx_str_t        *forward;
-    ngx_uint_t        i, k, pass;
+    ngx_uint_t        i;
     ngx_list_part_t  *part;
     ngx_table_elt_t  *h;
 
@@ -139,27 +181,13 @@ ngx_http_ai_spec_headers(ngx_http_ai_open_t *open, ai_job_t *job,
             i = 0;
         }
 
+        if (!ngx_http_ai_spec_header(open->conf, open->ctx->dialect, &h[i])) {
+            continue;
+        }
+
         name.data = (const char *) h[i].lowcase_key;
         name.len = h[i].key.len;
         value = ngx_http_ai_str(&h[i].value);
-
-        pass = ai_headers_in(open->ctx->dialect, name);
-
-        if (!pass && open->conf->forward_in != NULL) {
-            forward = open->conf->forward_in->elts;
-
-            for (k = 0; k < open->conf->forward_in->nelts; k++) {
-                if (ai_str_eq(ngx_http_ai_str(&forward[k]), name)) {
-                    pass = 1;
-                    break;
-                }
-            }
-        }
-
-        if (!pass || ai_headers_never(name) || !ai_headers_valid(name, value))
-        {
-            continue;
-        }
 
         if (job->nheaders == AI_JOB_HEADERS_MAX) {
             text->full = 1;
@@ -174,6 +202,33 @@ ngx_http_ai_spec_headers(ngx_http_ai_open_t *open, ai_job_t *job,
         ai_buf_add_str(text, value);
         line->len = text->pos - line->data;
     }
+}
+
+
+ngx_uint_t
+ngx_http_ai_spec_header(ngx_http_ai_loc_conf_t *conf, ai_dialect_e dialect,
+    ngx_table_elt_t *h)
+{
+    ai_str_t     name;
+    ngx_str_t   *forward;
+    ngx_uint_t   k, pass;
+
+    name = (ai_str_t) { h->key.len, (const char *) h->lowcase_key };
+    pass = ai_headers_in(dialect, name);
+
+    if (!pass && conf->forward_in != NULL) {
+        forward = conf->forward_in->elts;
+
+        for (k = 0; k < conf->forward_in->nelts; k++) {
+            if (ai_str_eq(ngx_http_ai_str(&forward[k]), name)) {
+                pass = 1;
+                break;
+            }
+        }
+    }
+
+    return pass && !ai_headers_never(name)
+           && ai_headers_valid(name, ngx_http_ai_str(&h->value));
 }
 
 

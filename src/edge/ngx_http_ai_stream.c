@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_stream.h"
+#include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
@@ -246,6 +247,10 @@ ngx_http_ai_stream_header(ngx_http_ai_open_t *open)
     if (ngx_http_ai_add_header(r, &key, &open->ctx->job) != NGX_OK
         || ngx_http_ai_limit_headers(r, open->ctx) != NGX_OK)
     {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (ngx_http_ai_cache_headers(r, open->ctx) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

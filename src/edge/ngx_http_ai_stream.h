@@ -78,6 +78,14 @@ ngx_msec_t ngx_http_ai_admit_tick(ngx_http_ai_open_t *open);
 ngx_int_t ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     ngx_str_t *base);
 
+/* A header of a head's record, "name: value", to the answer. */
+ngx_int_t ngx_http_ai_take_header(ngx_http_request_t *r, ai_str_t line);
+/* Whether a request header passes to the provider. */
+ngx_uint_t ngx_http_ai_spec_header(ngx_http_ai_loc_conf_t *conf,
+    ai_dialect_e dialect, ngx_table_elt_t *h);
+/* The ledger base alone; as above. */
+ngx_int_t ngx_http_ai_spec_base(ngx_http_ai_ctx_t *ctx, ngx_str_t *base);
+
 /* Adds a header to the answer; key and value stay where they are. */
 ngx_int_t ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value);

@@ -11,8 +11,6 @@
 
 static ngx_int_t ngx_http_ai_take_head(ngx_http_ai_open_t *open,
     ai_str_t payload);
-static ngx_int_t ngx_http_ai_take_header(ngx_http_ai_open_t *open,
-    ai_str_t line);
 static ngx_int_t ngx_http_ai_take_data(ngx_http_ai_open_t *open,
     ai_event_t *ev);
 static void ngx_http_ai_take_end(ngx_http_ai_open_t *open, ai_str_t payload);
@@ -117,7 +115,7 @@ ngx_http_ai_take_head(ngx_http_ai_open_t *open, ai_str_t payload)
         }
 
         if (ai_str_eqz(name, "header") && !open->header && !open->early
-            && ngx_http_ai_take_header(open, value) != NGX_OK)
+            && ngx_http_ai_take_header(r, value) != NGX_OK)
         {
             return NGX_ERROR;
         }
@@ -145,16 +143,13 @@ ngx_http_ai_take_head(ngx_http_ai_open_t *open, ai_str_t payload)
 }
 
 
-static ngx_int_t
-ngx_http_ai_take_header(ngx_http_ai_open_t *open, ai_str_t line)
+ngx_int_t
+ngx_http_ai_take_header(ngx_http_request_t *r, ai_str_t line)
 {
-    size_t               n;
-    u_char              *p;
-    ai_str_t             name, value;
-    ngx_str_t            key, val;
-    ngx_http_request_t  *r;
-
-    r = open->request;
+    size_t      n;
+    u_char     *p;
+    ai_str_t    name, value;
+    ngx_str_t   key, val;
 
     for (n = 0; n < line.len && line.data[n] != ':'; n++) { /* void */ }
 

@@ -3,6 +3,7 @@
  * maps and headers.  Never cached, since they grow while the request runs.
  */
 
+#include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_steps.h"
 
@@ -24,7 +25,8 @@ typedef enum {
     NGX_HTTP_AI_VAR_REQUEST_ID,
     NGX_HTTP_AI_VAR_FINISH,
     NGX_HTTP_AI_VAR_TRACEPARENT,
-    NGX_HTTP_AI_VAR_LIMIT
+    NGX_HTTP_AI_VAR_LIMIT,
+    NGX_HTTP_AI_VAR_CACHE
 } ngx_http_ai_var_e;
 
 
@@ -80,6 +82,9 @@ static ngx_http_variable_t  ngx_http_ai_variables[] = {
 
     { ngx_string("ai_request_id"), NULL, ngx_http_ai_variable_text,
       NGX_HTTP_AI_VAR_REQUEST_ID, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ai_cache_status"), NULL, ngx_http_ai_variable_text,
+      NGX_HTTP_AI_VAR_CACHE, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("ai_finish"), NULL, ngx_http_ai_variable_text,
       NGX_HTTP_AI_VAR_FINISH, NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -212,6 +217,12 @@ ngx_http_ai_variable_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     case NGX_HTTP_AI_VAR_TRACEPARENT:
         s = ctx->traceparent;
+        break;
+
+    case NGX_HTTP_AI_VAR_CACHE:
+        if (ctx->share != NULL) {
+            s = ctx->share->status;
+        }
         break;
 
     case NGX_HTTP_AI_VAR_LIMIT:

@@ -65,6 +65,13 @@ local function close(job, state, attempt, tip, usage, fin, ttl, grace, large,
     end
 end
 
+-- Nobody joins it any more.
+local function unflight(job, name)
+    if name and call('GET', P .. FLIGHT .. name) == job then
+        call('DEL', P .. FLIGHT .. name)
+    end
+end
+
 local function release(job, tenant, worker)
     call('SREM', P .. HELD .. worker, job .. ' ' .. tenant)
     call('SREM', P .. RUNNING .. tenant, job)

@@ -7,7 +7,7 @@ end
 local function finish(job, us, cause, skip)
     local h = call('HMGET', P .. JOB .. job, 'tenant', 'class', 'attempt',
                    'tip', 'lst', 'flags', 'resume', 'result', 'at', 'base',
-                   'bytes', 'started', 'large', 'lim')
+                   'bytes', 'started', 'large', 'lim', 'flight')
     local tries = tonumber(h[3] or 0)
     local status, message = 499, 'The job was cancelled.'
     if cause == 'queue_timeout' then
@@ -32,6 +32,7 @@ local function finish(job, us, cause, skip)
     call('HDEL', P .. SEEDING, h[1])
     close(job, 'cancelled', attempt, tip, usage, int(us),
           keep_ms(h[6], h[7], h[8]), true, h[13], h[1], h[14], usage)
+    unflight(job, h[15])
 end
 
 -- Ends a job that nobody wants: at once where no worker has it, else by its

@@ -12,7 +12,9 @@ local bytes = num(ARGV[14])
 local key_id, key_version = ARGV[15], ARGV[16]
 local batch = class == 'batch'
 
-if #ARGV ~= 17 then
+local shared = ARGV[18] or ''
+
+if #ARGV < 17 or #ARGV > 19 then
     return wrong('number of arguments')
 end
 if #job ~= 36 or not job:find('^job_[0-9a-f]+$') then
@@ -70,7 +72,35 @@ if key_id ~= '' then
     end
 end
 
-if large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0
+-- Made only where something may be shared.
+local function sharing(find)
+    -- @include end
+    -- @include share
+    if find then
+        return share_find(shared, job, tenant, edge, base)
+    end
+    share_note(shared, job)
+end
+
+local found, make
+if shared ~= '' then
+    if not shared:find('^%x+ [csj]+ [osv] %S+ %d+ %d+ %d+$')
+       or #shared:match('^%x+') ~= 64
+    then
+        return wrong('share')
+    end
+    found, make = sharing(true)
+    if found and not make then
+        if large then
+            call('UNLINK', P .. BODY .. job)
+        end
+        return found
+    end
+end
+
+if found then
+    large = large and call('UNLINK', P .. BODY .. job) and false
+elseif large and call('PEXPIRE', P .. BODY .. job, UNFINISHED_MS) == 0
    or pieces and call('LLEN', P .. BODY .. job) ~= pieces + 1
 then
     return refuse('NOBODY')
@@ -83,13 +113,22 @@ local reserve, limits, would
 if ARGV[17] ~= '' then
     -- @include window
     -- @include limit
-    reserve, limits, would = limit(us, false)
+    reserve, limits, would = limit(us, found ~= nil)
     if not reserve then
         if large then
             call('UNLINK', P .. BODY .. job)
         end
         return limits
     end
+end
+
+if found then
+    make()
+    if reserve then
+        reserve()
+        found[#found + 1], found[#found + 2] = limits, would
+    end
+    return found
 end
 
 h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers', 'leaving')
@@ -136,6 +175,9 @@ end
 
 if pieces then
     call('HSET', key, 'pieces', pieces)
+end
+if shared ~= '' then
+    sharing()
 end
 if reserve then
     call('HSET', key, 'lim', reserve())

@@ -21,11 +21,11 @@ trap 'rm -f "$tmp" "$tmp.lua"' EXIT
 } > "$tmp"
 
 for name in body admit claim emit settle cancel leave join beat sweep \
-    principal inherit seed
+    principal inherit seed keep purge hits
 do
     # What ends a job must not fail for want of memory; what begins one must.
     case $name in
-        body|admit|emit|join|principal) flags= ;;
+        body|admit|emit|join|principal|keep) flags= ;;
         *) flags=' flags=allow-oom' ;;
     esac
     {

@@ -54,7 +54,8 @@ local function uncounted()
 end
 
 local h = call('HMGET', P .. JOB .. job, 'state', 'attempt', 'tip', 'lst',
-               'owner', 'flags', 'resume', 'result', 'tenant', 'large', 'lim')
+               'owner', 'flags', 'resume', 'result', 'tenant', 'large', 'lim',
+               'flight')
 local reached = tonumber(h[2] or 0)
 if not h[1] or attempt > reached then
     ledger(job, attempt, at, tenant, base, lines)
@@ -95,6 +96,9 @@ tip, log = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4], true)
 close(job, state, h[2], tip, calls > 0 and lines:match('^[^\n]*') or lines, fin,
       ttl or keep_ms(h[6], h[7], h[8]),
       h[6]:find('r', 1, true), h[10], tenant, h[11], lines, log)
+if h[12] then
+    unflight(job, h[12])
+end
 if h[1] == 'running' then
     release(job, tenant, h[5])
 else

@@ -34,7 +34,7 @@ my $owner = $$;
 # Keys that live without an expiry, docs/wire.md section 1.
 my $endless = qr/^ai1:(?:
     \{[^}]*\}:(?:alive|capacity|sweep|outbox|weights
-        |waiting|waiting:batch|waiting:last|suspects|backlog_bytes|held:\S+|grace
+        |cached|cache_sum|waiting|waiting:batch|waiting:last|suspects|backlog_bytes|held:\S+|grace
         |backlog:.*|running:.*)
     | lookup | shards )$/x;
 

@@ -42,6 +42,10 @@ bells(void **state)
     assert_int_equal(bell.word.len, 0);
 
     assert_int_equal(ai_bell_parse(T("C" HEX), &bell), 0);
+    assert_int_equal(ai_bell_parse(T("P" HEX), &bell), 0);
+    assert_int_equal(bell.type, AI_BELL_PURGE);
+    is_str(bell.name, HEX);
+    assert_int_equal(ai_bell_parse(T("P" HEX " x"), &bell), -1);
 
     assert_int_equal(ai_bell_parse(T("W" HEX "\n"), &bell), 0);
     assert_int_equal(bell.type, AI_BELL_JWKS);

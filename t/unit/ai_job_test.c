@@ -22,7 +22,7 @@ static const char  full_spec[] =
     "user 3\nbob\nop 8\nmessages\ndialect 9\nanthropic\n"
     "model 15\nclaude-sonnet-4\ncatalog 64\n" HEX "\nquery 9\nbeta=true\n"
     "edge 7\nweb-1-2\ntraceparent 55\n" TRACE
-    "\nforward 7\nx-a x-b\nstream 1\n1\n"
+    "\nforward 7\nx-a x-b\nkeep 9\n60000 100\nstream 1\n1\n"
     "usage_asked 1\n0\nresumable 1\n1\nbackground 1\n0\n" TIMEOUT
     "header 29\nanthropic-version: 2023-06-01\nheader 6\nx-a: b\n";
 
@@ -44,6 +44,7 @@ full_job(ai_job_t *job)
     job->edge = ai_str("web-1-2");
     job->traceparent = ai_str(TRACE);
     job->forward = ai_str("x-a x-b");
+    job->keep = ai_str("60000 100");
     job->timeout_msec = 600000;
     job->stream = 1;
     job->resumable = 1;

@@ -48,12 +48,19 @@ sharded(void **state)
         { AI_KEY_GRACE, 4294967295, "", "ai1:{4294967295}:grace" },
         { AI_KEY_PV, 0, "k_1-Z.9", "ai1:{0}:pv:k_1-Z.9" },
         { AI_KEY_EDGE_CHANNEL, 0, PROCESS, "ai1:{0}:edge:" PROCESS },
-        { AI_KEY_WORKER_CHANNEL, 3, PROCESS, "ai1:{3}:worker:" PROCESS }
+        { AI_KEY_WORKER_CHANNEL, 3, PROCESS, "ai1:{3}:worker:" PROCESS },
+        { AI_KEY_LIM, 0, "acme", "ai1:{0}:lim:acme" },
+        { AI_KEY_SEEDING, 0, "", "ai1:{0}:lim:seeding" },
+        { AI_KEY_SHARED, 0, JOB, "ai1:{0}:shared:" JOB },
+        { AI_KEY_CACHE, 0, HEX, "ai1:{0}:cache:" HEX },
+        { AI_KEY_CACHED, 0, "", "ai1:{0}:cached" },
+        { AI_KEY_CACHE_SUM, 0, "", "ai1:{0}:cache_sum" },
+        { AI_KEY_FLIGHT, 0, HEX "s", "ai1:{0}:flight:" HEX "s" }
     };
 
     (void) state;
 
-    assert_int_equal(sizeof(rows) / sizeof(rows[0]), AI_KEY_SUSPECTS + 1);
+    assert_int_equal(sizeof(rows) / sizeof(rows[0]), AI_KEY_SHARED + 1);
 
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         len = ai_keys_make(buf, sizeof(buf), rows[i].key, rows[i].shard,

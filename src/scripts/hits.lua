@@ -1,0 +1,36 @@
+-- The ledger records of answers that an edge gave from its shared memory, and
+-- what its limits count of them; a repeat is the same records again.
+
+-- @include end
+
+local WORDS, ROWS_MAX = 6, 128
+
+if #ARGV == 0 or #ARGV % WORDS ~= 0 or #ARGV > WORDS * ROWS_MAX then
+    return wrong('number of arguments')
+end
+
+-- One that is over its limit was answered all the same: it is not counted.
+local function count(job, tenant, policy)
+    local ARGV = { [17] = policy }
+    -- @include window
+    -- @include limit
+    local reserve = limit(clock(), true)
+    if reserve then
+        reserve()
+    end
+end
+
+for i = 1, #ARGV, WORDS do
+    local job, at, tenant = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    if #job ~= 36 or not job:find('^job_[0-9a-f]+$') or not at:find('^%d+$')
+       or #at > 16 or #tenant > 63
+       or not tenant:find('^[a-z0-9][a-z0-9._-]*$')
+    then
+        return wrong('record')
+    end
+    ledger(job, 1, at, tenant, ARGV[i + 3], ARGV[i + 4])
+    if ARGV[i + 5] ~= '' then
+        count(job, tenant, ARGV[i + 5])
+    end
+end
+return { 'OK' }
