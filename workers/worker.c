@@ -27,6 +27,7 @@
 #include "lookup.h"
 #include "queue.h"
 #include "secret.h"
+#include "seed.h"
 
 
 #define WORKER_MMAP_BYTES   (512 * 1024)
@@ -139,6 +140,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->delivery = delivery_open(w);
     w->heartbeat = heartbeat_open(w);
     w->lookup = lookup_open(w);
+    w->seeds = seeds_open(w);
 
     if (opt->ledger_postgres != NULL) {
         w->ledger = ledger_open(w);
@@ -147,7 +149,7 @@ worker_open(worker_t *w, const options_t *opt)
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
-        || w->lookup == NULL
+        || w->lookup == NULL || w->seeds == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -230,6 +232,7 @@ worker_close(worker_t *w)
     queue_close(w->queue);
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
+    seeds_close(w->seeds);
 
     if (w->ledger != NULL) {
         ledger_close(w->ledger);

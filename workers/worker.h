@@ -18,6 +18,7 @@
 
 struct ledger_s;
 struct lookup_s;
+struct seeds_s;
 struct jobs_s;
 struct queue_s;
 struct delivery_s;
@@ -44,6 +45,7 @@ typedef struct worker_s {
     struct emits_s     *emits;      /* settled jobs that linger */
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */
+    struct seeds_s     *seeds;      /* counters of limits, from the ledger */
 
     uv_signal_t         signals[5];
     uv_timer_t          drain_timer;
