@@ -216,7 +216,9 @@ install: module workers aictl
 	install -m 644 $(O)/ngx_http_ai_module.so '$(DESTDIR)$(NGX_MODULES)/'
 	install -m 755 $(O)/ai-workers '$(DESTDIR)$(PREFIX)/sbin/'
 	install -m 755 $(O)/aictl '$(DESTDIR)$(PREFIX)/bin/'
-	install -m 644 conf/nginx.conf '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -m 644 conf/nginx.conf conf/redis-users.acl \
+	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
+	install -m 755 tools/keys.sh '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
 	install -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai'
 	for file in ai-log.conf ai-providers.conf; do \
 	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \

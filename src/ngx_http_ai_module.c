@@ -129,6 +129,13 @@ static ngx_command_t  ngx_http_ai_commands[] = {
       0,
       ngx_http_ai_auth_values },
 
+    { ngx_string("ai_tenant"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_1MORE,
+      ngx_http_ai_conf_tenant,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("ai_pass"),
       NGX_HTTP_LOC_CONF|NGX_CONF_NOARGS,
       ngx_http_ai_conf_content,

@@ -23,18 +23,22 @@ for my $path ('usr/lib/nginx/modules/ngx_http_ai_module.so',
     'etc/ngx-ai/ai-providers.conf',
     'usr/lib/systemd/system/ngx-ai-workers.service',
     'usr/lib/systemd/system/ngx-ai-redis.service',
+    'usr/lib/systemd/system/ngx-ai-keys.service',
+    'usr/share/ngx-ai/redis-users.acl',
     'usr/lib/sysusers.d/ngx-ai.conf', 'usr/lib/tmpfiles.d/ngx-ai.conf')
 {
     ok(-s "$dest/$path", $path);
 }
-ok(-x "$dest/$_", $_) for 'usr/sbin/ai-workers', 'usr/bin/aictl';
+ok(-x "$dest/$_", $_) for 'usr/sbin/ai-workers', 'usr/bin/aictl',
+    'usr/share/ngx-ai/keys.sh';
 ok(glob("$dest/usr/share/ngx-ai/migrations/*.sql"), 'the migrations');
 SKIP: {
     skip 'no man page yet', 1 unless -f $t->root . '/docs/aictl.1';
     ok(-s "$dest/usr/share/man/man1/aictl.1", 'the man page');
 }
-unlike(slurp("$dest/usr/lib/$_"), qr/\@/, "no name is left in $_")
+unlike(slurp("$dest/usr/lib/$_"), qr/\@[A-Z_]+\@/, "no name is left in $_")
     for 'systemd/system/ngx-ai-workers.service',
+        'systemd/system/ngx-ai-keys.service',
         'systemd/system/ngx-ai-redis.service', 'tmpfiles.d/ngx-ai.conf';
 
 # Where keys of providers are kept.
@@ -67,6 +71,10 @@ my $statuses = statuses($t->root . '/docs/directives.md');
 like($statuses, qr/^400 401 403 404 /, 'the statuses of error_page');
 is(statuses($_) =~ s/\s+/ /gr, $statuses, "$_ has them all")
     for "$dest/usr/share/ngx-ai/nginx.conf", $t->root . '/conf/run.conf';
+
+# What ngx-ai-keys.service does.
+is(system("$dest/usr/share/ngx-ai/keys.sh", "$dest/etc/ngx-ai"), 0, 'keys.sh');
+ok(-s "$dest/etc/ngx-ai/$_", $_) for 'sign.key', 'redis-users.acl';
 
 # The sample, with this test's folder before its paths.
 my $conf = slurp("$dest/usr/share/ngx-ai/nginx.conf");

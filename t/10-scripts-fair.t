@@ -13,30 +13,34 @@ use AiScripts;
 my $t = AiTest->new;
 my $s = AiScripts->new($t);
 
-my ($now, @runs, %tenant, %lasts, %held, %busy, @started, %weight);
+my ($now, @runs, %tenant, %lasts, %held, %busy, @started, %weight, @workers);
 
+# A worker of so many slots, or several: name => slots.
 sub world {
-    my ($slots) = @_;
-    $s->fresh(w1 => $slots);
+    my %slots = @_ == 1 ? (w1 => @_) : @_;
+    $s->fresh(%slots);
+    @workers = sort keys %slots;
     ($now, @runs) = (0);
     (%tenant, %lasts, %held, %busy, @started, %weight) = ();
 }
 
-# n jobs of a tenant that last that long.
+# n jobs of a tenant that last that long; what admit said of the last.
 sub ask {
     my ($who, $n, $last, %o) = @_;
+    my $said;
     for (1 .. $n) {
         my $id = $s->id;
         $tenant{$id} = $who;
         $lasts{$id} = $last;
-        $s->admit($id, $who, weight => $weight{$who} || 1, %o);
+        $said = $s->admit($id, $who, weight => $weight{$who} || 1, %o);
     }
     start();
+    return (split / /, $said)[1];
 }
 
 # Workers take what they are handed.
 sub start {
-    while (my ($d) = $s->take('w1')) {
+    for my $d (map { $s->take($_, 1e9) } @workers) {
         my $id = $d->{job};
         push @runs, [$now + $lasts{$id}, $id];
         push @started, $tenant{$id};
@@ -181,18 +185,226 @@ $s->run('beat', 'w', 'w1', 10, 'up');
 start();
 is($s->held('a'), 'held 5 a 5+0', 'capacity grew: all start');
 
-# Tenants of much weight that are at their share, on a worker that leaves, do
-# not stand before others.
-$s->fresh(w0 => 8);
-my @heavy = map { my $who = $_; map { [$who, $s->id] } 1 .. 4 } qw(heavy-a heavy-b);
-$s->admit($_->[1], $_->[0], weight => 100) for @heavy;
-is($s->held('heavy-a', 'heavy-b'), 'held 8 heavy-a 4+0 heavy-b 4+0', 'they run');
-$s->run('beat', 'w', 'w0', 8, 'drain');
-$s->run('beat', 'w', 'w1', 4, 'up');
-$s->admit($s->id, $_, weight => 100) for qw(heavy-a heavy-b);
-$s->admit($s->id, 'light') for 1 .. 4;
-$s->run('beat', 'w', 'w1', 4, 'up');
-is($s->held('heavy-a', 'heavy-b', 'light'), 'held 12 heavy-a 4+1 heavy-b 4+1 light 4+0',
-    'the light one has the slots that are free');
+# Weights of many.
+
+world(20);
+%weight = (a1 => 1, a2 => 2, a3 => 3, a4 => 4);
+ask($_, 60, 1) for sort keys %weight;
+go_on(40, map { ($_ => 1) } keys %weight);
+is(join(' ', map { $held{$_} } sort keys %weight), '2 4 6 8', 'by weight');
+
+# 10,000 jobs of one tenant wait, a million bytes; another's single requests do
+# not, for nobody has more than 90 %.  Of two such tenants nobody leaves a slot:
+# then the next that comes free is the single request's, so that it waits no
+# longer than the shortest rest of what runs.
+
+my $many = $ENV{AI_T_FULL} ? 40_000 : 10_000;
+my %deep = (max_jobs => $many, max_bytes => 1e9);
+sub used { return ($s->cmd("INFO", "memory") =~ /^used_memory:(\d+)/m)[0] }
+
+world(20);
+my $before_all = used();
+ask('crowd', $many + 18, 0.2, %deep);
+is($s->held('crowd'), "held 18 crowd 18+$many", "$many wait");
+my $each = (used() - $before_all) / $many;
+cmp_ok($each, '<', 2048, 'bytes of Redis a job that waits') or diag($each);
+my %said;
+for (1 .. 300) {
+    $said{ ask('one', 1, 0.01) }++;
+    step() while $held{one};
+}
+is_deeply(\%said, { running => 300 }, 'a single request never waits');
+is($held{crowd}, 18, 'the crowd has its share all the time');
+
+ask('crowd2', 9000, 0.2, %deep);
+step() while $held{crowd} + ($held{crowd2} || 0) < 20 || $held{crowd} > 10;
+my ($releases, $wait) = (0, 0);
+for (1 .. 300) {
+    my ($at, $n) = ($now, scalar @started);
+    is(ask('one', 1, 0.01), 'waiting', 'no slot') if $_ == 1;
+    ask('one', 1, 0.01) if $_ > 1;
+    my $m = 0;
+    while (!$held{one}) {
+        step();
+        $m++;
+    }
+    $releases = $m if $m > $releases;
+    $wait = $now - $at if $now - $at > $wait;
+    step() while $held{one};
+}
+is($releases, 1, 'the next slot that comes free');
+cmp_ok($wait, '<=', 0.2, 'which is no longer than a job lasts');
+
+# Newcomers: each has its first slot before any has its second.
+
+my @new = map { "new$_" } 1 .. 5;
+ask($_, 10, 0.2) for @new;
+my $from = @started;
+step() for @new;
+is(join(' ', sort @started[$from .. $#started]), "@new",
+    'as many releases as newcomers');
+
+# Batch: nothing while interactive work takes all there is, then all but the
+# reserve, and what is asked meanwhile goes first.
+
+world(10);
+ask('chat1', 10, 1);
+ask('chat2', 10, 1);
+ask('bulk', 50, 1, class => 'batch');
+go_on(20, chat1 => 1, chat2 => 1);
+is($held{bulk} || 0, 0, 'nothing is left for batch');
+go_on(24);
+is("$held{bulk} $held{chat1} $held{chat2}", '9 0 0', 'then it has 90 %');
+is(ask('chat1', 1, 1), 'running', 'and takes nothing from who comes');
+step();
+is("$held{bulk} $held{chat1}", '8 1', 'which counts below the reserve')
+    or diag("$held{bulk} $held{chat1}");
+
+# A rolling restart while one tenant is busy: what it holds on the worker that
+# leaves does not keep it from the new one, whose reserve stays free.
+
+sub left { return $s->len('SCARD', 'held:w0') }
+sub fresh_one { return $s->len('SCARD', 'held:w1') }
+
+for my $how ('leaves', 'hangs') {
+    world(w0 => 10);
+    ask('busy', 60, 1 + $_ / 100) for 1 .. 2;
+    is($held{busy}, 9, "a worker that $how: 90 % of the old");
+    if ($how eq 'leaves') {
+        $s->run('beat', 'w', 'w0', 10, 'drain');
+    } else {
+        $s->silent('w:w0', 2000);
+    }
+    $s->run('beat', 'w', 'w1', 10, 'up');
+    push @workers, 'w1';
+    start();
+    is(left() . ' ' . fresh_one(), '9 9', 'and of the new');
+    is(ask('late', 1, 5), 'running', 'the reserve is for others');
+    is(ask('late', 1, 5), 'waiting', 'and is one');
+    step();
+    my $over = 0;
+    while (left()) {
+        $over++ if $held{busy} > int(((10 + left()) * 9 + 9) / 10)
+            || fresh_one() > 10;
+        step();
+    }
+    is($over, 0, 'never more than 90 % of what there is');
+    step() for 1 .. 10;
+    is(fresh_one() . " $held{late}", '10 2', 'all of the new one works');
+}
+
+world(w0 => 10);
+ask('one', 20, 5);
+ask('two', 20, 5);
+ask('bulk', 20, 5, class => 'batch');
+is("$held{one} $held{two}", '9 1', 'two tenants');
+$s->run('beat', 'w', 'w0', 10, 'drain');
+$s->run('beat', 'w', 'w1', 10, 'up');
+push @workers, 'w1';
+start();
+is("$held{one} $held{two} " . ($held{bulk} || 0), '10 9 0',
+    'what both hold of both counts, and the reserve of the new is for others');
+is(ask('three', 1, 5), 'running', 'who gets it');
+
+world(w0 => 10);
+ask('bulk', 30, 5, class => 'batch');
+$s->run('beat', 'w', 'w0', 10, 'drain');
+$s->run('beat', 'w', 'w1', 10, 'up');
+is(left() . ' ' . fresh_one(), '9 9', 'batch goes on, too');
+
+# Tenants of much weight that hold much of a worker that leaves do not stand
+# before others where only the reserve is left.
+world(w0 => 40, w1 => 0);
+my @heavy = map { "heavy$_" } 1 .. 3;
+$weight{$_} = 1000 for @heavy;
+ask($_, 10, 9) for @heavy;
+$s->run('beat', 'w', 'w0', 40, 'drain');
+$s->run('beat', 'w', 'w1', 10, 'up');
+ask('other', 9, 9);
+is($s->held(@heavy, 'other'), 'held 39 heavy1 10+0 heavy2 10+0 heavy3 10+0 other 9+0',
+    'one slot is free');
+ask($_, 1, 9) for @heavy;
+ask('light', 2, 9);
+is($s->held(@heavy, 'light'), 'held 40 heavy1 10+1 heavy2 10+1 heavy3 10+1 light 1+1',
+    'it is the light one\'s');
+
+# Jain's index, of what was had by what was due.
+
+sub jain {
+    $s->cmd('DEL', $s->key('fair')) if $_[0];
+    $s->sweep;
+    return $s->cmd('HGET', $s->key('sweep'), 'jain') / 1e6;
+}
+
+sub near {
+    my ($got, $want, $what) = @_;
+    cmp_ok(abs($got - $want), '<', 0.002, $what) or diag("$got, not $want");
+}
+
+world(10);
+%weight = ();
+near(jain(1), 1, 'nobody wants any');
+is($s->cmd('EXISTS', $s->key('fair')), 0, 'and nothing is kept');
+ask('long', 40, 30);
+near(jain(1), 1, 'one alone');
+ask('short', 40, 1);
+is("$held{long} $held{short}", '9 1', 'nine against one');
+near(jain(1), 4 / (2 * (1.8 ** 2 + 0.2 ** 2)), 'is uneven');
+go_on(31, %last);
+is("$held{long} $held{short}", '5 5', 'five against five');
+near(jain(1), 1, 'is even');
+is($s->len('HLEN', 'fair'), 2, 'two are kept');
+my $ttl = $s->len('PTTL', 'fair');
+cmp_ok($ttl, '>', 0, 'for a while');
+
+# It fades: uneven for a minute, then even, half of which is gone after 15 s.
+$s->cmd('HSET', $s->key('fair'), 'long', '90000 50000', 'short', '10000 50000');
+my $uneven = jain();
+my $later;
+$later = jain() for 1 .. 100;
+cmp_ok($uneven, '<', 0.65, 'what was counts');
+cmp_ok($later, '>', 0.97, 'and fades') or diag($later);
+
+world(12);
+%weight = (heavy => 3);
+ask('heavy', 60, 1);
+ask('light', 60, 1);
+go_on(20, heavy => 1, light => 1);
+near(jain(1), 1, 'nine against three by weight');
+world(10);
+%weight = ();
+ask('big', 40, 1);
+ask('small', 1, 1);
+near(jain(1), 1, 'who has all it wants has its due');
+world(10);
+ask('bulk', 40, 1, class => 'batch');
+ask('chat', 1, 1);
+near(jain(1), 1, 'batch work that waits claims nothing');
+world(10);
+%weight = (huge => 1000);
+ask('huge', 40, 1);
+ask('tiny', 40, 1);
+near(jain(1), 1, 'nobody is due more than it may hold');
+world(40);
+ask("t$_", 1, 1) for 100 .. 300;
+near(jain(1), 16 / 64, 'a sample of many');
+is($s->len('HLEN', 'fair'), 64, 'of whom 64 are kept');
+
+# What waits, by class.
+
+sub waits {
+    return join ' ', @{ $s->cmd('HMGET', $s->key('sweep'), map {
+        ("${_}_jobs", "${_}_tenants") } qw(interactive batch last)) };
+}
+
+world(1);
+ask('a', 3, 1);
+ask('b', 2, 1);
+ask('c', 4, 1, class => 'batch');
+$s->sweep;
+is(waits(), '4 2 4 1 0 0', 'jobs and tenants that wait');
+$s->run('beat', 'w', 'w1', 100, 'up');
+$s->sweep;
+is(waits(), '0 0 0 0 0 0', 'none');
 
 done_testing();

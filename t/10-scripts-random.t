@@ -471,27 +471,44 @@ my @do = ((\&do_admit) x 10, (\&do_admit_again) x 1, (\&do_claim_again) x 3,
     (\&do_leave) x 2, (\&do_join) x 2, (\&do_sweep) x 7, (\&do_beat) x 3,
     (\&do_die) x 3, (\&do_grace) x 1, (\&do_deaf) x 1, (\&do_hear) x 1);
 my ($checks, $most) = (0, 0);
-my (%holds, %has, $slots);
+my (%holds, %has, %live, $slots, $there);
 
-# Nobody is given more than it takes, no tenant more than its share.
+sub share {
+    my ($most) = sort { $b <=> $a } map { $_ || 0 } @_;
+    $most = int(($most * 9 + 9) / 10);
+    return $most > 1 ? $most : 1;
+}
+
+# Nobody is given more than it takes, no tenant more than its share: of the
+# slots and what workers hold that give none, and of the slots alone.
 sub bounds {
-    my $now = $s->cmd('HGET', $s->key('sweep'), 'slots');
-    my $share = int(((!$slots || $now > $slots ? $now : $slots) * 9 + 9) / 10);
-    my $all = 0;
+    my ($now, $list) = @{ $s->cmd('HMGET', $s->key('sweep'), 'slots',
+        'workers') };
+    my %takes = map { $_ => 1 } $list =~ /^(\S+) \d+$/mg;
+    my ($all, $left, %now_live) = (0, 0);
     for my $w (keys %worker) {
-        my $n = $s->cmd('SCARD', $s->key("held:$w"));
+        my @members = @{ $s->cmd('SMEMBERS', $s->key("held:$w")) };
+        my $n = @members;
         bad("$w holds $n of $worker{$w}{slots}")
             if $n > $worker{$w}{slots} && $n > ($holds{$w} || 0);
         $holds{$w} = $n;
         $all += $n;
+        $left += $n unless $takes{$w};
+        next unless $takes{$w};
+        $now_live{ (split / /)[1] }++ for @members;
     }
+    my ($most, $most_live) = (share($now + $left, $there), share($now, $slots));
     for my $tenant (@tenants) {
         my $n = $s->cmd('SCARD', $s->key("running:$tenant"));
-        bad("$tenant has $n of $share") if $n > ($has{$tenant} || 0)
-            && $n > ($share > 1 ? $share : 1);
+        bad("$tenant has $n of $most") if $n > ($has{$tenant} || 0)
+            && $n > $most;
         $has{$tenant} = $n;
+        $n = $now_live{$tenant} || 0;
+        bad("$tenant has $n of $most_live of those that take jobs")
+            if $n > ($live{$tenant} || 0) && $n > $most_live;
+        $live{$tenant} = $n;
     }
-    $slots = $now;
+    ($slots, $there) = ($now, $now + $left);
     return $all;
 }
 

@@ -59,7 +59,7 @@ my $only = $t->edge(name => 'only', conf => <<'CONF');
 events {}
 http {
     %%HTTP%%
-    ai_redis "%%REDIS%%";
+    ai_redis %%REDIS%%;
     server {
         listen 127.0.0.1:%%PORT%%;
         location /health { ai_health; }

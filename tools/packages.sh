@@ -47,6 +47,15 @@ for initdb in /usr/lib/postgresql/*/bin/initdb; do
 done
 [ -n "$found" ] || missing="$missing postgresql"
 
+# Debian 13's clang comes without its runtimes, Debian 12's brings them.
+if [ "$1" != run ]; then
+    found=
+    for library in /usr/lib/llvm-*/lib/clang/*/lib/*/libclang_rt.fuzzer*.a; do
+        [ -e "$library" ] && found=$library
+    done
+    [ -n "$found" ] || missing="$missing libclang-rt-dev"
+fi
+
 [ -n "$missing" ] || exit 0
 missing=${missing# }
 

@@ -393,11 +393,23 @@ if [ -n "${OLLAMA_HOST:-}" ] && [ -z "${OLLAMA_BASE_URL:-}" ]; then
     OLLAMA_BASE_URL=$(ollama_url "$OLLAMA_HOST")
     export OLLAMA_BASE_URL
 fi
+# Who can only write to Redis can then make no worker call a provider.
+if [ ! -s "$run/sign.key" ]; then
+    (umask 077 && od -An -v -N32 -tx1 /dev/urandom | tr -d ' \n' \
+        > "$run/sign.key.new")
+    mv "$run/sign.key.new" "$run/sign.key"
+fi
+sign=(--sign-file "$run/sign.key")
+if [ -n "$conf" ] && ! grep -q 'sign=' "$conf"; then
+    ! grep -q '^[^#]*ai_redis[[:space:]]' "$conf" \
+        || say "jobs are not signed: give ai_redis in $conf a sign=file:@RUN_DIR@/sign.key"
+    sign=()
+fi
 since=$(date +%s%3N)
 start workers "$run/logs/workers.out" "$root/build/ai-workers" \
     --redis "unix:$redis_sock" --postgres "$db user=ngxai_worker" \
     --ledger-postgres "$db user=ngxai_ledger" --secrets-dir "$run/secrets" \
-    --workers "$workers" --jobs "$slots" --log "$run/logs/workers.log" \
+    "${sign[@]}" --workers "$workers" --jobs "$slots" --log "$run/logs/workers.log" \
     --pid-file "$run/workers.pid" --drain-timeout 5
 workers_up() {
     redis-cli -s "$redis_sock" ZRANGEBYSCORE 'ai1:{0}:alive' "$since" +inf \

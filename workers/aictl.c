@@ -22,8 +22,8 @@ typedef struct {
 
 static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
     [AICTL_OPT_REDIS] = { "redis", "URL",
-        "Redis: unix:PATH, redis://[user[:pass]@]host:port[/db], rediss://… "
-        "or sentinel://host:port[,…]/master (AI_REDIS)" },
+        "Redis: unix:[user@]PATH, redis://[user[:pass]@]host:port[/db], "
+        "rediss://… or sentinel://host:port[,…]/master (AI_REDIS)" },
     [AICTL_OPT_REDIS_PASSWORD_FILE] = { "redis-password-file", "FILE",
         "password of Redis (AI_REDIS_PASSWORD_FILE)" },
     [AICTL_OPT_SENTINEL_USER] = { "redis-sentinel-user", "NAME",

@@ -145,13 +145,24 @@ aictl_redis_parse(aictl_redis_t *r, const char *url)
     };
 
     if (strncmp(url, "unix:", 5) == 0) {
-        len = strlen(url + 5);
+        p = url + 5;
+        at = strstr(p, "@/");
+
+        if (at && memchr(p, '/', (size_t) (at - p)) == NULL) {
+            if (aictl_redis_userinfo(r, p, (size_t) (at - p)) != 0) {
+                return -1;
+            }
+
+            p = at + 1;
+        }
+
+        len = strlen(p);
 
         if (len == 0 || len >= sizeof(r->path)) {
             return -1;
         }
 
-        memcpy(r->path, url + 5, len + 1);
+        memcpy(r->path, p, len + 1);
         (void) snprintf(r->address, sizeof(r->address), "unix:%s", r->path);
         return 0;
     }

@@ -10,6 +10,7 @@
 
 #include "ai_event.h"
 #include "secret.h"
+#include "sign.h"
 
 
 #define CATALOG_LOOP_MAX  (64 * 1024)   /* larger ones are parsed elsewhere */
@@ -31,6 +32,7 @@ struct catalog_fetch_s {
     uint64_t          began_msec;
     uint64_t          asked_msec;
     ai_resp_t        *reply;    /* its text, while it is parsed */
+    ai_str_t          text;     /* without its signature */
     catalog_t        *catalog;
     uv_work_t         work;
     catalog_fetch_t  *next;
@@ -44,6 +46,7 @@ struct catalogs_s {
     uint64_t          clock;
     catalog_fetch_t  *fetches;  /* one a hash: at most the running jobs */
     uv_timer_t        timer;
+    log_again_t       refused;
 };
 
 
@@ -255,6 +258,8 @@ catalog_ask(catalog_fetch_t *f)
 static void
 catalog_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
 {
+    ai_str_t          mac;
+    const char       *why;
     catalog_fetch_t  *f;
 
     f = data;
@@ -278,6 +283,21 @@ catalog_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
     f->reply = redis_take(rc);
 
     if (f->reply == NULL) {
+        return;
+    }
+
+    f->text = redis_str(f->reply);
+    mac = ai_sign_catalog_cut(&f->text);
+    why = sign_catalog_refused((ai_str_t) { sizeof(f->hex), f->hex }, mac);
+
+    /* As one that is missing: its edge can say what it is. */
+
+    if (why != NULL) {
+        log_again(&f->cs->refused, LOG_ERROR, "catalog",
+                  "%.16s... is refused: %s", f->hex, why);
+        free(f->reply);
+        f->reply = NULL;
+        catalog_ring(f);
         return;
     }
 
@@ -329,16 +349,15 @@ static void
 catalog_work(uv_work_t *work)
 {
     char              hex[AI_SHA256_HEX];
-    ai_str_t          text;
     catalog_fetch_t  *f;
 
     f = work->data;
-    text = redis_str(f->reply);
     f->catalog = NULL;
 
-    if (ai_sha256_hex(hex, text) == 0 && memcmp(hex, f->hex, sizeof(hex)) == 0)
+    if (ai_sha256_hex(hex, f->text) == 0
+        && memcmp(hex, f->hex, sizeof(hex)) == 0)
     {
-        f->catalog = catalog_parse(text);
+        f->catalog = catalog_parse(f->text);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "body.h"
 #include "job_in.h"
 #include "recall.h"
+#include "sign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,7 +128,7 @@ job_begin(job_t *job, char *text, const ai_delivery_t *d)
     job->queue_usec = d->queue_usec;
 
     if (job_read_spec(job, d) != 0) {
-        if (!job->refused) {
+        if (!job->refused && job->refusal == NULL) {
             job->refused = 1;
             log_job(LOG_ERROR, "job", ai_str(""),
                     (ai_str_t) { AI_JOB_ID_LEN, job->id },
@@ -148,12 +149,25 @@ job_begin(job_t *job, char *text, const ai_delivery_t *d)
 static int
 job_read_spec(job_t *job, const ai_delivery_t *d)
 {
-    int  dialect;
+    int          dialect;
+    const char  *why;
 
     if (ai_job_parse(d->spec, &job->spec) != 0
         || !ai_str_eqz(job->spec.id, job->id)
         || (dialect = ai_dialect_find(job->spec.dialect)) == -1)
     {
+        return -1;
+    }
+
+    why = sign_refused(d, &job->spec, loop_wall_usec() / 1000);
+
+    if (why != NULL) {
+        if (job->refusal == NULL) {
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "refused: %s", why);
+        }
+
+        job->refusal = "signature";
         return -1;
     }
 
@@ -343,6 +357,11 @@ job_work(uv_work_t *work)
     provider_request_t  req;
 
     job = work->data;
+    job->forged = !sign_body_ok(&job->spec, job->body);
+
+    if (job->forged) {
+        return;
+    }
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->request_rc = echo_prepare(job);
@@ -369,7 +388,12 @@ job_worked(uv_work_t *work, int status)
 
     if (job->state == JOB_PREPARING) {
 
-        if (status != 0 || job->request_rc != 0) {
+        if (status == 0 && job->forged) {
+            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                    "refused: its body is not the one that was signed");
+            job_fail(job, "signature", NULL);
+
+        } else if (status != 0 || job->request_rc != 0) {
             job_fail(job, job->request_rc == -1 ? "bad_request" : "internal",
                      NULL);
 

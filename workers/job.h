@@ -74,6 +74,7 @@ struct job_s {
     size_t            request_len;
     int               request_added;
     int               request_rc;
+    int               forged;   /* body is not what the spec says */
 
     emit_t           *emit;
     answer_t          answer;
@@ -81,6 +82,7 @@ struct job_s {
     http_call_t      *call;
     echo_t           *echo;
     recall_t         *recall;
+    const char       *refusal;  /* cause, of a spec that was not taken */
     const char       *ending;   /* of claim's END, or where unended */
     const char       *ending_state;
     const char       *ending_message;

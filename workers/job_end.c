@@ -4,6 +4,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "sign.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -278,7 +279,7 @@ job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data)
     }
 
     if (job->stored != NULL && job_emit(job) == 0) {
-        job_fail(job, "internal", NULL);
+        job_fail(job, job->refusal != NULL ? job->refusal : "internal", NULL);
 
     } else {
         free(job->stored);
@@ -313,6 +314,8 @@ job_on_ended(void *data, emit_end_e end)
         return;
 
     case EMIT_SETTLED:
+        sign_settled((ai_str_t) { AI_JOB_ID_LEN, job->id },
+                     loop_wall_usec() / 1000);
         break;
 
     case EMIT_FENCED:

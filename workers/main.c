@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "options.h"
+#include "sign.h"
 #include "supervisor.h"
 #include "worker.h"
 
@@ -32,6 +33,12 @@ main(int argc, char **argv)
     {
         fprintf(stderr, "ai-workers: %s: %s\n", main_options.log,
                 strerror(errno));
+        return 2;
+    }
+
+    if (sign_open(main_options.sign_file) != 0) {
+        fprintf(stderr, "ai-workers: --sign-file %s: see the log\n",
+                main_options.sign_file);
         return 2;
     }
 

@@ -25,6 +25,7 @@ typedef enum {
     OPTION_POSTGRES,
     OPTION_LEDGER_POSTGRES,
     OPTION_SECRETS_DIR,
+    OPTION_SIGN_FILE,
     OPTION_ALLOW_ENV,
     OPTION_PROXY,
     OPTION_WORKERS,
@@ -55,6 +56,7 @@ static const struct option  options_long[] = {
     { "postgres", required_argument, NULL, OPTION_POSTGRES },
     { "ledger-postgres", required_argument, NULL, OPTION_LEDGER_POSTGRES },
     { "secrets-dir", required_argument, NULL, OPTION_SECRETS_DIR },
+    { "sign-file", required_argument, NULL, OPTION_SIGN_FILE },
     { "allow-env", required_argument, NULL, OPTION_ALLOW_ENV },
     { "proxy-environment", no_argument, NULL, OPTION_PROXY },
     { "workers", required_argument, NULL, OPTION_WORKERS },
@@ -73,7 +75,7 @@ static const struct option  options_long[] = {
 static const char  options_help[] =
 "usage: ai-workers --redis URL [option...]\n"
 "\n"
-"  --redis URL                unix:PATH, rediss://... or\n"
+"  --redis URL                unix:[user[:pass]@]PATH, rediss://... or\n"
 "                             redis://[user[:pass]@]host[:port][/db]\n"
 "                             (unix:/run/ngx-ai/redis.sock), or\n"
 "                             sentinel://[user[:pass]@]host[:port]\n"
@@ -84,6 +86,8 @@ static const char  options_help[] =
 "  --postgres CONNINFO        for looking keys up\n"
 "  --ledger-postgres CONNINFO for the ledger\n"
 "  --secrets-dir DIR          where file: secrets lie\n"
+"  --sign-file F              keys that jobs are signed with: others are not\n"
+"                             run\n"
 "  --allow-env NAME[,NAME]    variables that env: may read, * at either end\n"
 "                             (*_API_KEY,*_BASE_URL,OLLAMA_HOST)\n"
 "  --proxy-environment        provider calls go through the proxies that\n"
@@ -98,7 +102,7 @@ static const char  options_help[] =
 "  --metrics-interval S       (5)\n"
 "\n"
 "SIGTERM, SIGINT drain and stop; a second one stops at once; SIGHUP reads\n"
-"secrets again; SIGUSR1 reopens the log.\n";
+"secrets and keys again; SIGUSR1 reopens the log.\n";
 
 
 int
@@ -163,6 +167,10 @@ options_parse(options_t *opt, int argc, char **argv)
 
         case OPTION_SECRETS_DIR:
             opt->secrets_dir = optarg;
+            break;
+
+        case OPTION_SIGN_FILE:
+            opt->sign_file = optarg;
             break;
 
         case OPTION_ALLOW_ENV:

@@ -17,6 +17,7 @@ typedef struct {
     redis_conf_t  redis;
     const char   *postgres;         /* conninfo, NULL: none */
     const char   *ledger_postgres;
+    const char   *sign_file;        /* NULL: nothing is verified */
     const char   *secrets_dir;      /* NULL: no file: secrets */
     const char   *allow_env[OPTIONS_ENV_MAX + 1];   /* NULL-terminated */
     unsigned      workers;

@@ -64,7 +64,7 @@ typedef struct {
     void (*subscribed)(redis_t *rc, void *data);
 } redis_events_t;
 
-/* unix:PATH, redis://[user[:pass]@]host[:port][/db], rediss://,
+/* unix:[user[:pass]@]PATH, redis://[user[:pass]@]host[:port][/db], rediss://,
  * sentinel://[user[:pass]@]host[:port][,...]/master[/db], sentinels://: 0 or
  * -1.  User and password are Redis', not the Sentinels'. */
 int redis_conf_parse(redis_conf_t *conf, const char *url);

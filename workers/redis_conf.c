@@ -29,13 +29,24 @@ redis_conf_parse(redis_conf_t *conf, const char *url)
     memset(conf, 0, sizeof(*conf));
 
     if (strncmp(url, "unix:", 5) == 0) {
-        len = strlen(url + 5);
+        p = url + 5;
+        at = strstr(p, "@/");
+
+        if (at != NULL && memchr(p, '/', (size_t) (at - p)) == NULL) {
+            if (redis_conf_user(conf, p, (size_t) (at - p)) != 0) {
+                return -1;
+            }
+
+            p = at + 1;
+        }
+
+        len = strlen(p);
 
         if (len == 0 || len >= sizeof(conf->path)) {
             return -1;
         }
 
-        memcpy(conf->path, url + 5, len + 1);
+        memcpy(conf->path, p, len + 1);
         return 0;
     }
 

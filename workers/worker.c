@@ -28,6 +28,7 @@
 #include "queue.h"
 #include "secret.h"
 #include "seed.h"
+#include "sign.h"
 
 
 #define WORKER_MMAP_BYTES   (512 * 1024)
@@ -247,6 +248,7 @@ worker_close(worker_t *w)
     jobs_free(jobs);
     delivery_free(w->delivery);
     secret_forget();
+    sign_close();
     curl_global_cleanup();
 }
 
@@ -490,6 +492,7 @@ worker_on_signal(uv_signal_t *handle, int signo)
 
     case SIGHUP:
         secret_forget();
+        (void) sign_open(w->opt->sign_file);
         log_write(LOG_INFO, "worker", "secrets are read again");
         break;
 

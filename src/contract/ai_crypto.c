@@ -29,20 +29,71 @@ ai_sha256(unsigned char out[AI_SHA256_LEN], ai_str_t data)
 int
 ai_sha256_hex(char hex[AI_SHA256_HEX], ai_str_t data)
 {
-    unsigned           i;
-    unsigned char      raw[AI_SHA256_LEN];
-    static const char  digits[] = "0123456789abcdef";
+    unsigned char  raw[AI_SHA256_LEN];
 
     if (ai_sha256(raw, data) != 0) {
         return -1;
     }
 
-    for (i = 0; i < AI_SHA256_LEN; i++) {
+    ai_hex(hex, raw, sizeof(raw));
+
+    return 0;
+}
+
+
+void
+ai_hex(char *hex, const unsigned char *raw, size_t len)
+{
+    size_t             i;
+    static const char  digits[] = "0123456789abcdef";
+
+    for (i = 0; i < len; i++) {
         hex[2 * i] = digits[raw[i] >> 4];
         hex[2 * i + 1] = digits[raw[i] & 15];
     }
+}
 
-    return 0;
+
+ai_sha256_t *
+ai_sha256_begin(void)
+{
+    EVP_MD_CTX  *ctx;
+
+    ctx = EVP_MD_CTX_new();
+
+    if (ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+        EVP_MD_CTX_free(ctx);
+        ctx = NULL;
+    }
+
+    return (ai_sha256_t *) ctx;
+}
+
+
+int
+ai_sha256_add(ai_sha256_t *h, ai_str_t data)
+{
+    return EVP_DigestUpdate((EVP_MD_CTX *) h, data.data, data.len) == 1
+           ? 0 : -1;
+}
+
+
+int
+ai_sha256_end(ai_sha256_t *h, char hex[AI_SHA256_HEX])
+{
+    int            rc;
+    unsigned char  raw[AI_SHA256_LEN];
+
+    rc = hex != NULL
+         && EVP_DigestFinal_ex((EVP_MD_CTX *) h, raw, NULL) == 1 ? 0 : -1;
+
+    if (rc == 0) {
+        ai_hex(hex, raw, sizeof(raw));
+    }
+
+    EVP_MD_CTX_free((EVP_MD_CTX *) h);
+
+    return rc;
 }
 
 

@@ -17,6 +17,17 @@
 int ai_sha256_hex(char hex[AI_SHA256_HEX], ai_str_t data);
 /* The same as 32 bytes. */
 int ai_sha256(unsigned char out[AI_SHA256_LEN], ai_str_t data);
+/* len bytes as 2 * len lower case hex digits, no zero byte. */
+void ai_hex(char *hex, const unsigned char *raw, size_t len);
+
+/* SHA-256 of what comes piece by piece.  begin: NULL without memory; add: 0 or
+ * -1; end: the 64 hex digits, 0 or -1, and h is gone; hex NULL: only that. */
+typedef struct ai_sha256_s  ai_sha256_t;
+
+ai_sha256_t *ai_sha256_begin(void);
+int ai_sha256_add(ai_sha256_t *h, ai_str_t data);
+int ai_sha256_end(ai_sha256_t *h, char hex[AI_SHA256_HEX]);
+
 /* 1 if s is 64 lower case hex digits: the form of every hash on the wire. */
 int ai_sha256_hex_ok(ai_str_t s);
 /* Fills buf with len bytes fit for secrets: 0, or -1 and buf is not to be

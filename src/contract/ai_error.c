@@ -82,6 +82,9 @@ static const ai_error_t  ai_errors[] = {
     { "internal", 500, AI_SERVER, "internal_error", AI_API,
       "Something went wrong on our side.", 0, 0 },
 
+    { "signature", 500, AI_SERVER, "signature", AI_API,
+      "The request was changed on our side and was not carried out.", 0, 0 },
+
     { "provider_unreachable", 502, AI_SERVER, "provider_unreachable", AI_API,
       "The model's provider could not be reached.", 0, 0 },
 

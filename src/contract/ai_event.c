@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ai_crypto.h"
+#include "ai_keys.h"
 #include "ai_record.h"
 
 #define AI_BELL_WORD_MAX  32
@@ -19,7 +20,8 @@ static int ai_bell_word(ai_str_t *rest, ai_str_t *word);
 int
 ai_bell_parse(ai_str_t message, ai_bell_t *bell)
 {
-    ai_str_t  rest;
+    ai_str_t     rest;
+    const char  *end;
 
     memset(bell, 0, sizeof(ai_bell_t));
 
@@ -48,6 +50,19 @@ ai_bell_parse(ai_str_t message, ai_bell_t *bell)
     case AI_BELL_SEED:
         if (ai_bell_name(&rest, bell, AI_SHA256_HEX) != 0
             || !ai_sha256_hex_ok(bell->name)
+            || ai_bell_word(&rest, &bell->word) != 0)
+        {
+            return -1;
+        }
+
+        break;
+
+    case AI_BELL_TENANT:
+        end = rest.len ? memchr(rest.data, ' ', rest.len) : NULL;
+
+        if (end == NULL
+            || ai_bell_name(&rest, bell, (size_t) (end - rest.data)) != 0
+            || !ai_keys_tenant_ok(bell->name)
             || ai_bell_word(&rest, &bell->word) != 0)
         {
             return -1;

@@ -30,6 +30,7 @@ typedef struct {
 typedef enum {
     AI_BELL_EVENTS = 'E',
     AI_BELL_KEY = 'K',
+    AI_BELL_TENANT = 'T',
     AI_BELL_CATALOG = 'C',
     AI_BELL_CANCEL = 'X',
     AI_BELL_SEED = 'S'
@@ -37,15 +38,16 @@ typedef enum {
 
 typedef struct {
     int      type;              /* ai_bell_e */
-    ai_str_t name;              /* E, X: job id; K, C, S: SHA-256 in hex */
-    ai_str_t word;              /* K: status or version; S: status; X: reason;
-                                 * [a-z0-9_] */
+    ai_str_t name;              /* E, X: job id; K, C, S: SHA-256 in hex;
+                                 * T: tenant */
+    ai_str_t word;              /* K, T: status or version; S: status;
+                                 * X: reason; [a-z0-9_] */
     ai_str_t frames;            /* E: for ai_event_next; may be empty */
 } ai_bell_t;
 
 /*
- * Reads a message of any of the channels; the newline behind K, C and X may be
- * missing.  0, or -1 for what is none of these, and *bell is not to be used.
+ * Reads a message of any of the channels; the newline behind K, T, C and X may
+ * be missing.  0, or -1 for what is none of these, and *bell is not to be used.
  * What does not apply to a type is empty.
  */
 int ai_bell_parse(ai_str_t message, ai_bell_t *bell);

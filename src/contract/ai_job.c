@@ -9,6 +9,7 @@
 #include "ai_crypto.h"
 #include "ai_headers.h"
 #include "ai_keys.h"
+#include "ai_role.h"
 
 #define AI_JOB_WORD_MAX  32
 
@@ -44,10 +45,13 @@ static const ai_job_field_t  ai_job_fields[] = {
     { "tenant", AI_JOB_STR, offsetof(ai_job_t, tenant) },
     { "principal", AI_JOB_STR, offsetof(ai_job_t, principal) },
     { "user", AI_JOB_STR, offsetof(ai_job_t, user) },
+    { "role", AI_JOB_STR, offsetof(ai_job_t, role) },
+    { "scopes", AI_JOB_STR, offsetof(ai_job_t, scopes) },
     { "op", AI_JOB_STR, offsetof(ai_job_t, op) },
     { "dialect", AI_JOB_STR, offsetof(ai_job_t, dialect) },
     { "model", AI_JOB_STR, offsetof(ai_job_t, model) },
     { "catalog", AI_JOB_STR, offsetof(ai_job_t, catalog) },
+    { "digest", AI_JOB_STR, offsetof(ai_job_t, digest) },
     { "query", AI_JOB_STR, offsetof(ai_job_t, query) },
     { "edge", AI_JOB_STR, offsetof(ai_job_t, edge) },
     { "traceparent", AI_JOB_STR, offsetof(ai_job_t, traceparent) },
@@ -73,11 +77,14 @@ ai_job_ok(const ai_job_t *job)
         || !ai_keys_tenant_ok(job->tenant)
         || !ai_job_principal_ok(job->principal)
         || !ai_str_text_ok(job->user, AI_JOB_TEXT_MAX)
+        || !ai_str_text_ok(job->role, AI_ROLE_MAX)
+        || !ai_str_text_ok(job->scopes, AI_SCOPES_MAX)
         || !ai_job_word_ok(job->op)
         || !ai_job_word_ok(job->dialect)
         || job->model.len == 0
         || !ai_str_text_ok(job->model, AI_JOB_TEXT_MAX)
         || !ai_sha256_hex_ok(job->catalog)
+        || (job->digest.len && !ai_sha256_hex_ok(job->digest))
         || !ai_job_query_ok(job->query)
         || (job->edge.len && !ai_keys_process_ok(job->edge))
         || (job->traceparent.len && !ai_id_traceparent_ok(job->traceparent))

@@ -22,10 +22,13 @@ typedef struct {
     ai_str_t tenant;
     ai_str_t principal;         /* key:<key id>, jwt:<subject>, anonymous */
     ai_str_t user;
+    ai_str_t role;              /* what the worker checks again (ai_role.h) */
+    ai_str_t scopes;
     ai_str_t op;                /* chat, messages */
     ai_str_t dialect;
     ai_str_t model;             /* as the client asked */
     ai_str_t catalog;           /* SHA-256 in hex */
+    ai_str_t digest;            /* SHA-256 in hex of the body, if signed */
     ai_str_t query;             /* without its "?" */
     ai_str_t edge;
     ai_str_t traceparent;

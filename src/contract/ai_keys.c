@@ -4,6 +4,8 @@
 
 #include "ai_keys.h"
 
+#include <string.h>
+
 #include "ai_crypto.h"
 #include "ai_id.h"
 
@@ -11,7 +13,7 @@ typedef enum {
     AI_NAME_NONE = 0,
     AI_NAME_JOB,
     AI_NAME_TENANT,
-    AI_NAME_KEY_ID,
+    AI_NAME_VERSIONED,
     AI_NAME_PROCESS
 } ai_name_e;
 
@@ -41,13 +43,14 @@ static const ai_key_row_t  ai_keys_rows[] = {
     [AI_KEY_BACKLOG] = { "backlog:", AI_NAME_TENANT },
     [AI_KEY_RUNNING] = { "running:", AI_NAME_TENANT },
     [AI_KEY_HELD] = { "held:", AI_NAME_PROCESS },
-    [AI_KEY_PV] = { "pv:", AI_NAME_KEY_ID },
+    [AI_KEY_PV] = { "pv:", AI_NAME_VERSIONED },
     [AI_KEY_EDGE_CHANNEL] = { "edge:", AI_NAME_PROCESS },
     [AI_KEY_WORKER_CHANNEL] = { "worker:", AI_NAME_PROCESS },
     [AI_KEY_WAITING_BATCH] = { "waiting:batch", AI_NAME_NONE },
     [AI_KEY_BACKLOG_BATCH] = { "backlog:batch:", AI_NAME_TENANT },
     [AI_KEY_BACKLOG_BYTES] = { "backlog_bytes", AI_NAME_NONE },
     [AI_KEY_WEIGHTS] = { "weights", AI_NAME_NONE },
+    [AI_KEY_FAIR] = { "fair", AI_NAME_NONE },
     [AI_KEY_GRACE] = { "grace", AI_NAME_NONE },
     [AI_KEY_WAITING_LAST] = { "waiting:last", AI_NAME_NONE },
     [AI_KEY_BACKLOG_LAST] = { "backlog:last:", AI_NAME_TENANT },
@@ -118,10 +121,15 @@ ai_keys_make(char *buf, size_t size, ai_key_e key, unsigned shard,
 
 
 size_t
-ai_keys_principal(char *buf, size_t size, ai_str_t hex)
+ai_keys_principal(char *buf, size_t size, ai_str_t name)
 {
-    return ai_keys_global(buf, size, AI_GLOBAL_PREFIX "key:", hex,
-                          ai_sha256_hex_ok(hex));
+    if (name.len <= AI_TENANT_MAX) {
+        return ai_keys_global(buf, size, AI_GLOBAL_PREFIX "tenant:", name,
+                              ai_keys_tenant_ok(name));
+    }
+
+    return ai_keys_global(buf, size, AI_GLOBAL_PREFIX "key:", name,
+                          ai_sha256_hex_ok(name));
 }
 
 
@@ -259,7 +267,16 @@ ai_keys_name_ok(ai_name_e kind, ai_str_t name)
     case AI_NAME_TENANT:
         return ai_keys_tenant_ok(name);
 
-    case AI_NAME_KEY_ID:
+    case AI_NAME_VERSIONED:
+        if (name.len > AI_TENANT_MARK_LEN
+            && memcmp(name.data, AI_TENANT_MARK, AI_TENANT_MARK_LEN) == 0)
+        {
+            name.data += AI_TENANT_MARK_LEN;
+            name.len -= AI_TENANT_MARK_LEN;
+
+            return ai_keys_tenant_ok(name);
+        }
+
         return ai_keys_key_id_ok(name);
 
     case AI_NAME_PROCESS:

@@ -18,6 +18,8 @@
 #define AI_LOOKUP_KEY  "ai1:lookup"
 #define AI_KEYS_CHANNEL  "ai1:keys"
 #define AI_GLOBAL_PREFIX  "ai1:"
+#define AI_TENANT_MARK  "tenant:"           /* before a tenant, for AI_KEY_PV */
+#define AI_TENANT_MARK_LEN  (sizeof(AI_TENANT_MARK) - 1)
 #define AI_GROUP_WORKERS  "workers"
 #define AI_GROUP_LEDGER   "ledger"
 
@@ -38,13 +40,14 @@ typedef enum {
     AI_KEY_BACKLOG,             /* name is the tenant */
     AI_KEY_RUNNING,             /* name is the tenant */
     AI_KEY_HELD,                /* name is the worker id */
-    AI_KEY_PV,                  /* name is the key id */
+    AI_KEY_PV,                  /* name is the key id, or tenant:<tenant> */
     AI_KEY_EDGE_CHANNEL,        /* name is the edge id */
     AI_KEY_WORKER_CHANNEL,      /* name is the worker id */
     AI_KEY_WAITING_BATCH,
     AI_KEY_BACKLOG_BATCH,       /* name is the tenant */
     AI_KEY_BACKLOG_BYTES,
     AI_KEY_WEIGHTS,
+    AI_KEY_FAIR,
     AI_KEY_GRACE,
     AI_KEY_WAITING_LAST,
     AI_KEY_BACKLOG_LAST,        /* name is the tenant */
@@ -58,9 +61,10 @@ typedef enum {
 size_t ai_keys_make(char *buf, size_t size, ai_key_e key, unsigned shard,
     ai_str_t name);
 
-/* Unsharded: principal of a key, catalog (hex is a SHA-256), metrics of a
- * worker. */
-size_t ai_keys_principal(char *buf, size_t size, ai_str_t hex);
+/* Unsharded: principal of a key (name is its SHA-256 in hex) or record of a
+ * tenant (its name, which is shorter), catalog (hex is a SHA-256), metrics of
+ * a worker. */
+size_t ai_keys_principal(char *buf, size_t size, ai_str_t name);
 size_t ai_keys_catalog(char *buf, size_t size, ai_str_t hex);
 size_t ai_keys_metrics(char *buf, size_t size, ai_str_t worker);
 

@@ -359,8 +359,11 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
     ngx_http_ai_admit_number(&argv[11], numbers[2], conf->backlog_jobs);
     ngx_http_ai_admit_number(&argv[12], numbers[3], conf->backlog_bytes);
     ngx_http_ai_admit_number(&argv[13], numbers[4], ctx->body_len);
-    argv[14] = ctx->principal->id;
-    argv[15] = ctx->principal->version;
+
+    if (ngx_http_ai_tenant_versioned(ctx, &argv[14], &argv[15]) != NGX_OK) {
+        ngx_http_ai_stream_fail(open, "internal", 0, -1);
+        return;
+    }
 
     if (ctx->limits != NULL) {
         argv[16] = ctx->limits->policy;
@@ -623,23 +626,28 @@ ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
 static void
 ngx_http_ai_admit_stale(ngx_http_ai_open_t *open)
 {
+    u_char             *sha;
     ngx_http_ai_ctx_t  *ctx;
 
     ctx = open->ctx;
 
-    if (open->stale || !ctx->keyed) {
+    if (open->stale || (!ctx->keyed && ctx->tenant_version.len == 0)) {
         ngx_http_ai_stream_redis_error(open);
         return;
     }
 
     open->stale = 1;
 
-    ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals, ctx->key_sha);
+    sha = ctx->tenant_version.len ? ctx->tenant_sha : ctx->key_sha;
+    ctx->lookup.tenant = ctx->tenant_version.len ? &ctx->tenant : NULL;
+    ctx->lookup.address = open->request->connection->sockaddr;
+
+    ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals, sha);
 
     ctx->lookup.handler = ngx_http_ai_admit_looked;
     ctx->lookup.data = open;
 
-    if (ngx_http_ai_lookup(&ctx->lookup, ctx->key_sha) != NGX_OK) {
+    if (ngx_http_ai_lookup(&ctx->lookup, sha) != NGX_OK) {
         ngx_http_ai_stream_redis_error(open);
     }
 }
@@ -651,27 +659,38 @@ ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
 {
     ngx_http_ai_open_t *open = l->data;
 
-    ngx_int_t           rc;
-    ngx_http_ai_ctx_t  *ctx;
+    ngx_int_t                 rc;
+    ngx_http_ai_ctx_t        *ctx;
+    ngx_http_ai_principal_t  *was;
 
     ctx = open->ctx;
+    was = ctx->principal;
 
-    if (p != NULL) {
-        p = ngx_http_ai_principal_dup(open->request->pool, p);
+    if (l->tenant != NULL) {
+        ngx_http_ai_tenant_known(ctx, state, p);
 
-        if (p == NULL) {
-            state = NGX_HTTP_AI_KEY_DOWN;
+    } else {
+
+        if (p != NULL) {
+            p = ngx_http_ai_principal_dup(open->request->pool, p);
+
+            if (p == NULL) {
+                state = NGX_HTTP_AI_KEY_DOWN;
+            }
         }
+
+        ngx_http_ai_identified(ctx, state, p);
+        ngx_http_ai_tenant_again(ctx, was);
     }
 
-    ngx_http_ai_identified(ctx, state, p);
-
-    if (ctx->principal == NULL) {
-
+    if (ctx->principal == NULL
+        || ngx_http_ai_permit(open->request, ctx) != NGX_OK)
+    {
         if (state == NGX_HTTP_AI_KEY_DOWN) {
             ngx_http_ai_stream_redis_error(open);
 
         } else {
+            open->message = ctx->refusal_text;
             ngx_http_ai_stream_fail(open, ctx->refusal, 0, -1);
         }
 

@@ -20,6 +20,9 @@
  * then fits into 64 KB of its allocator. */
 #define NGX_HTTP_AI_BODY_BLOCK  (65536 - 128)
 
+/* One up to this is hashed at its end, all at once. */
+#define NGX_HTTP_AI_BODY_SHORT  8192
+
 #define NGX_HTTP_AI_MODEL_MAX   256
 /* Of stream_options, as text. */
 #define NGX_HTTP_AI_OPTIONS_MAX 4096
@@ -48,6 +51,7 @@ typedef struct {
     ngx_chain_t                *given;        /* read before: the next of it */
     off_t                       at;           /* taken of the next */
     unsigned                    before:1;     /* others may still want it */
+    ai_sha256_t                *sha;          /* of a longer one, if signed */
     ai_json_t                   json;
 } ngx_http_ai_body_t;
 
@@ -64,6 +68,9 @@ static ngx_int_t ngx_http_ai_body_feed(ngx_http_request_t *r,
     ngx_http_ai_body_t *body, u_char *data, size_t len);
 static ngx_int_t ngx_http_ai_body_store(ngx_http_request_t *r,
     ngx_http_ai_body_t *body, u_char *data, size_t len);
+static ngx_int_t ngx_http_ai_body_sum(ngx_http_request_t *r,
+    ngx_http_ai_body_t *body, u_char *data, size_t len);
+static ngx_int_t ngx_http_ai_body_summed(ngx_http_ai_body_t *body);
 static void ngx_http_ai_body_done(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
 static const char *ngx_http_ai_body_members(ngx_http_request_t *r,
@@ -113,6 +120,7 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     body->before = (r->request_body != NULL);
     body->given = body->before ? r->request_body->bufs : NULL;
     body->at = 0;
+    body->sha = NULL;
     ctx->reader = body;
 
     ai_json_init(&body->json, ngx_http_ai_body_fields, (uint64_t) -1,
@@ -138,10 +146,17 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 void
 ngx_http_ai_body_free(ngx_http_ai_ctx_t *ctx)
 {
-    ngx_chain_t  *cl;
+    ngx_chain_t         *cl;
+    ngx_http_ai_body_t  *body;
 
-    if (ctx->reader != NULL) {
-        ngx_free(ctx->reader);
+    body = ctx->reader;
+
+    if (body != NULL) {
+        if (body->sha != NULL) {
+            (void) ai_sha256_end(body->sha, NULL);
+        }
+
+        ngx_free(body);
         ctx->reader = NULL;
     }
 
@@ -350,7 +365,11 @@ ngx_http_ai_body_feed(ngx_http_request_t *r, ngx_http_ai_body_t *body,
         return NGX_DONE;
     }
 
-    return ngx_http_ai_body_store(r, body, data, len);
+    if (ngx_http_ai_body_store(r, body, data, len) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    return ngx_http_ai_body_sum(r, body, data, len);
 }
 
 
@@ -439,6 +458,72 @@ ngx_http_ai_body_store(ngx_http_request_t *r, ngx_http_ai_body_t *body,
 }
 
 
+/* What was stored goes into the hash that its job's signature covers. */
+
+static ngx_int_t
+ngx_http_ai_body_sum(ngx_http_request_t *r, ngx_http_ai_body_t *body,
+    u_char *data, size_t len)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (ngx_http_ai_edge->amcf->redis->sign == NULL
+        || body->ctx->body_len <= NGX_HTTP_AI_BODY_SHORT)
+    {
+        return NGX_OK;
+    }
+
+    if (body->sha != NULL) {
+        rc = ai_sha256_add(body->sha, (ai_str_t) { len, (char *) data });
+
+    } else {
+        body->sha = ai_sha256_begin();
+        rc = (body->sha != NULL) ? 0 : -1;
+
+        for (cl = body->ctx->body; cl && rc == 0; cl = cl->next) {
+            b = cl->buf;
+            rc = ai_sha256_add(body->sha,
+                               (ai_str_t) { b->last - b->pos,
+                                            (char *) b->pos });
+        }
+    }
+
+    if (rc != 0) {
+        ngx_http_ai_body_fail(r, "memory", NULL);
+        return NGX_DONE;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_ai_body_summed(ngx_http_ai_body_t *body)
+{
+    int                 rc;
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = body->ctx;
+
+    if (ngx_http_ai_edge->amcf->redis->sign == NULL) {
+        return NGX_OK;
+    }
+
+    if (body->sha != NULL) {
+        rc = ai_sha256_end(body->sha, (char *) ctx->body_sha);
+        body->sha = NULL;
+
+    } else {
+        rc = ai_sha256_hex((char *) ctx->body_sha,
+                           (ai_str_t) { ctx->body_len,
+                                        (char *) ctx->body->buf->pos });
+    }
+
+    return rc == 0 ? NGX_OK : NGX_ERROR;
+}
+
+
 static void
 ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 {
@@ -460,7 +545,9 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 
     wrong = ngx_http_ai_body_members(r, body);
 
-    if (wrong == ngx_http_ai_body_no_memory) {
+    if (wrong == ngx_http_ai_body_no_memory
+        || (wrong == NULL && ngx_http_ai_body_summed(body) != NGX_OK))
+    {
         ngx_http_ai_body_fail(r, "memory", NULL);
         return;
     }

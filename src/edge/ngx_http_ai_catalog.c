@@ -36,6 +36,7 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
 {
     char        *mem;
     ai_buf_t     b;
+    ai_sign_t   *sign;
 
     mem = ngx_palloc(cf->temp_pool, NGX_HTTP_AI_CATALOG_MAX);
     if (mem == NULL) {
@@ -73,7 +74,8 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
     }
 
     amcf->catalog.len = ai_buf_len(&b);
-    amcf->catalog.data = ngx_pnalloc(cf->pool, amcf->catalog.len);
+    amcf->catalog.data = ngx_pnalloc(cf->pool, amcf->catalog.len
+                                               + AI_SIGN_CATALOG_ADDS);
     if (amcf->catalog.data == NULL) {
         return NGX_ERROR;
     }
@@ -84,6 +86,21 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
                       ngx_http_ai_str(&amcf->catalog)) != 0)
     {
         return NGX_ERROR;
+    }
+
+    sign = amcf->redis != NULL ? amcf->redis->sign : NULL;
+
+    if (sign != NULL) {
+
+        if (ai_sign_catalog(sign, (ai_str_t) { AI_SHA256_HEX,
+                                         (const char *) amcf->catalog_sha },
+                            (char *) amcf->catalog.data + amcf->catalog.len)
+            != 0)
+        {
+            return NGX_ERROR;
+        }
+
+        amcf->catalog.len += AI_SIGN_CATALOG_ADDS;
     }
 
     return NGX_OK;

@@ -58,6 +58,7 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
     }
 
     alcf->auth = NGX_CONF_UNSET_UINT;
+    alcf->tenant = NGX_CONF_UNSET_PTR;
     alcf->resume = NGX_CONF_UNSET_MSEC;
     alcf->result_ttl = NGX_CONF_UNSET_MSEC;
     alcf->on_disconnect = NGX_CONF_UNSET_UINT;
@@ -89,6 +90,7 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_http_core_loc_conf_t  *clcf;
 
     ngx_conf_merge_uint_value(conf->auth, prev->auth, NGX_HTTP_AI_AUTH_KEY);
+    ngx_conf_merge_ptr_value(conf->tenant, prev->tenant, NULL);
     ngx_conf_merge_msec_value(conf->resume, prev->resume, 300000);
     ngx_conf_merge_msec_value(conf->result_ttl, prev->result_ttl, 86400000);
     ngx_conf_merge_uint_value(conf->on_disconnect, prev->on_disconnect,

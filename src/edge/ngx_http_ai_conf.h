@@ -112,11 +112,29 @@ typedef struct {
 } ngx_http_ai_main_conf_t;
 
 
+#define NGX_HTTP_AI_TENANT_KEY     0
+#define NGX_HTTP_AI_TENANT_CLAIM   1
+#define NGX_HTTP_AI_TENANT_HOST    2
+#define NGX_HTTP_AI_TENANT_HEADER  3
+#define NGX_HTTP_AI_TENANT_VAR     4
+
+
+/* One strategy of ai_tenant. */
+typedef struct {
+    ngx_uint_t                  type;         /* NGX_HTTP_AI_TENANT_* */
+    ngx_str_t                   name;         /* claim, domain or header,
+                                                 the last two in lower case */
+    ngx_http_complex_value_t   *value;        /* of VAR */
+} ngx_http_ai_tenant_by_t;
+
+
 typedef struct {
     ngx_http_handler_pt         handler;      /* of ai_pass and its like */
     ngx_http_ai_place_t         place;
     ngx_flag_t                  pass;
     ngx_uint_t                  auth;         /* NGX_HTTP_AI_AUTH_* */
+    ngx_array_t                *tenant;       /* ngx_http_ai_tenant_by_t, NULL:
+                                                 key claim=tenant */
 
     ngx_msec_t                  resume;       /* grace of resumable streams */
     ngx_msec_t                  result_ttl;   /* background results */
@@ -154,6 +172,8 @@ char *ngx_http_ai_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_ai_conf_plan(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);

@@ -119,8 +119,9 @@ ngx_http_ai_ctx_count(void *data)
 ngx_http_ai_principal_t *
 ngx_http_ai_principal_dup(ngx_pool_t *pool, ngx_http_ai_principal_t *p)
 {
+    size_t                    len;
     u_char                   *last;
-    ngx_str_t                *s[8];
+    ngx_str_t                *s[NGX_HTTP_AI_ZONE_STRINGS];
     ngx_uint_t                i;
     ngx_http_ai_principal_t  *copy;
 
@@ -131,23 +132,19 @@ ngx_http_ai_principal_dup(ngx_pool_t *pool, ngx_http_ai_principal_t *p)
 
     *copy = *p;
 
-    last = ngx_pnalloc(pool, p->id.len + p->version.len + p->tenant.len
-                             + p->user.len + p->role.len + p->scopes.len
-                             + p->models.len + p->plan.len + 1);
+    ngx_http_ai_principal_strings(copy, s);
+    len = 1;
+
+    for (i = 0; i < NGX_HTTP_AI_ZONE_STRINGS; i++) {
+        len += s[i]->len;
+    }
+
+    last = ngx_pnalloc(pool, len);
     if (last == NULL) {
         return NULL;
     }
 
-    s[0] = &copy->id;
-    s[1] = &copy->version;
-    s[2] = &copy->tenant;
-    s[3] = &copy->user;
-    s[4] = &copy->role;
-    s[5] = &copy->scopes;
-    s[6] = &copy->models;
-    s[7] = &copy->plan;
-
-    for (i = 0; i < 8; i++) {
+    for (i = 0; i < NGX_HTTP_AI_ZONE_STRINGS; i++) {
 
         if (s[i]->len == 0) {
             s[i]->data = last;

@@ -33,16 +33,28 @@ struct ngx_http_ai_ctx_s {
     /* identify: read by refuse, pass, admit, variables */
     ngx_http_ai_principal_t    *principal;    /* NULL: nobody */
     const char                 *refusal;      /* cause, NULL: none */
+    ngx_str_t                   refusal_text; /* empty: the table's */
     unsigned                    identified:1;
     unsigned                    keyed:1;      /* key_sha is set */
     u_char                      key_sha[AI_SHA256_HEX];
     ngx_http_ai_lookup_t        lookup;       /* identify's and admit's */
     ngx_http_ai_wait_t          wait;
 
+    /* tenant, a part of identify; the first is what principal was before */
+    ngx_http_ai_principal_t    *own;          /* as the credential says */
+    ngx_array_t                *tenant_by;    /* the strategies it was by */
+    ngx_str_t                   tenant;       /* being looked up, or was */
+    u_char                      tenant_sha[AI_SHA256_HEX];
+    ngx_str_t                   tenant_version;   /* read by admit */
+    unsigned                    tenanted:1;   /* own and principal are set */
+    unsigned                    tenant_asked:1;
+
     /* body: read by admit */
     ngx_chain_t                *body;         /* in memory, until admitted */
     size_t                      body_len;
     size_t                      body_held;    /* counted against the cap */
+    u_char                      body_sha[AI_SHA256_HEX];  /* where jobs are
+                                                             signed */
     void                       *reader;       /* of body, while it reads */
     ngx_str_t                   model;        /* as asked, unescaped */
     int64_t                     max_output;   /* tokens; -1: not said */

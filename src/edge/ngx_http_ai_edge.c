@@ -408,6 +408,7 @@ static void
 ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
     ngx_str_t *payload, void *data)
 {
+    u_char                    sha[AI_SHA256_HEX];
     ai_bell_t                 bell;
     ngx_http_ai_redis_cmd_t  *cmd;
 
@@ -436,6 +437,19 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
         }
 
         ngx_http_ai_lookup_bell((u_char *) bell.name.data, bell.word);
+        break;
+
+    case AI_BELL_TENANT:
+        if (ngx_http_ai_lookup_tenant(sha, bell.name) != NGX_OK) {
+            break;
+        }
+
+        if (channel->len == sizeof(AI_KEYS_CHANNEL) - 1) {
+            ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals, sha);
+            break;
+        }
+
+        ngx_http_ai_lookup_bell(sha, bell.word);
         break;
 
     case AI_BELL_SEED:

@@ -16,6 +16,8 @@
 #define NGX_HTTP_AI_IDENTIFY_HEARD    1000
 
 
+static ngx_int_t ngx_http_ai_identify_who(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, ngx_http_ai_loc_conf_t *alcf);
 static ngx_int_t ngx_http_ai_identify_key(ngx_http_request_t *r,
     ai_str_t *key);
 static ngx_uint_t ngx_http_ai_identify_shape(ai_str_t key);
@@ -27,13 +29,9 @@ static void ngx_http_ai_identify_cleanup(void *data);
 ngx_int_t
 ngx_http_ai_identify_handler(ngx_http_request_t *r)
 {
-    ai_str_t                  key;
     ngx_int_t                 rc;
-    ngx_uint_t                state;
-    ngx_http_cleanup_t       *cln;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_loc_conf_t   *alcf;
-    ngx_http_ai_principal_t  *p;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
 
@@ -52,18 +50,40 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
     ctx->endpoint = 0;
     ngx_http_ai_endpoint(r, ctx);
 
-    if (ctx->principal != NULL && ctx->principal->anonymous
-        && alcf->auth != NGX_HTTP_AI_AUTH_OFF)
+    if (ctx->tenanted
+        && (ctx->own == NULL ? alcf->auth == NGX_HTTP_AI_AUTH_OFF
+                             : ctx->own->anonymous
+                               && alcf->auth != NGX_HTTP_AI_AUTH_OFF))
     {
         ctx->principal = NULL;
+        ctx->refusal = NULL;
         ctx->identified = 0;
+        ctx->tenanted = 0;
     }
+
+    rc = ngx_http_ai_identify_who(r, ctx, alcf);
+
+    return rc == NGX_DECLINED ? ngx_http_ai_tenant(r, ctx) : rc;
+}
+
+
+/* NGX_DECLINED: principal or refusal is there. */
+
+static ngx_int_t
+ngx_http_ai_identify_who(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ngx_http_ai_loc_conf_t *alcf)
+{
+    ai_str_t                  key;
+    ngx_int_t                 rc;
+    ngx_uint_t                state;
+    ngx_http_cleanup_t       *cln;
+    ngx_http_ai_principal_t  *p;
 
     if (ctx->identified) {
         return NGX_DECLINED;
     }
 
-    if (ctx->wait.request != NULL) {
+    if (ctx->lookup.waiting) {
         /* entered again without an answer */
         ngx_http_ai_lookup_cancel(&ctx->lookup);
         ctx->identified = 1;
@@ -126,6 +146,8 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
 
     ctx->lookup.handler = ngx_http_ai_identify_done;
     ctx->lookup.data = ctx;
+    ctx->lookup.tenant = NULL;
+    ctx->lookup.address = r->connection->sockaddr;
 
     if (ngx_http_ai_lookup(&ctx->lookup, ctx->key_sha) != NGX_OK) {
         ctx->identified = 1;
@@ -161,6 +183,7 @@ ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
     ctx->identified = 1;
     ctx->principal = NULL;
     ctx->refusal = NULL;
+    ngx_str_null(&ctx->refusal_text);
 
     switch (state) {
 

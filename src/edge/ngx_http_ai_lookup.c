@@ -7,12 +7,15 @@
 #include "ngx_http_ai_lookup.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_unknown.h"
 #include "ai_keys.h"
 
 
 /* Keys looked up at a time; one more is refused. */
 #define NGX_HTTP_AI_LOOKUP_MAX      4096
 #define NGX_HTTP_AI_LOOKUP_BUCKETS  256
+/* Of those, how many may wait for a worker: Redis is asked all the while. */
+#define NGX_HTTP_AI_LOOKUP_ASKED    2048
 /* How long a worker may take to ask the database. */
 #define NGX_HTTP_AI_LOOKUP_TIMEOUT  2000
 
@@ -21,6 +24,9 @@ typedef struct {
     ngx_queue_t                 queue;        /* in its bucket */
     ngx_queue_t                 waiters;
     u_char                      sha[AI_SHA256_HEX];
+    u_char                      tenant[AI_TENANT_MAX];
+    size_t                      tenant_len;   /* 0: a key */
+    uint32_t                    address;      /* of who asked first */
     ngx_atomic_uint_t           epoch;
     ngx_http_ai_redis_cmd_t     cmd;
     ngx_event_t                 timer;
@@ -28,6 +34,7 @@ typedef struct {
 } ngx_http_ai_search_t;
 
 
+static ai_str_t ngx_http_ai_lookup_name(ngx_http_ai_search_t *s);
 static ngx_http_ai_search_t *ngx_http_ai_lookup_find(u_char *sha);
 static ngx_int_t ngx_http_ai_lookup_read(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd,
@@ -36,14 +43,15 @@ static void ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_lookup_timeout(ngx_event_t *ev);
-static ngx_uint_t ngx_http_ai_lookup_parse(ai_resp_t *reply,
-    ngx_http_ai_principal_t *p);
+static ngx_uint_t ngx_http_ai_lookup_parse(ngx_http_ai_search_t *s,
+    ai_resp_t *reply, ngx_http_ai_principal_t *p);
 static void ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
     ngx_http_ai_principal_t *p);
 
 
 static ngx_queue_t  ngx_http_ai_searches[NGX_HTTP_AI_LOOKUP_BUCKETS];
 static ngx_uint_t   ngx_http_ai_nsearches;
+static ngx_uint_t   ngx_http_ai_nasked;
 
 
 static ngx_inline ngx_queue_t *
@@ -85,6 +93,12 @@ ngx_http_ai_lookup(ngx_http_ai_lookup_t *l, u_char *sha)
 
         ngx_queue_init(&s->waiters);
         ngx_memcpy(s->sha, sha, AI_SHA256_HEX);
+        s->address = ngx_http_ai_unknown_address(l->address);
+
+        if (l->tenant != NULL) {
+            s->tenant_len = ngx_min(l->tenant->len, AI_TENANT_MAX);
+            ngx_memcpy(s->tenant, l->tenant->data, s->tenant_len);
+        }
 
         s->timer.handler = ngx_http_ai_lookup_timeout;
         s->timer.data = s;
@@ -114,6 +128,23 @@ ngx_http_ai_lookup_cancel(ngx_http_ai_lookup_t *l)
         l->waiting = 0;
         ngx_queue_remove(&l->queue);
     }
+}
+
+
+ngx_int_t
+ngx_http_ai_lookup_tenant(u_char *sha, ai_str_t tenant)
+{
+    char      text[AI_TENANT_MARK_LEN + AI_TENANT_MAX];
+    ai_buf_t  b;
+
+    ai_buf_init(&b, text, sizeof(text));
+    ai_buf_add_z(&b, AI_TENANT_MARK);
+    ai_buf_add_str(&b, tenant);
+
+    return !b.full
+           && ai_sha256_hex((char *) sha,
+                            (ai_str_t) { ai_buf_len(&b), text }) == 0
+           ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -170,6 +201,17 @@ ngx_http_ai_lookup_find(u_char *sha)
 }
 
 
+/* What it is called in Redis. */
+
+static ai_str_t
+ngx_http_ai_lookup_name(ngx_http_ai_search_t *s)
+{
+    return s->tenant_len
+           ? (ai_str_t) { s->tenant_len, (const char *) s->tenant }
+           : (ai_str_t) { AI_SHA256_HEX, (const char *) s->sha };
+}
+
+
 static ngx_int_t
 ngx_http_ai_lookup_read(ngx_http_ai_search_t *s)
 {
@@ -181,7 +223,7 @@ ngx_http_ai_lookup_read(ngx_http_ai_search_t *s)
     ngx_str_set(&argv[0], "HGETALL");
     argv[1].data = (u_char *) key;
     argv[1].len = ai_keys_principal(key, sizeof(key),
-                      (ai_str_t) { AI_SHA256_HEX, (const char *) s->sha });
+                                    ngx_http_ai_lookup_name(s));
 
     ngx_memzero(&s->cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
@@ -227,7 +269,7 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         return;
     }
 
-    state = ngx_http_ai_lookup_parse(reply, &p);
+    state = ngx_http_ai_lookup_parse(s, reply, &p);
 
     if (state != NGX_HTTP_AI_KEY_DOWN) {
         ngx_http_ai_zone_put(ngx_http_ai_edge->amcf->principals, s->sha,
@@ -242,9 +284,26 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 static void
 ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
 {
-    ngx_str_t  argv[10];
+    ai_str_t   name;
+    ngx_int_t  rc;
+    ngx_str_t  argv[12];
+
+    if (ngx_http_ai_nasked == NGX_HTTP_AI_LOOKUP_ASKED) {
+        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+        return;
+    }
+
+    rc = ngx_http_ai_zone_charge(ngx_http_ai_edge->amcf->principals,
+                                 s->address);
+    if (rc == NGX_DECLINED) {
+        ngx_http_ai_count(lookups_refused);
+        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+        return;
+    }
 
     s->asked = 1;
+    ngx_http_ai_nasked++;
+    name = ngx_http_ai_lookup_name(s);
 
     ngx_str_set(&argv[0], "XADD");
     ngx_str_set(&argv[1], AI_LOOKUP_KEY);
@@ -252,11 +311,15 @@ ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
     ngx_str_set(&argv[3], "~");
     ngx_str_set(&argv[4], "10000");
     ngx_str_set(&argv[5], "*");
-    ngx_str_set(&argv[6], "k");
-    argv[7].data = s->sha;
-    argv[7].len = AI_SHA256_HEX;
+    argv[6].data = (u_char *) (s->tenant_len ? "t" : "k");
+    argv[6].len = 1;
+    argv[7].data = (u_char *) name.data;
+    argv[7].len = name.len;
     ngx_str_set(&argv[8], "e");
     argv[9] = ngx_http_ai_edge->id;
+    ngx_str_set(&argv[10], "c");
+    argv[11].data = (u_char *) (rc == NGX_OK ? "1" : "0");
+    argv[11].len = 1;
 
     ngx_memzero(&s->cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
@@ -265,7 +328,7 @@ ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
 
     if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
                                   NGX_HTTP_AI_REDIS_COMMANDS, &s->cmd, argv,
-                                  10)
+                                  12)
         != NGX_HTTP_AI_REDIS_OK)
     {
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
@@ -302,12 +365,13 @@ ngx_http_ai_lookup_timeout(ngx_event_t *ev)
  * makes the whole unusable. */
 
 static ngx_uint_t
-ngx_http_ai_lookup_parse(ai_resp_t *reply, ngx_http_ai_principal_t *p)
+ngx_http_ai_lookup_parse(ngx_http_ai_search_t *s, ai_resp_t *reply,
+    ngx_http_ai_principal_t *p)
 {
     size_t      i;
     int64_t     n;
     ai_str_t    name, value, state, tenant_state;
-    ngx_str_t  *s;
+    ngx_str_t  *field;
 
     ngx_memzero(p, sizeof(ngx_http_ai_principal_t));
 
@@ -343,20 +407,32 @@ ngx_http_ai_lookup_parse(ai_resp_t *reply, ngx_http_ai_principal_t *p)
             continue;
         }
 
-        s = ai_str_eqz(name, "id") ? &p->id
-            : ai_str_eqz(name, "v") ? &p->version
-            : ai_str_eqz(name, "tenant") ? &p->tenant
-            : ai_str_eqz(name, "user") ? &p->user
-            : ai_str_eqz(name, "role") ? &p->role
-            : ai_str_eqz(name, "scopes") ? &p->scopes
-            : ai_str_eqz(name, "models") ? &p->models
-            : ai_str_eqz(name, "plan") ? &p->plan
-            : NULL;
+        field = ai_str_eqz(name, "id") ? &p->id
+                : ai_str_eqz(name, "v") ? &p->version
+                : ai_str_eqz(name, "tenant") ? &p->tenant
+                : ai_str_eqz(name, "user") ? &p->user
+                : ai_str_eqz(name, "role") ? &p->role
+                : ai_str_eqz(name, "scopes") ? &p->scopes
+                : ai_str_eqz(name, "models") ? &p->models
+                : ai_str_eqz(name, "plan") ? &p->plan
+                : ai_str_eqz(name, "networks") ? &p->networks
+                : NULL;
 
-        if (s != NULL) {
-            s->data = (u_char *) value.data;
-            s->len = value.len;
+        if (field != NULL) {
+            field->data = (u_char *) value.data;
+            field->len = value.len;
         }
+    }
+
+    if (s->tenant_len) {
+
+        if (ai_str_eqz(state, "disabled")) {
+            return NGX_HTTP_AI_KEY_DISABLED;
+        }
+
+        tenant_state = state;
+        p->tenant.data = s->tenant;
+        p->tenant.len = s->tenant_len;
     }
 
     if (ai_str_eqz(state, "unknown")) {
@@ -371,7 +447,8 @@ ngx_http_ai_lookup_parse(ai_resp_t *reply, ngx_http_ai_principal_t *p)
         || !ai_keys_tenant_ok(ngx_http_ai_str(&p->tenant)))
     {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "ai: a key's record in Redis cannot be read");
+                      "ai: the record of a %s in Redis cannot be read",
+                      s->tenant_len ? "tenant" : "key");
         return NGX_HTTP_AI_KEY_DOWN;
     }
 
@@ -398,6 +475,16 @@ ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
 
     ngx_queue_remove(&s->queue);
     ngx_http_ai_nsearches--;
+
+    if (s->asked) {
+        ngx_http_ai_nasked--;
+
+        if (state != NGX_HTTP_AI_KEY_UNKNOWN && state != NGX_HTTP_AI_KEY_DOWN)
+        {
+            ngx_http_ai_zone_refund(ngx_http_ai_edge->amcf->principals,
+                                    s->address);
+        }
+    }
 
     /* A handler may end other requests, and so take other waiters out. */
 

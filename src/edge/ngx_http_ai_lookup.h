@@ -1,7 +1,7 @@
 /*
- * Looking a key up in Redis and, where it is not there, through a worker in
- * Postgres: one look-up at a time a key, whatever number of requests wait for
- * it.  The waiter is embedded in its owner, who cancels it before it dies.
+ * Looking a key up, or a tenant, in Redis and, where it is not there, through a
+ * worker in Postgres: one look-up at a time a key, whatever number of requests
+ * wait for it.  The waiter is embedded in its owner, who cancels it before it dies.
  */
 
 #ifndef NGX_HTTP_AI_LOOKUP_H
@@ -21,18 +21,27 @@ struct ngx_http_ai_lookup_s {
     ngx_queue_t                 queue;
     ngx_http_ai_lookup_pt       handler;
     void                       *data;
+    ngx_str_t                  *tenant;       /* NULL: a key */
+    struct sockaddr            *address;      /* whose question it is */
     unsigned                    waiting:1;
 };
 
 
-/* NGX_OK: the handler will be called.  NGX_DECLINED: it will not, Redis cannot
- * be asked now or too many keys are being looked up. */
+/*
+ * sha is that of the key's text, or of the tenant (ngx_http_ai_lookup_tenant).
+ * NGX_OK: the handler will be called.  NGX_DECLINED: it will not, Redis cannot
+ * be asked now or too many keys are being looked up.
+ */
 ngx_int_t ngx_http_ai_lookup(ngx_http_ai_lookup_t *l, u_char *sha);
 
 /* The handler will not be called any more. */
 void ngx_http_ai_lookup_cancel(ngx_http_ai_lookup_t *l);
 
-/* A worker has looked a key up: ok, none or down. */
+/* What shared memory knows a tenant by: its mark and its name, so no key's
+ * text.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_ai_lookup_tenant(u_char *sha, ai_str_t tenant);
+
+/* A worker has looked a key or tenant up: ok, none or down. */
 void ngx_http_ai_lookup_bell(u_char *sha, ai_str_t status);
 
 

@@ -14,6 +14,7 @@
 #define NGX_HTTP_AI_METRICS_SIZE      (512 * 1024)
 #define NGX_HTTP_AI_METRICS_WORKERS   64      /* shown; more are not */
 #define NGX_HTTP_AI_METRICS_RECORD    4096    /* bytes of one worker's */
+#define NGX_HTTP_AI_GAUGES            9
 
 
 typedef struct {
@@ -25,12 +26,19 @@ typedef struct {
 
 
 typedef struct {
+    const char                  *field;         /* of P sweep */
+    const char                  *name;
+    const char                  *class;
+    const char                  *help;
+} ngx_http_ai_gauge_t;
+
+
+typedef struct {
     ngx_http_ai_gather_t          gather;
     unsigned                      second:1;   /* the records were asked for */
     unsigned                      up:1;
-    int64_t                       slots;
-    int64_t                       pressure;
-    int64_t                       held;
+    int64_t                       sweep[NGX_HTTP_AI_GAUGES];
+    int64_t                       jain;         /* in millionths */
     int64_t                       outbox;
     ngx_uint_t                    nworkers;
     ngx_http_ai_metrics_worker_t *workers;
@@ -41,6 +49,8 @@ static ngx_int_t ngx_http_ai_metrics_init_zone(ngx_shm_zone_t *zone,
     void *data);
 static void ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
     ai_resp_t *reply);
+static void ngx_http_ai_metrics_sweep(ngx_http_ai_metrics_page_t *page,
+    ai_str_t field, int64_t value);
 static ngx_int_t ngx_http_ai_metrics_done(ngx_http_ai_gather_t *g);
 static ngx_int_t ngx_http_ai_metrics_records(ngx_http_ai_metrics_page_t *page);
 static void ngx_http_ai_metrics_edge(ai_buf_t *b);
@@ -71,6 +81,24 @@ static const uint64_t  ngx_http_ai_bounds[NGX_HTTP_AI_BUCKETS] = {
 
 static const char  *ngx_http_ai_classes[] = {
     "unknown", "1xx", "2xx", "3xx", "4xx", "5xx"
+};
+
+
+/* What the sweeper leaves in Redis; of one name the rows are neighbours. */
+
+static const ngx_http_ai_gauge_t  ngx_http_ai_gauges[NGX_HTTP_AI_GAUGES] = {
+    { "slots", "ngx_ai_slots", NULL, "Jobs all living workers take at once." },
+    { "held", "ngx_ai_slots_used", NULL, "Slots held by jobs." },
+    { "pressure", "ngx_ai_redis_memory_pressure", NULL,
+      "Whether Redis is nearly full." },
+    { "interactive_jobs", "ngx_ai_waiting_jobs", "interactive",
+      "Jobs that wait for a slot." },
+    { "batch_jobs", "ngx_ai_waiting_jobs", "batch", NULL },
+    { "last_jobs", "ngx_ai_waiting_jobs", "last", NULL },
+    { "interactive_tenants", "ngx_ai_waiting_tenants", "interactive",
+      "Tenants with jobs that wait for a slot." },
+    { "batch_tenants", "ngx_ai_waiting_tenants", "batch", NULL },
+    { "last_tenants", "ngx_ai_waiting_tenants", "last", NULL }
 };
 
 
@@ -185,6 +213,7 @@ ngx_http_ai_metrics_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
+    page->jain = 1000000;
     page->gather.request = r;
     page->gather.reply = ngx_http_ai_metrics_reply;
     page->gather.done = ngx_http_ai_metrics_done;
@@ -257,15 +286,8 @@ ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
                 continue;
             }
 
-            if (ngx_strcmp(reply->element[k].str, "slots") == 0) {
-                page->slots = n;
-
-            } else if (ngx_strcmp(reply->element[k].str, "held") == 0) {
-                page->held = n;
-
-            } else if (ngx_strcmp(reply->element[k].str, "pressure") == 0) {
-                page->pressure = n;
-            }
+            e = &reply->element[k];
+            ngx_http_ai_metrics_sweep(page, (ai_str_t) { e->len, e->str }, n);
         }
 
         return;
@@ -290,6 +312,26 @@ ngx_http_ai_metrics_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
             w = &page->workers[page->nworkers++];
             ngx_memcpy(w->id, e->str, e->len);
             w->id_len = e->len;
+        }
+    }
+}
+
+
+static void
+ngx_http_ai_metrics_sweep(ngx_http_ai_metrics_page_t *page, ai_str_t field,
+    int64_t value)
+{
+    ngx_uint_t  i;
+
+    if (ai_str_eqz(field, "jain")) {
+        page->jain = value;
+        return;
+    }
+
+    for (i = 0; i < NGX_HTTP_AI_GAUGES; i++) {
+        if (ai_str_eqz(field, ngx_http_ai_gauges[i].field)) {
+            page->sweep[i] = value;
+            return;
         }
     }
 }
@@ -463,6 +505,9 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
     ngx_http_ai_metrics_one(b, "ngx_ai_principal_misses_total", "counter",
                             "Keys not found in shared memory.",
                             m->principal_misses);
+    ngx_http_ai_metrics_one(b, "ngx_ai_lookups_refused_total", "counter",
+                            "Unknown keys of addresses that had presented "
+                            "too many.", m->lookups_refused);
     ngx_http_ai_metrics_one(b, "ngx_ai_redis_errors_total", "counter",
                             "Redis commands of edges that failed.",
                             m->redis_errors);
@@ -482,6 +527,9 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
 static void
 ngx_http_ai_metrics_redis(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
 {
+    ngx_uint_t                  i;
+    const ngx_http_ai_gauge_t  *g;
+
     ngx_http_ai_metrics_one(b, "ngx_ai_redis_up", "gauge",
                             "Whether Redis answers this edge.", page->up);
 
@@ -489,16 +537,36 @@ ngx_http_ai_metrics_redis(ai_buf_t *b, ngx_http_ai_metrics_page_t *page)
         return;
     }
 
-    ngx_http_ai_metrics_one(b, "ngx_ai_slots", "gauge",
-                            "Jobs all living workers take at once.",
-                            page->slots);
-    ngx_http_ai_metrics_one(b, "ngx_ai_slots_used", "gauge",
-                            "Slots held by jobs.", page->held);
+    for (i = 0; i < NGX_HTTP_AI_GAUGES; i++) {
+        g = &ngx_http_ai_gauges[i];
+
+        if (g->help != NULL) {
+            ngx_http_ai_metrics_head(b, g->name, "gauge", g->help);
+        }
+
+        ai_buf_add_z(b, g->name);
+
+        if (g->class != NULL) {
+            ai_buf_add_z(b, "{class=\"");
+            ai_buf_add_z(b, g->class);
+            ai_buf_add_z(b, "\"}");
+        }
+
+        ai_buf_add_z(b, " ");
+        ai_buf_add_int(b, page->sweep[i]);
+        ai_buf_add_z(b, "\n");
+    }
+
+    ngx_http_ai_metrics_head(b, "ngx_ai_fairness_jain", "gauge",
+                             "Jain's index of the slots tenants had by what "
+                             "was due to them.");
+    ai_buf_add_z(b, "ngx_ai_fairness_jain ");
+    ngx_http_ai_metrics_seconds(b, page->jain);
+    ai_buf_add_z(b, "\n");
+
     ngx_http_ai_metrics_one(b, "ngx_ai_outbox_length", "gauge",
                             "Ledger records on their way to Postgres.",
                             page->outbox);
-    ngx_http_ai_metrics_one(b, "ngx_ai_redis_memory_pressure", "gauge",
-                            "Whether Redis is nearly full.", page->pressure);
 }
 
 

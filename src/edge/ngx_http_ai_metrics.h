@@ -35,6 +35,7 @@ typedef struct {
     ngx_atomic_t                bytes_out;
     ngx_atomic_t                principal_hits;
     ngx_atomic_t                principal_misses;
+    ngx_atomic_t                lookups_refused;
     ngx_atomic_t                redis_errors;
     ngx_http_ai_histogram_t     duration;
     ngx_http_ai_histogram_t     ttft;

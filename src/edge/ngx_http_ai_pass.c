@@ -137,9 +137,8 @@ ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 ngx_int_t
 ngx_http_ai_pass_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                rc;
-    ngx_http_ai_ctx_t       *ctx;
-    ngx_http_ai_loc_conf_t  *alcf;
+    ngx_int_t           rc;
+    ngx_http_ai_ctx_t  *ctx;
 
     if (r != r->main) {
         return ngx_http_ai_error_subrequest(r, "ai_pass");
@@ -154,13 +153,7 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
 
     /* Where access was given without a principal there is none to work for. */
 
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
-
-    if (ctx->principal == NULL && alcf->auth == NGX_HTTP_AI_AUTH_OFF) {
-        ctx->principal = ngx_http_ai_identify_anonymous(r->pool);
-    }
-
-    if (ctx->principal == NULL) {
+    if (ctx->principal == NULL || ngx_http_ai_permit(r, ctx) != NGX_OK) {
         return ngx_http_ai_refuse(r, ctx);
     }
 

@@ -6,6 +6,20 @@
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_steps.h"
+#include "ai_role.h"
+
+
+#define NGX_HTTP_AI_REFUSE_TEXT  160
+
+
+static ngx_uint_t ngx_http_ai_refuse_network(ngx_http_request_t *r,
+    ngx_http_ai_principal_t *p);
+
+
+/* What ai_role calls each ctx->op. */
+static const char  *ngx_http_ai_refuse_ops[] = {
+    "chat", "messages", "models", "job", "events", "cancel"
+};
 
 
 ngx_int_t
@@ -17,7 +31,7 @@ ngx_http_ai_refuse_handler(ngx_http_request_t *r)
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
 
-    if (!alcf->pass || alcf->auth == NGX_HTTP_AI_AUTH_OFF) {
+    if (!alcf->pass) {
         return NGX_DECLINED;
     }
 
@@ -27,8 +41,8 @@ ngx_http_ai_refuse_handler(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx->principal != NULL) {
-        return NGX_OK;
+    if (ctx->principal != NULL && ngx_http_ai_permit(r, ctx) == NGX_OK) {
+        return alcf->auth == NGX_HTTP_AI_AUTH_OFF ? NGX_DECLINED : NGX_OK;
     }
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
@@ -49,6 +63,101 @@ ngx_http_ai_refuse_handler(ngx_http_request_t *r)
     ngx_http_finalize_request(r, ngx_http_ai_refuse(r, ctx));
 
     return NGX_DONE;
+}
+
+
+ngx_int_t
+ngx_http_ai_permit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    char                     *text;
+    int                       right;
+    ai_buf_t                  b;
+    ai_allowed_e              allowed;
+    ngx_http_ai_principal_t  *p;
+
+    p = ctx->principal;
+
+    if (p->networks.len && !ngx_http_ai_refuse_network(r, p)) {
+        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                      "ai: key \"%V\" of tenant \"%V\" is used outside its "
+                      "networks", &p->id, &p->tenant);
+
+        ctx->refusal = "forbidden";
+        ngx_str_set(&ctx->refusal_text,
+                    "This credential may not be used from this address.");
+        return NGX_DECLINED;
+    }
+
+    ngx_http_ai_endpoint(r, ctx);
+
+    if (ctx->op == NGX_HTTP_AI_OP_NONE) {
+        return NGX_OK;
+    }
+
+    right = ai_right_of(ai_str(ngx_http_ai_refuse_ops[ctx->op]));
+    allowed = right < 0 ? AI_ROLE_LACKS
+                        : ai_role_allows(ngx_http_ai_str(&p->role),
+                                         ngx_http_ai_str(&p->scopes), right);
+    if (allowed == AI_ALLOWED) {
+        return NGX_OK;
+    }
+
+    ctx->refusal = "forbidden";
+    ngx_str_null(&ctx->refusal_text);
+
+    text = ngx_pnalloc(r->pool, NGX_HTTP_AI_REFUSE_TEXT);
+
+    if (text != NULL && right >= 0) {
+        ai_buf_init(&b, text, NGX_HTTP_AI_REFUSE_TEXT);
+        ai_role_why(&b, ngx_http_ai_str(&p->role), allowed, right);
+
+        ctx->refusal_text.data = (u_char *) text;
+        ctx->refusal_text.len = ai_buf_len(&b);
+    }
+
+    return NGX_DECLINED;
+}
+
+
+/* Whether the client is in one of the networks; without an address it is in
+ * none. */
+
+static ngx_uint_t
+ngx_http_ai_refuse_network(ngx_http_request_t *r, ngx_http_ai_principal_t *p)
+{
+    u_char       *last, *end;
+    ngx_str_t     word;
+    ngx_cidr_t    cidr;
+    ngx_array_t   one;
+
+    if (r->connection->sockaddr->sa_family == AF_UNIX) {
+        return 0;
+    }
+
+    one.elts = &cidr;
+    one.nelts = 1;
+
+    word.data = p->networks.data;
+    last = word.data + p->networks.len;
+
+    for ( /* void */ ; word.data < last; word.data = end + 1) {
+        end = ngx_strlchr(word.data, last, ' ');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        word.len = end - word.data;
+
+        if (word.len
+            && ngx_ptocidr(&word, &cidr) != NGX_ERROR
+            && ngx_cidr_match(r->connection->sockaddr, &one) == NGX_OK)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -75,5 +184,5 @@ ngx_http_ai_refuse(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
                                       alcf->redis_error_retry_after);
     }
 
-    return ngx_http_ai_error_send(r, cause, NULL, 0, -1);
+    return ngx_http_ai_error_send(r, cause, &ctx->refusal_text, 0, -1);
 }

@@ -29,6 +29,7 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
 {
     ai_buf_t                  b, text;
     ai_job_t                  job;
+    ai_sign_t                *sign;
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_request_t       *r;
     ngx_http_ai_principal_t  *p;
@@ -36,6 +37,7 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     r = open->request;
     ctx = open->ctx;
     p = ctx->principal;
+    sign = ngx_http_ai_edge->amcf->redis->sign;
 
     ai_buf_init(&text, ngx_http_ai_spec_text,
                 sizeof(ngx_http_ai_spec_text));
@@ -58,6 +60,8 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     job.id = ngx_http_ai_str(&ctx->job);
     job.tenant = ngx_http_ai_str(&open->tenant);
     job.user = ngx_http_ai_str(&p->user);
+    job.role = ngx_http_ai_str(&p->role);
+    job.scopes = ngx_http_ai_str(&p->scopes);
     job.op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
                                                 : ai_str("chat");
     job.dialect.data = ai_dialect_name(ctx->dialect);
@@ -66,6 +70,12 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     job.catalog.data = (const char *) ngx_http_ai_edge->amcf->catalog_sha;
     job.catalog.len = AI_SHA256_HEX;
     job.traceparent = ngx_http_ai_str(&ctx->traceparent);
+
+    if (sign != NULL) {
+        job.digest.data = (const char *) ctx->body_sha;
+        job.digest.len = AI_SHA256_HEX;
+    }
+
     job.timeout_msec = NGX_HTTP_AI_SPEC_TIMEOUT;
     job.stream = ctx->stream;
     job.usage_asked = ctx->usage_asked;
@@ -81,6 +91,10 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
 
     ai_job_write(&b, &job);
 
+    if (sign != NULL) {
+        ai_sign_spec(sign, &b, b.start);
+    }
+
     spec->data = (u_char *) b.start;
     spec->len = ai_buf_len(&b);
 
@@ -88,7 +102,7 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     ai_job_base(&b, &job);
     base->len = (u_char *) b.pos - base->data;
 
-    if (text.full || b.full) {
+    if (text.full || b.full || spec->len > AI_JOB_SPEC_MAX) {
         ngx_str_set(&open->message,
                     "The request's headers are more than can be passed on.");
         return NGX_DECLINED;

@@ -52,7 +52,30 @@ void ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
     ngx_http_ai_principal_t *p);
 ngx_http_ai_principal_t *ngx_http_ai_identify_anonymous(ngx_pool_t *pool);
 
-/* The answer to somebody who has no principal; for finalize. */
+/*
+ * The tenant of a request whose principal or refusal is known: then principal
+ * is of that tenant, or refusal says why there is none.  NGX_DECLINED: done;
+ * NGX_AGAIN: the request waits; else an error.
+ */
+ngx_int_t ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
+/* What is known of the tenant that was looked up. */
+void ngx_http_ai_tenant_known(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
+    ngx_http_ai_principal_t *record);
+/* The principal was looked up again, and was of this tenant before. */
+void ngx_http_ai_tenant_again(ngx_http_ai_ctx_t *ctx,
+    ngx_http_ai_principal_t *was);
+/* What admit compares (docs/wire.md, 5: key_id, key_version): NGX_OK, or
+ * NGX_ERROR without memory. */
+ngx_int_t ngx_http_ai_tenant_versioned(ngx_http_ai_ctx_t *ctx,
+    ngx_str_t *name, ngx_str_t *version);
+
+/*
+ * Whether the principal may do this from where it is: its networks, role and
+ * scopes.  NGX_OK; NGX_DECLINED: refusal says why not, principal stays.
+ */
+ngx_int_t ngx_http_ai_permit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
+
+/* The answer to somebody who was refused; for finalize. */
 ngx_int_t ngx_http_ai_refuse(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
 
 /* Reads and checks the body, then goes on with admit; returns what a content

@@ -6,10 +6,12 @@
 
 #include "ngx_http_ai_zone.h"
 #include "ngx_http_ai_steps.h"
+#include "ngx_http_ai_unknown.h"
 
 
 #define NGX_HTTP_AI_ZONE_NONE     ((uint32_t) -1)
-#define NGX_HTTP_AI_ZONE_STRINGS  8
+/* The part of the zone that is for unknown keys: an eighth. */
+#define NGX_HTTP_AI_ZONE_UNKNOWN  8
 
 
 typedef struct {
@@ -36,16 +38,17 @@ typedef struct {
     uint32_t                    touched;      /* those behind are as new */
     uint32_t                   *buckets;
     ngx_http_ai_zone_record_t  *records;
+    ngx_http_ai_unknown_t      *unknown;
 } ngx_http_ai_zone_sh_t;
 
 
 static ngx_int_t ngx_http_ai_zone_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_http_ai_zone_record_t *ngx_http_ai_zone_find(
     ngx_http_ai_zone_sh_t *sh, u_char *sha, uint32_t **link);
+static void ngx_http_ai_zone_drop(ngx_http_ai_zone_sh_t *sh,
+    ngx_http_ai_zone_record_t *record, uint32_t *link);
 static ngx_http_ai_zone_record_t *ngx_http_ai_zone_last(
     ngx_http_ai_zone_sh_t *sh);
-static void ngx_http_ai_zone_strings(ngx_http_ai_principal_t *p,
-    ngx_str_t **s);
 
 
 static ngx_inline ngx_slab_pool_t *
@@ -99,9 +102,17 @@ ngx_http_ai_zone_init_zone(ngx_shm_zone_t *zone, void *data)
         return NGX_ERROR;
     }
 
+    size = shpool->end - shpool->start;
+
+    sh->unknown = ngx_http_ai_unknown_init(shpool,
+                                        size / NGX_HTTP_AI_ZONE_UNKNOWN);
+    if (sh->unknown == NULL) {
+        return NGX_ERROR;
+    }
+
     /* What the slab allocator needs for itself is about one page in 128. */
 
-    size = shpool->end - shpool->start;
+    size -= size / NGX_HTTP_AI_ZONE_UNKNOWN;
     size -= size / 64 + 4 * ngx_pagesize;
 
     n = size / (sizeof(ngx_http_ai_zone_record_t) + 2 * sizeof(uint32_t));
@@ -160,7 +171,7 @@ ngx_http_ai_zone_get(ngx_shm_zone_t *zone, u_char *sha, ngx_pool_t *pool,
     u_char                     *text;
     uint32_t                   *link;
     ngx_str_t                  *s[NGX_HTTP_AI_ZONE_STRINGS];
-    ngx_uint_t                  i;
+    ngx_uint_t                  i, unknown;
     ngx_slab_pool_t            *shpool;
     ngx_http_ai_zone_sh_t      *sh;
     ngx_http_ai_principal_t     p;
@@ -177,8 +188,14 @@ ngx_http_ai_zone_get(ngx_shm_zone_t *zone, u_char *sha, ngx_pool_t *pool,
         || record->generation != sh->generation
         || record->until < ngx_time())
     {
+        unknown = ngx_http_ai_unknown_get(sh->unknown, sha, sh->generation);
+
         ngx_shmtx_unlock(&shpool->mutex);
-        return NGX_DECLINED;
+
+        *state = NGX_HTTP_AI_KEY_UNKNOWN;
+        *pp = NULL;
+
+        return unknown ? NGX_OK : NGX_DECLINED;
     }
 
     copy = *record;
@@ -200,7 +217,7 @@ ngx_http_ai_zone_get(ngx_shm_zone_t *zone, u_char *sha, ngx_pool_t *pool,
     p.weight = copy.weight;
     p.expires = copy.expires;
 
-    ngx_http_ai_zone_strings(&p, s);
+    ngx_http_ai_principal_strings(&p, s);
     text = copy.text;
 
     for (i = 0; i < NGX_HTTP_AI_ZONE_STRINGS; i++) {
@@ -231,7 +248,7 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     size = 0;
 
     if (p != NULL) {
-        ngx_http_ai_zone_strings(p, s);
+        ngx_http_ai_principal_strings(p, s);
 
         for (i = 0; i < NGX_HTTP_AI_ZONE_STRINGS; i++) {
             size += s[i]->len;
@@ -253,6 +270,20 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     }
 
     record = ngx_http_ai_zone_find(sh, sha, &link);
+
+    if (state == NGX_HTTP_AI_KEY_UNKNOWN) {
+
+        if (record != NULL) {
+            ngx_http_ai_zone_drop(sh, record, link);
+        }
+
+        ngx_http_ai_unknown_put(sh->unknown, sha, sh->generation,
+                                ngx_time() + NGX_HTTP_AI_ZONE_UNKNOWN_TTL);
+        ngx_shmtx_unlock(&shpool->mutex);
+        return;
+    }
+
+    ngx_http_ai_unknown_forget(sh->unknown, sha);
 
     if (record == NULL) {
         record = ngx_http_ai_zone_last(sh);
@@ -280,9 +311,7 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
 
     record->generation = sh->generation;
     record->state = state;
-    record->until = ngx_time() + (state == NGX_HTTP_AI_KEY_UNKNOWN
-                                  ? NGX_HTTP_AI_ZONE_UNKNOWN_TTL
-                                  : NGX_HTTP_AI_ZONE_TTL);
+    record->until = ngx_time() + NGX_HTTP_AI_ZONE_TTL;
 
     if (p != NULL) {
         record->weight = p->weight;
@@ -324,13 +353,41 @@ ngx_http_ai_zone_forget(ngx_shm_zone_t *zone, u_char *sha)
     record = ngx_http_ai_zone_find(sh, sha, &link);
 
     if (record != NULL) {
-        *link = record->next;
-        record->used = 0;
-
-        ngx_queue_remove(&record->lru);
-        ngx_queue_insert_tail(&sh->lru, &record->lru);
+        ngx_http_ai_zone_drop(sh, record, link);
     }
 
+    ngx_http_ai_unknown_forget(sh->unknown, sha);
+
+    ngx_shmtx_unlock(&shpool->mutex);
+}
+
+
+ngx_int_t
+ngx_http_ai_zone_charge(ngx_shm_zone_t *zone, uint32_t address)
+{
+    ngx_int_t         rc;
+    ngx_slab_pool_t  *shpool;
+
+    shpool = ngx_http_ai_zone_pool(zone);
+
+    ngx_shmtx_lock(&shpool->mutex);
+    rc = ngx_http_ai_unknown_charge(ngx_http_ai_zone_sh(zone)->unknown,
+                                    address);
+    ngx_shmtx_unlock(&shpool->mutex);
+
+    return rc;
+}
+
+
+void
+ngx_http_ai_zone_refund(ngx_shm_zone_t *zone, uint32_t address)
+{
+    ngx_slab_pool_t  *shpool;
+
+    shpool = ngx_http_ai_zone_pool(zone);
+
+    ngx_shmtx_lock(&shpool->mutex);
+    ngx_http_ai_unknown_refund(ngx_http_ai_zone_sh(zone)->unknown, address);
     ngx_shmtx_unlock(&shpool->mutex);
 }
 
@@ -381,6 +438,18 @@ ngx_http_ai_zone_find(ngx_http_ai_zone_sh_t *sh, u_char *sha, uint32_t **link)
 }
 
 
+static void
+ngx_http_ai_zone_drop(ngx_http_ai_zone_sh_t *sh,
+    ngx_http_ai_zone_record_t *record, uint32_t *link)
+{
+    *link = record->next;
+    record->used = 0;
+
+    ngx_queue_remove(&record->lru);
+    ngx_queue_insert_tail(&sh->lru, &record->lru);
+}
+
+
 /* The record to be used next: a free one, else the one unused the longest. */
 
 static ngx_http_ai_zone_record_t *
@@ -413,8 +482,8 @@ ngx_http_ai_zone_last(ngx_http_ai_zone_sh_t *sh)
 }
 
 
-static void
-ngx_http_ai_zone_strings(ngx_http_ai_principal_t *p, ngx_str_t **s)
+void
+ngx_http_ai_principal_strings(ngx_http_ai_principal_t *p, ngx_str_t **s)
 {
     s[0] = &p->id;
     s[1] = &p->version;
@@ -424,4 +493,5 @@ ngx_http_ai_zone_strings(ngx_http_ai_principal_t *p, ngx_str_t **s)
     s[5] = &p->scopes;
     s[6] = &p->models;
     s[7] = &p->plan;
+    s[8] = &p->networks;
 }

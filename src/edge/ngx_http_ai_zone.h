@@ -26,7 +26,15 @@
 #define NGX_HTTP_AI_ZONE_TEXT      840
 
 
-/* A principal as shared memory and Redis have it (docs/wire.md, 7). */
+/* Of those, how many text fields a principal has; see
+ * ngx_http_ai_principal_strings. */
+#define NGX_HTTP_AI_ZONE_STRINGS   9
+
+/*
+ * A principal as shared memory and Redis have it (docs/wire.md, 7).  A
+ * tenant's record is one, too: of tenant, plan, weight, version, and with its
+ * mark as id.
+ */
 typedef struct {
     ngx_str_t                   id;           /* key id */
     ngx_str_t                   version;
@@ -36,11 +44,16 @@ typedef struct {
     ngx_str_t                   scopes;
     ngx_str_t                   models;       /* space-separated, empty: all */
     ngx_str_t                   plan;         /* the tenant's */
+    ngx_str_t                   networks;     /* space-separated, empty: all */
     ngx_uint_t                  weight;
     time_t                      expires;      /* 0: never */
     unsigned                    anonymous:1;  /* ai_auth off */
 } ngx_http_ai_principal_t;
 
+
+/* Its text fields, in the order of the struct. */
+void ngx_http_ai_principal_strings(ngx_http_ai_principal_t *p,
+    ngx_str_t **s);
 
 /* Taken before Redis is asked, given to put: it moves with each change. */
 ngx_atomic_uint_t ngx_http_ai_zone_epoch(ngx_shm_zone_t *zone);
@@ -56,6 +69,11 @@ ngx_int_t ngx_http_ai_zone_get(ngx_shm_zone_t *zone, u_char *sha,
  * for a state other than active. */
 void ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     ngx_atomic_uint_t epoch, ngx_uint_t state, ngx_http_ai_principal_t *p);
+
+/* What an address may still ask for (ngx_http_ai_unknown.h): before a worker
+ * is asked, and where it found what it was asked for. */
+ngx_int_t ngx_http_ai_zone_charge(ngx_shm_zone_t *zone, uint32_t address);
+void ngx_http_ai_zone_refund(ngx_shm_zone_t *zone, uint32_t address);
 
 /* A principal changed: forgets it, and what is being read now. */
 void ngx_http_ai_zone_forget(ngx_shm_zone_t *zone, u_char *sha);

@@ -15,6 +15,7 @@
 
 #include <ai_resp.h>
 #include <ai_scripts.h>
+#include <ai_sign.h>
 
 
 /*
@@ -135,7 +136,7 @@ typedef struct {
  *              [sentinel_password=file:PATH]]
  *             [connect_timeout=1s] [command_timeout=1s]
  *             [tls_ca=FILE] [tls_name=NAME] [tls_verify=on|off]
- *             [tls_cert=FILE tls_key=FILE];
+ *             [tls_cert=FILE tls_key=FILE] [sign=file:PATH];
  *
  * With sentinel= the address names no host: redis:// or rediss:// alone, with
  * user and db where wanted (rediss is for the Sentinels, too).
@@ -150,6 +151,8 @@ typedef struct {
     ngx_str_t                      sentinel_user;
     ngx_str_t                      sentinel_password;
     ngx_uint_t                     db;
+
+    ai_sign_t                     *sign;       /* NULL: jobs are not signed */
 
     ngx_msec_t                     connect_timeout;
     ngx_msec_t                     command_timeout;

@@ -238,6 +238,10 @@ ngx_http_ai_redis_option(ngx_conf_t *cf, ngx_http_ai_redis_conf_t *conf,
         return ngx_http_ai_redis_password(cf, value, &conf->sentinel_password);
     }
 
+    if (ngx_http_ai_redis_named_as("sign")) {
+        return ngx_http_ai_redis_sign(cf, conf, value);
+    }
+
     if (ngx_http_ai_redis_named_as("db")) {
         n = ngx_atoi(value->data, value->len);
         if (n == NGX_ERROR) {

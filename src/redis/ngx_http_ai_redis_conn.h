@@ -329,6 +329,12 @@ void ngx_http_ai_redis_sub_dispatch(ngx_http_ai_redis_conn_t *conn,
 void ngx_http_ai_redis_sub_timer(ngx_http_ai_redis_conn_t *conn);
 
 
+/* ngx_http_ai_redis_sign.c: sign=file:PATH; NGX_ERROR after it was logged */
+
+ngx_int_t ngx_http_ai_redis_sign(ngx_conf_t *cf,
+    ngx_http_ai_redis_conf_t *conf, ngx_str_t *value);
+
+
 /* ngx_http_ai_redis_tls.c */
 
 ngx_int_t ngx_http_ai_redis_tls_start(ngx_http_ai_redis_conn_t *conn,

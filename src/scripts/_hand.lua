@@ -6,9 +6,33 @@
 
 local MANY = 8
 
--- What one tenant may hold, and all together while batch work starts.
+-- What one tenant may hold of so many slots.  The rest is the reserve.
 local function share(slots)
     return math.max(1, math.floor((slots * 9 + 9) / 10))
+end
+
+-- Whether the reserve of those that take jobs is free.
+local function reserve_free(slots, workers)
+    local most, n = share(slots), 0
+    for worker in workers:gmatch('(%S+) %d+\n') do
+        n = n + call('SCARD', P .. HELD .. worker)
+        if n >= most then
+            return false
+        end
+    end
+    return true
+end
+
+-- What one tenant may hold now.  What workers hold that take no more jobs
+-- comes to the slots, or who has the most of it would get nothing while there
+-- are others again: but not out of the reserve of these.
+local function share_now(slots, workers, leaving)
+    if leaving ~= '' and reserve_free(slots, workers) then
+        for worker in leaving:gmatch('%S+') do
+            slots = slots + call('SCARD', P .. HELD .. worker)
+        end
+    end
+    return share(slots)
 end
 
 -- Of `n` lines from `from` on, the worker with most free slots.
@@ -66,13 +90,4 @@ end
 local function hold(job, tenant, worker)
     call('SADD', P .. HELD .. worker, job .. ' ' .. tenant)
     call('SADD', P .. RUNNING .. tenant, job)
-end
-
--- What all hold together, the dying and the leaving too.
-local function held_by_all()
-    local n = 0
-    for _, worker in ipairs(call('HKEYS', P .. CAPACITY)) do
-        n = n + call('SCARD', P .. HELD .. worker)
-    end
-    return n
 end

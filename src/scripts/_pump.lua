@@ -102,12 +102,13 @@ local function pump(us, max, freed, mine)
     if freed then
         rescore(freed, us)
     end
-    local s = call('HMGET', P .. SWEEP, 'slots', 'workers')
-    local most, workers, deaf = share(tonumber(s[1] or 0)), s[2] or '', {}
-    local got_mine = false
+    local s = call('HMGET', P .. SWEEP, 'slots', 'workers', 'leaving')
+    local slots, workers, leaving = tonumber(s[1] or 0), s[2] or '', s[3] or ''
+    local got_mine, deaf = false, {}
     local barred = call('EXISTS', P .. WAITING_LAST) == 1 and suspected(us)
     while max > 0 do
         local class, tenant, not_to = 'last', nil, barred
+        local most = share_now(slots, workers, leaving)
         local worker = barred and choose(workers, us, barred)
         if worker then
             tenant = pick(P .. WAITING_LAST, most)
@@ -121,7 +122,7 @@ local function pump(us, max, freed, mine)
             class, tenant = 'interactive', pick(P .. WAITING, most)
         end
         if not tenant and call('EXISTS', P .. WAITING_BATCH) == 1
-           and held_by_all() < most
+           and reserve_free(slots, workers)
         then
             class, tenant = 'batch', pick(P .. WAITING_BATCH, most)
         end

@@ -92,19 +92,19 @@ if ARGV[17] ~= '' then
     end
 end
 
-h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers')
+h = call('HMGET', P .. SWEEP, 'slots', 'pressure', 'workers', 'leaving')
 if h[2] == '1' then
     return refuse('PRESSURE', '5')
 end
 
 local slots, workers = tonumber(h[1] or 0), h[3]
-local most = share(slots)
 local field = (batch and 'batch:' or '') .. tenant
 local worker
 
 if slots > 0 and call('EXISTS', P .. WAITING, P .. WAITING_BATCH) == 0
-   and call('SCARD', P .. RUNNING .. tenant) < most
-   and (not batch or held_by_all() < most)
+   and call('SCARD', P .. RUNNING .. tenant)
+       < share_now(slots, workers, h[4] or '')
+   and (not batch or reserve_free(slots, workers))
 then
     local deaf = {}
     worker = choose(workers, us, deaf)

@@ -11,6 +11,7 @@
 -- @include last
 -- @include pump
 -- @include requeue
+-- @include fair
 
 -- What is done in one pass shares `left`, a unit of about 15 us: Redis serves
 -- nobody else meanwhile.  A pass always starts some of those that wait.
@@ -35,15 +36,29 @@ local slots, cursor = tonumber(h[3] or 0), tonumber(h[4] or 0)
 local did, requeued, cancelled, dead = 1, 0, 0, 0
 local cutoff, left = ms - dead_ms, max
 
--- Jobs that wait, of at most `max` tenants a class.
-local function waiting()
+-- What all hold together, the dying and the leaving too.
+local function held_by_all()
     local n = 0
-    for _, lane in pairs(LANES) do
+    for _, worker in ipairs(call('HKEYS', P .. CAPACITY)) do
+        n = n + call('SCARD', P .. HELD .. worker)
+    end
+    return n
+end
+
+-- Jobs that wait, of at most `max` tenants a class, and those tenants.
+local function waiting()
+    local sum, counts = 0, {}
+    for class, lane in pairs(LANES) do
+        local n = 0
         for _, tenant in ipairs(call('ZRANGE', P .. lane[1], 0, max - 1)) do
             n = n + call('LLEN', P .. lane[2] .. tenant)
         end
+        counts[#counts + 1], counts[#counts + 2] = class .. '_jobs', n
+        counts[#counts + 1] = class .. '_tenants'
+        counts[#counts + 1] = call('ZCARD', P .. lane[1])
+        sum = sum + n
     end
-    return n
+    return sum, counts
 end
 
 -- The clock was: nobody has beaten later than now.
@@ -225,8 +240,10 @@ else
     call('HSET', P .. SWEEP, 'last', ms, 'grace_until', grace_until,
          'pressure', pressure(), 'cursor', (cursor + 1) % 1000000000)
     pump(us, math.max(START_MIN, left))
-    call('HSET', P .. SWEEP, 'held', held_by_all())
+    local _, counts = waiting()
+    call('HSET', P .. SWEEP, 'held', held_by_all(),
+         'jain', jain(last and ms - last or 0, slots), unpack(counts))
 end
 
 return { 'OK', int(did), int(requeued), int(cancelled), int(dead), int(slots),
-         int(waiting()), int(held_by_all()), int(call('XLEN', P .. OUTBOX)) }
+         int((waiting())), int(held_by_all()), int(call('XLEN', P .. OUTBOX)) }

@@ -17,6 +17,7 @@ use AiProc qw(wait_for slurp free_port fd_count process_of processes_in
     certificate);
 use AiProvider;
 use AiRedis;
+use AiSign;
 use Cwd ();
 use File::Basename ();
 use File::Temp ();
@@ -83,7 +84,7 @@ sub new {
 
     chmod 0755, $dir;
     my $self = bless { dir => $dir, allow_log => [], allow_keys => [],
-        allow_fds => 4, workers_env => {}, %o }, $class;
+        allow_fds => 4, workers_env => {}, sign => 1, %o }, $class;
     push @worlds, $self;
 
     return $self;
@@ -136,6 +137,28 @@ sub pg {
 }
 
 
+# The file of keys that edges sign with and workers know; undef with sign => 0.
+sub sign_file {
+    my ($self) = @_;
+    my $path = "$self->{dir}/sign.key";
+
+    return undef unless $self->{sign};
+    AiSign::file($path, 'this key of the test has 36 bytes...')
+        unless -e $path;
+
+    return $path;
+}
+
+
+# What stands behind an address in ai_redis.
+sub signs {
+    my ($self) = @_;
+    my $file = $self->sign_file;
+
+    return $file ? " sign=file:$file" : '';
+}
+
+
 # A mock provider; its script may be given.
 sub provider {
     my ($self, %o) = @_;
@@ -162,6 +185,7 @@ sub start_workers {
             '--postgres', $self->pg->conninfo('ngxai_worker'),
             '--ledger-postgres', $self->pg->conninfo('ngxai_ledger'),
             '--secrets-dir', $secrets, '--workers', $o{n} || 1,
+            $self->{sign} ? ('--sign-file', $self->sign_file) : (),
             '--log', "$self->{dir}/$name.log",
             '--pid-file', "$self->{dir}/$name.pid", @{ $o{args} || [] }]);
 
@@ -240,7 +264,8 @@ sub edge {
         conf => $o{conf} || $plain, workers => $o{workers} || 1,
         env => { $self->san_env, %{ $o{env} || {} } },
         vars => { AI => $o{ai} || '', LOCATION => $o{location} || '',
-            REDIS => $o{redis} || ($self->{redis} ? $self->redis->url : ''),
+            REDIS => !$o{redis} && !$self->{redis} ? ''
+                : ($o{redis} || $self->redis->url) . $self->signs,
             %{ $o{vars} || {} } });
     push @{ $self->{edges} }, $edge;
 

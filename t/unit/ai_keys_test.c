@@ -42,6 +42,7 @@ sharded(void **state)
         { AI_KEY_BACKLOG_LAST, 0, "acme", "ai1:{0}:backlog:last:acme" },
         { AI_KEY_BACKLOG_BYTES, 0, "", "ai1:{0}:backlog_bytes" },
         { AI_KEY_WEIGHTS, 0, "", "ai1:{0}:weights" },
+        { AI_KEY_FAIR, 0, "", "ai1:{0}:fair" },
         { AI_KEY_RUNNING, 0, TENANT_63, "ai1:{0}:running:" TENANT_63 },
         { AI_KEY_HELD, 0, PROCESS, "ai1:{0}:held:" PROCESS },
         { AI_KEY_GRACE, 4294967295, "", "ai1:{4294967295}:grace" },

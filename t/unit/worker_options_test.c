@@ -30,6 +30,15 @@ redis_addresses(void **state)
     assert_int_equal(redis_conf_parse(&c, "unix:/run/r.sock"), 0);
     assert_string_equal(c.path, "/run/r.sock");
     assert_string_equal(c.host.name, "");
+    assert_string_equal(c.user, "");
+
+    assert_int_equal(redis_conf_parse(&c, "unix:me@/run/r@/s.sock"), 0);
+    assert_string_equal(c.path, "/run/r@/s.sock");
+    assert_string_equal(c.user, "me");
+
+    assert_int_equal(redis_conf_parse(&c, "unix:/run/r@/s.sock"), 0);
+    assert_string_equal(c.path, "/run/r@/s.sock");
+    assert_string_equal(c.user, "");
 
     assert_int_equal(redis_conf_parse(&c, "redis://h"), 0);
     assert_string_equal(c.host.name, "h");

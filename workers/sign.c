@@ -1,0 +1,238 @@
+/*
+ * Signatures of jobs and catalogs, and the jobs that began here.  Owns the
+ * keys and the table.
+ */
+
+#include "sign.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+
+/* A place is taken over by who comes next. */
+typedef struct {
+    uint64_t  id;               /* of its random bits; 0: none */
+    uint64_t  settled_msec:56;  /* 0: not yet */
+    uint64_t  begins:8;
+} sign_job_t;
+
+
+static sign_job_t *sign_job(ai_str_t id);
+static const char *sign_again(ai_str_t id, uint64_t wall_msec);
+
+
+static struct {
+    int          on;            /* read by other threads, set before them */
+    ai_sign_t   *keys;
+    sign_job_t  *jobs;
+} sign;
+
+
+int
+sign_open(const char *file)
+{
+    int          fd;
+    char         text[AI_SIGN_FILE_MAX + 1];
+    ssize_t      n;
+    ai_sign_t   *keys;
+    const char  *why;
+
+    if (file == NULL) {
+        return 0;
+    }
+
+    keys = NULL;
+    fd = open(file, O_RDONLY|O_CLOEXEC|O_NONBLOCK);
+    n = fd == -1 ? -1 : read(fd, text, sizeof(text));
+    why = n == -1 ? strerror(errno) : "it is over 8192 bytes long";
+
+    if (fd != -1) {
+        close(fd);
+    }
+
+    if (n >= 0 && n <= AI_SIGN_FILE_MAX) {
+        keys = ai_sign_open((ai_str_t) { (size_t) n, text }, &why);
+    }
+
+    ai_wipe(text, sizeof(text));
+
+    if (keys != NULL && sign.jobs == NULL) {
+        sign.jobs = calloc(SIGN_JOBS, sizeof(*sign.jobs));
+
+        if (sign.jobs == NULL) {
+            ai_sign_close(keys);
+            keys = NULL;
+            why = "no memory";
+        }
+    }
+
+    if (keys == NULL) {
+        log_write(LOG_ERROR, "sign", "%s is no file of keys: %s", file, why);
+        return -1;
+    }
+
+    ai_sign_close(sign.keys);
+    sign.keys = keys;
+
+    if (!sign.on) {
+        sign.on = 1;
+    }
+
+    return 0;
+}
+
+
+void
+sign_close(void)
+{
+    ai_sign_close(sign.keys);
+    free(sign.jobs);
+    memset(&sign, 0, sizeof(sign));
+}
+
+
+const char *
+sign_refused(const ai_delivery_t *d, const ai_job_t *job, uint64_t wall_msec)
+{
+    uint64_t  at, most;
+
+    if (sign.keys == NULL) {
+        return NULL;
+    }
+
+    switch (ai_sign_spec_ok(sign.keys, d->spec)) {
+
+    case 1:
+        break;
+
+    case 0:
+        return "its signature is none of our keys'";
+
+    default:
+        return "it is not signed (has its edge a \"sign=\" in ai_redis?)";
+    }
+
+    if (job->digest.len == 0) {
+        return "its signature does not cover its body";
+    }
+
+    if (d->cause.len != 0) {
+        return NULL;
+    }
+
+    at = ai_id_job_msec(job->id);
+    most = job->background ? SIGN_AGE_BACKGROUND_MSEC : SIGN_AGE_MSEC;
+
+    if (at + most < wall_msec || wall_msec + most < at) {
+        return "its time is too far from the time here";
+    }
+
+    return sign_again(job->id, wall_msec);
+}
+
+
+/* Whoever can write to Redis can have it handed over again. */
+
+static const char *
+sign_again(ai_str_t id, uint64_t wall_msec)
+{
+    sign_job_t  *job;
+
+    job = sign_job(id);
+
+    if (job->settled_msec != 0
+        && wall_msec > job->settled_msec + SIGN_SETTLED_MSEC)
+    {
+        return "it was ended here before";
+    }
+
+    if (job->begins == SIGN_BEGINS_MAX) {
+        return "it has begun here too often";
+    }
+
+    job->begins++;
+
+    return NULL;
+}
+
+
+void
+sign_settled(ai_str_t id, uint64_t wall_msec)
+{
+    sign_job_t  *job;
+
+    if (sign.keys == NULL) {
+        return;
+    }
+
+    job = sign_job(id);
+
+    if (job->settled_msec == 0) {
+        job->settled_msec = wall_msec;
+    }
+}
+
+
+/* Nobody without a key chooses an id: its last bits are as good as a hash. */
+
+static sign_job_t *
+sign_job(ai_str_t id)
+{
+    char         digit;
+    size_t       i;
+    uint64_t     bits;
+    sign_job_t  *job;
+
+    for (i = id.len - 16, bits = 0; i < id.len; i++) {
+        digit = id.data[i];
+        bits = bits << 4 | (uint64_t) (digit <= '9' ? digit - '0'
+                                                    : digit - 'a' + 10);
+    }
+
+    job = &sign.jobs[bits % SIGN_JOBS];
+
+    if (job->id != bits) {
+        memset(job, 0, sizeof(*job));
+        job->id = bits;
+    }
+
+    return job;
+}
+
+
+int
+sign_body_ok(const ai_job_t *job, ai_str_t body)
+{
+    char  hex[AI_SHA256_HEX];
+
+    return !sign.on
+           || (job->digest.len == AI_SHA256_HEX
+               && ai_sha256_hex(hex, body) == 0
+               && ai_equal_ct(hex, job->digest.data, sizeof(hex)));
+}
+
+
+const char *
+sign_catalog_refused(ai_str_t name, ai_str_t mac)
+{
+    if (sign.keys == NULL) {
+        return NULL;
+    }
+
+    switch (ai_sign_catalog_ok(sign.keys, name, mac)) {
+
+    case 1:
+        return NULL;
+
+    case 0:
+        return "its signature is none of our keys'";
+
+    default:
+        return "it is not signed";
+    }
+}
