@@ -16,6 +16,7 @@ static ngx_int_t ngx_http_ai_postconfiguration(ngx_conf_t *cf);
 static ngx_conf_bitmask_t  ngx_http_ai_auth_values[] = {
     { ngx_string("off"), NGX_HTTP_AI_AUTH_OFF },
     { ngx_string("key"), NGX_HTTP_AI_AUTH_KEY },
+    { ngx_string("jwt"), NGX_HTTP_AI_AUTH_JWT },
     { ngx_null_string, 0 }
 };
 
@@ -123,11 +124,25 @@ static ngx_command_t  ngx_http_ai_commands[] = {
       &ngx_http_ai_log_levels },
 
     { ngx_string("ai_auth"),
-      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE12,
       ngx_http_ai_conf_auth,
       NGX_HTTP_LOC_CONF_OFFSET,
       0,
       ngx_http_ai_auth_values },
+
+    { ngx_string("ai_jwt_key"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_2MORE,
+      ngx_http_ai_conf_jwt_key,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("ai_jwt_claim"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_1MORE,
+      ngx_http_ai_conf_jwt_claim,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("ai_tenant"),
       NGX_HTTP_AI_ANY_CONF|NGX_CONF_1MORE,

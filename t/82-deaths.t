@@ -158,7 +158,7 @@ for my $name (keys %background) {
     is($res->status, 202, "$name is in the background");
     $job{$name} = $res->json->{id};
 }
-$p->request(11);
+wait_for(sub { 11 == (() = slurp("$dir/calls") =~ /\n/g) }, 30, 'all calls');
 for my $name (qw(cut free)) {
     got_all($s{$name}, 10);
 }

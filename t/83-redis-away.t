@@ -74,6 +74,9 @@ $load->running;
 my @kids = $t->worker_pids;
 $t->{workers}[0]->stop('KILL');
 kill 'KILL', @kids;
+# Until Redis has seen it die it is given jobs, which then have begun.
+wait_for(sub { !@{ $redis->cmd('PUBSUB', 'CHANNELS', $t->prefix . 'worker:*') } },
+    20, 'Redis to hear of it');
 refused('the last worker is killed', 'queue_timeout', 5);
 delete $t->{workers};
 $t->start_workers(n => 1, name => 'workers-third');

@@ -30,6 +30,8 @@ struct jobs_s {
     bodies_t    bodies;
     uint64_t    heard_usec;     /* when Redis was there last */
     uint64_t    deaf_usec;      /* when it was again, after JOBS_DEAF_MSEC */
+    uint64_t    ticked_msec;
+    unsigned    late:1;         /* the last tick was, and looked at nothing */
 };
 
 /* jobs.c */

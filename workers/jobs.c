@@ -14,6 +14,8 @@
 
 
 #define JOBS_TICK_MSEC  100
+/* A tick as late as this comes after a sleep. */
+#define JOBS_LATE_MSEC  500
 /* A job that another took over from us is in Redis for longer than this. */
 #define JOBS_DEAF_MSEC  25000
 
@@ -59,6 +61,7 @@ jobs_open(worker_t *w)
 
     uv_timer_init(&w->loop.uv, &jobs->timer);
     jobs->timer.data = jobs;
+    jobs->ticked_msec = uv_now(&w->loop.uv);
     uv_timer_start(&jobs->timer, jobs_on_tick, JOBS_TICK_MSEC,
                    JOBS_TICK_MSEC);
 
@@ -231,6 +234,14 @@ jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d,
         job = NULL;
     }
 
+    /* Begun now, it could emit before a claim that has to be sent again by its
+     * source is executed: Redis would take it for forgotten. */
+
+    if (job != NULL && job->waiting) {
+        free(text);
+        return;
+    }
+
     if (job == NULL) {
         job = jobs_add(jobs, shard, d->job);
     }
@@ -240,7 +251,7 @@ jobs_deliver(jobs_t *jobs, unsigned shard, char *text, const ai_delivery_t *d,
     if (job == NULL || !sure || jobs->ended[hash % JOBS_ENDED] == hash) {
         free(text);
 
-        if (job != NULL && !job->waiting) {
+        if (job != NULL) {
             job_claim(job, job_on_claim);
         }
 
@@ -445,6 +456,17 @@ jobs_on_tick(uv_timer_t *timer)
     jobs_hear(jobs);
     emits_expire(jobs->w->emits);
     body_kick(jobs);
+
+    /* What came while the process slept is read before anybody is late. */
+
+    if (now - jobs->ticked_msec > JOBS_LATE_MSEC && !jobs->late) {
+        jobs->late = 1;
+        jobs->ticked_msec = now;
+        return;
+    }
+
+    jobs->late = 0;
+    jobs->ticked_msec = now;
 
     for (i = 0; i < JOB_DEAD; i++) {
         for (job = jobs->lists[i]; job != NULL; job = next) {

@@ -71,6 +71,7 @@ ai_bell_parse(ai_str_t message, ai_bell_t *bell)
         break;
 
     case AI_BELL_CATALOG:
+    case AI_BELL_JWKS:
         if (ai_bell_name(&rest, bell, AI_SHA256_HEX) != 0
             || !ai_sha256_hex_ok(bell->name))
         {

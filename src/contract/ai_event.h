@@ -33,7 +33,8 @@ typedef enum {
     AI_BELL_TENANT = 'T',
     AI_BELL_CATALOG = 'C',
     AI_BELL_CANCEL = 'X',
-    AI_BELL_SEED = 'S'
+    AI_BELL_SEED = 'S',
+    AI_BELL_JWKS = 'W'
 } ai_bell_e;
 
 typedef struct {

@@ -130,5 +130,11 @@ int ai_json_int(ai_str_t number, int64_t *n);
  */
 int ai_json_path(ai_str_t text, const char *path, ai_str_t *value,
     ai_json_type_e *type);
+/*
+ * The elements of an array one after the other, of a text as above: *at is 0
+ * at first and the walk's own afterwards.  1 and the element, 0 at the end.
+ */
+int ai_json_each(ai_str_t array, size_t *at, ai_str_t *value,
+    ai_json_type_e *type);
 
 #endif

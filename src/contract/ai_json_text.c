@@ -279,6 +279,38 @@ ai_json_path(ai_str_t text, const char *path, ai_str_t *value,
 }
 
 
+int
+ai_json_each(ai_str_t array, size_t *at, ai_str_t *value, ai_json_type_e *type)
+{
+    const char  *p, *end, *value_end;
+
+    if (array.len == 0) {
+        return 0;
+    }
+
+    end = array.data + array.len;
+    p = ai_json_text_space(array.data + *at, end);
+
+    /* Before the first one stands the bracket, before the others a comma. */
+
+    if (p == end || *p != (*at ? ',' : '[')) {
+        return 0;
+    }
+
+    p = ai_json_text_space(p + 1, end);
+    value_end = ai_json_text_value(p, end, type);
+
+    if (value_end == NULL) {
+        return 0;
+    }
+
+    *value = (ai_str_t) { (size_t) (value_end - p), p };
+    *at = (size_t) (value_end - array.data);
+
+    return 1;
+}
+
+
 static int
 ai_json_text_unit(const char *p, const char *end, uint32_t *unit)
 {

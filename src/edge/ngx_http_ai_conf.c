@@ -12,6 +12,7 @@
 
 
 #define NGX_HTTP_AI_PRINCIPALS_SIZE  (8 * 1024 * 1024)
+#define NGX_HTTP_AI_TOKENS_SIZE      (4 * 1024 * 1024)
 
 
 static ngx_int_t ngx_http_ai_conf_routes(ngx_conf_t *cf,
@@ -59,6 +60,7 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
 
     alcf->auth = NGX_CONF_UNSET_UINT;
     alcf->tenant = NGX_CONF_UNSET_PTR;
+    alcf->jwt_keys = NGX_CONF_UNSET_PTR;
     alcf->resume = NGX_CONF_UNSET_MSEC;
     alcf->result_ttl = NGX_CONF_UNSET_MSEC;
     alcf->on_disconnect = NGX_CONF_UNSET_UINT;
@@ -121,6 +123,10 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
+    if (ngx_http_ai_merge_jwt(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     /* To nginx "if" and "limit_except" are locations inside the location. */
 
     if (clcf->noname && clcf->handler == NULL) {
@@ -182,6 +188,10 @@ ngx_http_ai_conf_done(ngx_conf_t *cf)
 
     if (amcf->principals_size == 0) {
         amcf->principals_size = NGX_HTTP_AI_PRINCIPALS_SIZE;
+    }
+
+    if (amcf->tokens_size == 0) {
+        amcf->tokens_size = NGX_HTTP_AI_TOKENS_SIZE;
     }
 
     amcf->loaded = ngx_time();
@@ -265,19 +275,26 @@ ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_ai_main_conf_t  *amcf = conf;
 
+    size_t     *target;
     ssize_t     size;
     ngx_str_t  *value;
 
     value = cf->args->elts;
 
-    if (ngx_strcmp(value[1].data, "principals") != 0) {
+    if (ngx_strcmp(value[1].data, "principals") == 0) {
+        target = &amcf->principals_size;
+
+    } else if (ngx_strcmp(value[1].data, "tokens") == 0) {
+        target = &amcf->tokens_size;
+
+    } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown zone \"%V\", it must be \"principals\"",
-                           &value[1]);
+                           "unknown zone \"%V\", it must be \"principals\" or "
+                           "\"tokens\"", &value[1]);
         return NGX_CONF_ERROR;
     }
 
-    if (amcf->principals_size != 0) {
+    if (*target != 0) {
         return "is duplicate";
     }
 
@@ -291,7 +308,7 @@ ngx_http_ai_conf_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    amcf->principals_size = size;
+    *target = size;
 
     return NGX_CONF_OK;
 }
@@ -303,6 +320,7 @@ ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_http_ai_loc_conf_t  *alcf = conf;
 
     ngx_str_t           *value;
+    ngx_uint_t           i, auth;
     ngx_conf_bitmask_t  *mask;
 
     if (alcf->auth != NGX_CONF_UNSET_UINT) {
@@ -310,18 +328,42 @@ ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     value = cf->args->elts;
+    auth = 0;
 
-    for (mask = cmd->post; mask->name.len; mask++) {
-        if (ngx_strcmp(value[1].data, mask->name.data) == 0) {
-            alcf->auth = mask->mask;
-            return NGX_CONF_OK;
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        for (mask = cmd->post; mask->name.len; mask++) {
+            if (ngx_strcmp(value[i].data, mask->name.data) == 0) {
+                break;
+            }
         }
+
+        if (mask->name.len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid value \"%V\", it must be \"key\", "
+                               "\"jwt\" or \"off\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (auth & (mask->mask|NGX_HTTP_AI_AUTH_OFF)
+            || (auth && mask->mask == NGX_HTTP_AI_AUTH_OFF))
+        {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "value \"%V\" is duplicate, or stands beside "
+                               "\"off\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        if (i == 1 && mask->mask == NGX_HTTP_AI_AUTH_JWT) {
+            auth |= NGX_HTTP_AI_AUTH_JWT_FIRST;
+        }
+
+        auth |= mask->mask;
     }
 
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid value \"%V\", it must be \"key\" or \"off\"",
-                       &value[1]);
-    return NGX_CONF_ERROR;
+    alcf->auth = auth;
+
+    return NGX_CONF_OK;
 }
 
 

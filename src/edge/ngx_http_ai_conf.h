@@ -20,11 +20,21 @@
 
 #define NGX_HTTP_AI_AUTH_OFF   0x0001
 #define NGX_HTTP_AI_AUTH_KEY   0x0002
+#define NGX_HTTP_AI_AUTH_JWT   0x0004
+#define NGX_HTTP_AI_AUTH_JWT_FIRST  0x0008
 
 #define NGX_HTTP_AI_DISCONNECT_CANCEL    0
 #define NGX_HTTP_AI_DISCONNECT_CONTINUE  1
 
 #define NGX_HTTP_AI_CATALOG_MAX  (4 * 1024 * 1024)
+
+/* What claims of a token are taken for. */
+#define NGX_HTTP_AI_JWT_TENANT  0
+#define NGX_HTTP_AI_JWT_USER    1
+#define NGX_HTTP_AI_JWT_ROLES   2
+#define NGX_HTTP_AI_JWT_SCOPES  3
+#define NGX_HTTP_AI_JWT_MODELS  4
+#define NGX_HTTP_AI_JWT_CLAIMS  5
 
 
 /* Where a directive stands, for errors found after all were read. */
@@ -103,6 +113,9 @@ typedef struct {
 
     ngx_shm_zone_t             *principals;   /* ngx_http_ai_zone.c */
     size_t                      principals_size;
+    ngx_shm_zone_t             *tokens;       /* the same, of JWTs */
+    size_t                      tokens_size;
+    ngx_array_t                *jwt_sets;     /* ngx_http_ai_jwt.h; or NULL */
     ngx_shm_zone_t             *metrics;      /* ngx_http_ai_metrics.c */
 
     ngx_http_ai_place_t         place;        /* of the first ai_pass */
@@ -135,6 +148,9 @@ typedef struct {
     ngx_uint_t                  auth;         /* NGX_HTTP_AI_AUTH_* */
     ngx_array_t                *tenant;       /* ngx_http_ai_tenant_by_t, NULL:
                                                  key claim=tenant */
+    ngx_array_t                *jwt_keys;     /* ngx_http_ai_jwt.h; or NULL */
+    ngx_str_t                   jwt_claims[NGX_HTTP_AI_JWT_CLAIMS];
+    u_char                      jwt_digest[AI_SHA256_LEN];
 
     ngx_msec_t                  resume;       /* grace of resumable streams */
     ngx_msec_t                  result_ttl;   /* background results */
@@ -177,6 +193,13 @@ char *ngx_http_ai_conf_tenant(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_ai_conf_plan(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_ai_conf_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_ai_conf_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_ai_conf_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+/* Inherits keys and claims, and gives the whole its name. */
+char *ngx_http_ai_merge_jwt(ngx_conf_t *cf, ngx_http_ai_loc_conf_t *prev,
+    ngx_http_ai_loc_conf_t *conf);
 char *ngx_http_ai_conf_content(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_ai_conf_redis_error(ngx_conf_t *cf, ngx_command_t *cmd,

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_jwt.h"
 #include "ngx_http_ai_leave.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
@@ -144,6 +145,8 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
 
     ngx_add_timer(ev, NGX_HTTP_AI_EDGE_BEAT);
 
+    ngx_http_ai_jwt_init_process(cycle);
+
     return NGX_OK;
 }
 
@@ -159,6 +162,7 @@ ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
         ngx_del_timer(&ngx_http_ai_edge_timer);
     }
 
+    ngx_http_ai_jwt_exit_process();
     ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
     ngx_http_ai_leave_done();
 
@@ -472,6 +476,11 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
         }
 
         break;
+
+    case AI_BELL_JWKS:
+        ngx_http_ai_jwt_bell(ngx_http_ai_edge->amcf,
+                             (u_char *) bell.name.data);
+        break;
     }
 }
 
@@ -523,6 +532,7 @@ ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
     ngx_http_ai_open_t  *open;
 
     ngx_http_ai_zone_flush(ngx_http_ai_edge_self.amcf->principals);
+    ngx_http_ai_jwt_subscribed();
 
     for (i = 0; i < NGX_HTTP_AI_EDGE_BUCKETS; i++) {
         bucket = &ngx_http_ai_edge_table[i];

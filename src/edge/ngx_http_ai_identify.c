@@ -7,6 +7,7 @@
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
+#include "ai_jwt.h"
 
 
 /* Longer than all the steps of a look-up together may take. */
@@ -18,8 +19,10 @@
 
 static ngx_int_t ngx_http_ai_identify_who(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_http_ai_loc_conf_t *alcf);
-static ngx_int_t ngx_http_ai_identify_key(ngx_http_request_t *r,
-    ai_str_t *key);
+static ngx_uint_t ngx_http_ai_identify_credential(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, ngx_uint_t auth, ai_str_t *credential);
+static void ngx_http_ai_identify_take(ngx_http_ai_ctx_t *ctx, u_char *data,
+    size_t len, ai_str_t *key, ai_str_t *token);
 static ngx_uint_t ngx_http_ai_identify_shape(ai_str_t key);
 static void ngx_http_ai_identify_done(ngx_http_ai_lookup_t *l,
     ngx_uint_t state, ngx_http_ai_principal_t *p);
@@ -45,15 +48,15 @@ ngx_http_ai_identify_handler(ngx_http_request_t *r)
     }
 
     /* An internal redirect may have come from another endpoint, and from where
-     * nobody had to say who he is. */
+     * nobody had to say who he is, or others are believed. */
 
     ctx->endpoint = 0;
     ngx_http_ai_endpoint(r, ctx);
 
-    if (ctx->tenanted
-        && (ctx->own == NULL ? alcf->auth == NGX_HTTP_AI_AUTH_OFF
-                             : ctx->own->anonymous
-                               && alcf->auth != NGX_HTTP_AI_AUTH_OFF))
+    if (ctx->identified && ctx->identified_by != alcf
+        && (ctx->identified_by->auth != alcf->auth
+            || ngx_memcmp(ctx->identified_by->jwt_digest, alcf->jwt_digest,
+                          AI_SHA256_LEN) != 0))
     {
         ctx->principal = NULL;
         ctx->refusal = NULL;
@@ -83,6 +86,8 @@ ngx_http_ai_identify_who(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
+    ctx->identified_by = alcf;
+
     if (ctx->lookup.waiting) {
         /* entered again without an answer */
         ngx_http_ai_lookup_cancel(&ctx->lookup);
@@ -101,10 +106,22 @@ ngx_http_ai_identify_who(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         return NGX_DECLINED;
     }
 
-    if (ngx_http_ai_identify_key(r, &key) != NGX_OK
-        || !ngx_http_ai_identify_shape(key)
-        || ai_sha256_hex((char *) ctx->key_sha, key) != 0)
-    {
+    switch (ngx_http_ai_identify_credential(r, ctx, alcf->auth, &key)) {
+
+    case NGX_HTTP_AI_AUTH_JWT:
+        ctx->identified = 1;
+
+        return ngx_http_ai_jwt_identify(r, ctx, key) == NGX_OK
+               ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+
+    case NGX_HTTP_AI_AUTH_KEY:
+        if (ai_sha256_hex((char *) ctx->key_sha, key) == 0) {
+            break;
+        }
+
+        /* fall through */
+
+    default:
         ctx->identified = 1;
         ctx->refusal = "unauthenticated";
         return NGX_DECLINED;
@@ -240,13 +257,19 @@ ngx_http_ai_identify_cleanup(void *data)
 }
 
 
-/* The key's bytes stay where nginx read them; nothing is copied. */
+/*
+ * What the request says who it is by, of the kinds that are asked for, in their
+ * order: NGX_HTTP_AI_AUTH_KEY, NGX_HTTP_AI_AUTH_JWT or 0.  Its bytes stay where
+ * nginx read them; nothing is copied.
+ */
 
-static ngx_int_t
-ngx_http_ai_identify_key(ngx_http_request_t *r, ai_str_t *key)
+static ngx_uint_t
+ngx_http_ai_identify_credential(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ngx_uint_t auth, ai_str_t *credential)
 {
     u_char           *p;
     size_t            len;
+    ai_str_t          key, token;
     ngx_str_t        *value;
     ngx_uint_t        i;
     ngx_table_elt_t  *h;
@@ -256,6 +279,9 @@ ngx_http_ai_identify_key(ngx_http_request_t *r, ai_str_t *key)
         ngx_string("api-key"),
         ngx_string("x-goog-api-key")
     };
+
+    ngx_memzero(&key, sizeof(ai_str_t));
+    ngx_memzero(&token, sizeof(ai_str_t));
 
     if (r->headers_in.authorization != NULL) {
         value = &r->headers_in.authorization->value;
@@ -271,10 +297,7 @@ ngx_http_ai_identify_key(ngx_http_request_t *r, ai_str_t *key)
                 len--;
             }
 
-            key->data = (const char *) p;
-            key->len = len;
-
-            return NGX_OK;
+            ngx_http_ai_identify_take(ctx, p, len, &key, &token);
         }
     }
 
@@ -282,13 +305,50 @@ ngx_http_ai_identify_key(ngx_http_request_t *r, ai_str_t *key)
         h = ngx_http_ai_header(r, &names[i]);
 
         if (h != NULL) {
-            key->data = (const char *) h->value.data;
-            key->len = h->value.len;
-            return NGX_OK;
+            ngx_http_ai_identify_take(ctx, h->value.data, h->value.len, &key,
+                                      &token);
         }
     }
 
-    return NGX_DECLINED;
+    if (!(auth & NGX_HTTP_AI_AUTH_KEY)) {
+        key.len = 0;
+    }
+
+    if (!(auth & NGX_HTTP_AI_AUTH_JWT)) {
+        token.len = 0;
+    }
+
+    if (token.len && (key.len == 0 || auth & NGX_HTTP_AI_AUTH_JWT_FIRST)) {
+        *credential = token;
+        return NGX_HTTP_AI_AUTH_JWT;
+    }
+
+    *credential = key;
+
+    return key.len ? NGX_HTTP_AI_AUTH_KEY : 0;
+}
+
+
+/* The first of each kind counts. */
+
+static void
+ngx_http_ai_identify_take(ngx_http_ai_ctx_t *ctx, u_char *data, size_t len,
+    ai_str_t *key, ai_str_t *token)
+{
+    ai_str_t  s;
+
+    s = (ai_str_t) { len, (const char *) data };
+
+    if (len) {
+        ctx->presented = 1;
+    }
+
+    if (key->len == 0 && ngx_http_ai_identify_shape(s)) {
+        *key = s;
+
+    } else if (token->len == 0 && ai_jwt_shape(s)) {
+        *token = s;
+    }
 }
 
 

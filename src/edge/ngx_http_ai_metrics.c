@@ -508,6 +508,13 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
     ngx_http_ai_metrics_one(b, "ngx_ai_lookups_refused_total", "counter",
                             "Unknown keys of addresses that had presented "
                             "too many.", m->lookups_refused);
+    ngx_http_ai_metrics_one(b, "ngx_ai_token_hits_total", "counter",
+                            "JWTs that shared memory knew.", m->token_hits);
+    ngx_http_ai_metrics_one(b, "ngx_ai_tokens_verified_total", "counter",
+                            "JWTs whose signature was verified.",
+                            m->tokens_verified);
+    ngx_http_ai_metrics_one(b, "ngx_ai_tokens_refused_total", "counter",
+                            "JWTs that were refused.", m->tokens_refused);
     ngx_http_ai_metrics_one(b, "ngx_ai_redis_errors_total", "counter",
                             "Redis commands of edges that failed.",
                             m->redis_errors);

@@ -36,6 +36,9 @@ typedef struct {
     ngx_atomic_t                principal_hits;
     ngx_atomic_t                principal_misses;
     ngx_atomic_t                lookups_refused;
+    ngx_atomic_t                token_hits;
+    ngx_atomic_t                tokens_verified;
+    ngx_atomic_t                tokens_refused;
     ngx_atomic_t                redis_errors;
     ngx_http_ai_histogram_t     duration;
     ngx_http_ai_histogram_t     ttft;

@@ -52,6 +52,11 @@ ngx_http_ai_refuse_handler(ngx_http_request_t *r)
     if (clcf->satisfy != NGX_HTTP_SATISFY_ALL) {
 
         if (ngx_strcmp(ctx->refusal, "unauthenticated") == 0) {
+
+            if (ngx_http_ai_challenge(r, ctx) != NGX_OK) {
+                return NGX_HTTP_INTERNAL_SERVER_ERROR;
+            }
+
             return NGX_HTTP_UNAUTHORIZED;
         }
 
@@ -184,5 +189,50 @@ ngx_http_ai_refuse(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
                                       alcf->redis_error_retry_after);
     }
 
+    if (ngx_strcmp(cause, "unauthenticated") == 0
+        && ngx_http_ai_challenge(r, ctx) != NGX_OK)
+    {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
     return ngx_http_ai_error_send(r, cause, &ctx->refusal_text, 0, -1);
+}
+
+
+/* RFC 6750, 3. */
+
+ngx_int_t
+ngx_http_ai_challenge(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    ngx_table_elt_t         *h;
+    ngx_http_ai_loc_conf_t  *alcf;
+
+    alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
+
+    if (!(alcf->auth & NGX_HTTP_AI_AUTH_JWT) || ctx->challenged) {
+        return NGX_OK;
+    }
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->hash = 1;
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+    ngx_str_set(&h->key, "WWW-Authenticate");
+
+    if (ctx->presented) {
+        ngx_str_set(&h->value, "Bearer error=\"invalid_token\"");
+
+    } else {
+        ngx_str_set(&h->value, "Bearer");
+    }
+
+    r->headers_out.www_authenticate = h;
+    ctx->challenged = 1;
+
+    return NGX_OK;
 }

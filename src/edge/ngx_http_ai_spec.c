@@ -48,7 +48,7 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
 
     } else {
         job.principal.data = text.pos;
-        ai_buf_add_z(&text, "key:");
+        ai_buf_add_z(&text, p->jwt ? "jwt:" : "key:");
         ai_buf_add_str(&text, ngx_http_ai_str(&p->id));
         job.principal.len = text.pos - job.principal.data;
     }

@@ -9,8 +9,9 @@
 #include "ngx_http_ai_ctx.h"
 
 
-/* Adds the shared zone of principals (amcf->principals_size bytes) and sets
- * amcf->principals; after the directives were read.  NGX_OK or NGX_ERROR. */
+/* Adds the shared zones of principals and, where there are keys for them, of
+ * tokens, and sets amcf->principals and amcf->tokens; after the directives were
+ * read.  NGX_OK or NGX_ERROR. */
 ngx_int_t ngx_http_ai_zone_init(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf);
 
 /* init_process and exit_process of the module; nothing is done where no
@@ -74,6 +75,26 @@ ngx_int_t ngx_http_ai_tenant_versioned(ngx_http_ai_ctx_t *ctx,
  * scopes.  NGX_OK; NGX_DECLINED: refusal says why not, principal stays.
  */
 ngx_int_t ngx_http_ai_permit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
+
+/*
+ * Fills principal or refusal from a token (ai_jwt_shape), from shared memory
+ * where it was verified lately.  NGX_OK, or NGX_ERROR without memory.
+ */
+ngx_int_t ngx_http_ai_jwt_identify(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, ai_str_t token);
+/*
+ * A claim of the token that the principal is of, as text, from the request's
+ * pool (ai_jwt_claim in ai_jwt.h says how arrays read, and what a name is): a
+ * value of at most 1024 bytes.  NGX_OK; NGX_DECLINED: the principal is of no
+ * token, or there is no such claim, or an empty one; NGX_ABORT: it is no text;
+ * NGX_ERROR: no memory.
+ */
+ngx_int_t ngx_http_ai_jwt_claim(ngx_http_request_t *r, ngx_str_t *name,
+    ngx_str_t *value);
+
+/* Says in headers how to ask again, where that is by a token; once. */
+ngx_int_t ngx_http_ai_challenge(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx);
 
 /* The answer to somebody who was refused; for finalize. */
 ngx_int_t ngx_http_ai_refuse(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);

@@ -311,13 +311,22 @@ ngx_http_ai_tenant_header(ngx_http_request_t *r, ngx_str_t *name,
 }
 
 
-/* There is no token: nobody has claims. */
+/* A claim that is no text names no tenant, and is not as good as none. */
 
 static ngx_int_t
 ngx_http_ai_tenant_claim(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value)
 {
-    return NGX_DECLINED;
+    ngx_int_t  rc;
+
+    rc = ngx_http_ai_jwt_claim(r, name, value);
+
+    if (rc == NGX_ABORT) {
+        ngx_str_set(value, "-");
+        return NGX_OK;
+    }
+
+    return rc;
 }
 
 
@@ -521,7 +530,12 @@ ngx_http_ai_tenant_versioned(ngx_http_ai_ctx_t *ctx, ngx_str_t *name,
     *name = ctx->principal->id;
     *version = ctx->principal->version;
 
-    if (version->len || ctx->tenant_version.len == 0) {
+    if (version->len) {
+        return NGX_OK;
+    }
+
+    if (ctx->tenant_version.len == 0) {
+        ngx_str_null(name);
         return NGX_OK;
     }
 

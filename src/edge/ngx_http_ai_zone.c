@@ -42,6 +42,8 @@ typedef struct {
 } ngx_http_ai_zone_sh_t;
 
 
+static ngx_shm_zone_t *ngx_http_ai_zone_add(ngx_conf_t *cf, ngx_str_t *name,
+    size_t size);
 static ngx_int_t ngx_http_ai_zone_init_zone(ngx_shm_zone_t *zone, void *data);
 static ngx_http_ai_zone_record_t *ngx_http_ai_zone_find(
     ngx_http_ai_zone_sh_t *sh, u_char *sha, uint32_t **link);
@@ -68,18 +70,38 @@ ngx_http_ai_zone_sh(ngx_shm_zone_t *zone)
 ngx_int_t
 ngx_http_ai_zone_init(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
 {
-    ngx_str_t  name = ngx_string("ai_principals");
+    ngx_str_t  principals = ngx_string("ai_principals");
+    ngx_str_t  tokens = ngx_string("ai_tokens");
 
-    amcf->principals = ngx_shared_memory_add(cf, &name, amcf->principals_size,
-                                             &ngx_http_ai_module);
+    amcf->principals = ngx_http_ai_zone_add(cf, &principals,
+                                            amcf->principals_size);
     if (amcf->principals == NULL) {
         return NGX_ERROR;
     }
 
-    amcf->principals->init = ngx_http_ai_zone_init_zone;
-    amcf->principals->data = amcf;
+    if (amcf->jwt_sets == NULL) {
+        return NGX_OK;
+    }
 
-    return NGX_OK;
+    amcf->tokens = ngx_http_ai_zone_add(cf, &tokens, amcf->tokens_size);
+
+    return amcf->tokens != NULL ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_shm_zone_t *
+ngx_http_ai_zone_add(ngx_conf_t *cf, ngx_str_t *name, size_t size)
+{
+    ngx_shm_zone_t  *zone;
+
+    zone = ngx_shared_memory_add(cf, name, size, &ngx_http_ai_module);
+
+    if (zone != NULL) {
+        zone->init = ngx_http_ai_zone_init_zone;
+        zone->data = zone;
+    }
+
+    return zone;
 }
 
 
@@ -314,6 +336,10 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     record->until = ngx_time() + NGX_HTTP_AI_ZONE_TTL;
 
     if (p != NULL) {
+        if (p->until && p->until < record->until) {
+            record->until = p->until;
+        }
+
         record->weight = p->weight;
         record->expires = p->expires;
 

@@ -1,7 +1,8 @@
 /*
- * Principals in shared memory, by the SHA-256 of their key: a table of fixed
- * records, the least recently used one makes room.  Nothing exact lives here:
- * a look-up that misses asks Redis.  All calls are short, under the zone's own
+ * Principals in shared memory, by the SHA-256 of their key or token: tables of
+ * fixed records, the least recently used one makes room.  Keys and tokens have
+ * one each, for tokens are many and short-lived.  Nothing exact lives here: a
+ * look-up that misses asks Redis, or verifies.  All calls are short, under the zone's own
  * mutex, and from the event loop.
  */
 
@@ -47,7 +48,9 @@ typedef struct {
     ngx_str_t                   networks;     /* space-separated, empty: all */
     ngx_uint_t                  weight;
     time_t                      expires;      /* 0: never */
+    time_t                      until;        /* not remembered longer; or 0 */
     unsigned                    anonymous:1;  /* ai_auth off */
+    unsigned                    jwt:1;        /* a token's, id its subject */
 } ngx_http_ai_principal_t;
 
 

@@ -1,6 +1,7 @@
 # A gateway in which things die at random, from a seed: it is started as a
 # daemon, so that its binary can be upgraded, and its faults are AiChaos::faults.
-# Notes which jobs lost a worker, and every job there ever was.
+# Notes every job there ever was; which of them lost a worker, Redis' log of what
+# was written says afterwards.
 #
 #   my $chaos = AiChaos->new(ai => 'ai_provider …;');
 #   my @plan = $chaos->plan(15, qw(nginx worker stop …));
@@ -25,12 +26,13 @@ sub new {
     my $t = $o{t};
     my $dir = "$t->{dir}/nginx";
     my $as = $> == 0 ? "user root;\n" : '';
-    my $self = bless { t => $t, seed => $o{seed}, hurt => {}, stopped => {},
+    my $self = bless { t => $t, seed => $o{seed}, struck => {}, stopped => {},
         jobs => {}, events => [], did => {}, plan => [], spare => $o{spare} },
         $class;
 
     # The kernel has what it wrote before it said so: a kill loses nothing.
-    $t->redis(aof => 1, args => ['--appendfsync', 'no']);
+    $t->redis(aof => 1, args => ['--appendfsync', 'no',
+        '--aof-timestamp-enabled', 'yes', '--auto-aof-rewrite-percentage', 0]);
     $t->pg;
     $t->start_workers(n => $workers);
     my $edge = $self->{edge} = $t->edge(workers => $edges, ai => $o{ai},
@@ -69,7 +71,46 @@ sub did {
     return join ', ', map { "$self->{did}{$_} $_" } sort keys %{ $self->{did} };
 }
 
-sub hurt { scalar keys %{ $_[0]{hurt}{ $_[1] } || {} } }
+# How often a job was taken from a worker that was dead, or had been stopped.
+# For who is killed is given jobs until Redis hears of it, no look at what he
+# holds is enough.
+sub hurt {
+    my ($self, $job) = @_;
+
+    $self->{hurt} ||= $self->read_hurt;
+    return $self->{hurt}{$job} || 0;
+}
+
+
+sub read_hurt {
+    my ($self) = @_;
+    my $held = $self->{t}->prefix . 'held:';
+    my ($now, %pid, %hurt) = (0);
+
+    # Seconds, cut off; a line with them is behind nothing that is younger.
+    for my $file (sort { ($a =~ /(\d+)\.incr/)[0] <=> ($b =~ /(\d+)\.incr/)[0] }
+        glob $self->{t}->redis->{dir} . '/appendonlydir/*.incr.aof')
+    {
+        my $log = slurp($file);
+        while ($log =~ /^\#TS:(\d+)\r\n
+            |\r\nSADD\r\n\$\d+\r\n\Q$held\E\S+-(\d+)-\d+\r\n
+                \$\d+\r\n(job_\w+)[ ]/gmx)
+        {
+            if (defined $1) {
+                $now = $1;
+                next;
+            }
+            my ($pid, $job) = ($2, $3);
+            my $struck = $pid{$job} && $self->{struck}{ $pid{$job} };
+            $hurt{$job}++ if $struck && $now >= int $struck;
+            $pid{$job} = $pid;
+        }
+    }
+    die "no handover in Redis' log\n" unless %pid;
+
+    return \%hurt;
+}
+
 sub events { @{ $_[0]{events} } }
 
 
@@ -107,7 +148,6 @@ sub tick {
         push @{ $self->{events} }, sprintf '%.2f %s %s', $now, $what, $said;
         $self->{did}{$what}++;
     }
-    $self->note_hurt(keys %{ $self->{stopped} }) if %{ $self->{stopped} };
     for my $pid (keys %{ $self->{stopped} }) {
         next if $self->{stopped}{$pid} > time;
         kill 'CONT', $pid;
@@ -120,27 +160,6 @@ sub tick {
     }
 
     return @$plan || %{ $self->{stopped} };
-}
-
-
-# Jobs that worker processes were handed, which are dead or stopped now.
-sub note_hurt {
-    my ($self, @pids) = @_;
-    my $redis = $self->{t}->redis;
-    my $pre = $self->{t}->prefix;
-    my %pid = map { $_ => 1 } @pids;
-
-    eval {
-        for my $worker (@{ $redis->cmd('HKEYS', "${pre}capacity") }) {
-            my ($pid) = $worker =~ /-(\d+)-\d+$/;
-            next unless $pid && $pid{$pid};
-            for my $member (@{ $redis->cmd('SMEMBERS', "${pre}held:$worker") }) {
-                my ($job) = split / /, $member;
-                $self->{hurt}{$job}{$pid} = 1;
-            }
-        }
-        1;
-    } or push @{ $self->{events} }, sprintf '%.2f hurt? %s', time, $@;
 }
 
 
@@ -182,15 +201,11 @@ sub worker {
 sub workers { return $_[0]->slay($_[0]{t}->worker_pids) }
 
 
-# Once they are dead, others have their jobs within milliseconds.  Some are given
-# to them up to then.
 sub slay {
     my ($self, @pids) = @_;
 
-    kill 'STOP', @pids;
-    $self->note_hurt(@pids);
+    $self->{struck}{$_} ||= time for @pids;
     kill 'KILL', @pids;
-    $self->note_hurt(@pids);
     delete @{ $self->{stopped} }{@pids};
     return "@pids";
 }
@@ -202,6 +217,7 @@ sub stop {
         or return '';
     my $pid = $pids[$which * @pids];
 
+    $self->{struck}{$pid} ||= time;
     kill 'STOP', $pid;
     $self->{stopped}{$pid} = time + $seconds;
     return sprintf '%s for %.1f s', $pid, $seconds;
@@ -221,7 +237,6 @@ sub reload {
 }
 
 
-# Kills wait: with no Redis nobody could say whose jobs they hurt.
 sub redis {
     my ($self, undef, $seconds) = @_;
     my $redis = $self->{t}->redis;

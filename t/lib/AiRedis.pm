@@ -326,6 +326,8 @@ use Time::HiRes qw(time);
 #   undef             hand it to the Redis at upstream (or +OK without one)
 #   'bytes'           send them instead
 #   { send => 'bytes', close => 1, stall => 1, drop => 1 }
+#   { hold => 1 }     hand it on, and keep this connection's answers back;
+#                     hold => 0: hand it on, and give them
 # stall: this connection is never answered again; drop: no answer to this one.
 sub new {
     my ($class, %o) = @_;
@@ -390,6 +392,8 @@ sub serve {
             my $n = sysread $c->{up}, my $buf, 65536;
             if (!$n) {
                 $drop->($c);
+            } elsif (defined $c->{held}) {
+                $c->{held} .= $buf;
             } elsif (!$c->{stalled}) {
                 syswrite $c->{sock}, $buf;
             }
@@ -414,6 +418,15 @@ sub serve {
                 next if $c->{stalled};
 
                 my $do = $answer ? $answer->($c->{n}, @$args) : undef;
+                if (ref $do && defined $do->{hold}) {
+                    my $held = delete $c->{held} // '';
+                    if ($do->{hold}) {
+                        $c->{held} = $held;
+                    } else {
+                        syswrite $c->{sock}, $held;
+                    }
+                    undef $do;
+                }
                 if (!defined $do) {
                     syswrite $c->{up} || $c->{sock},
                         $c->{up} ? $raw : "+OK\r\n";
