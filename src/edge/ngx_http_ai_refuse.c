@@ -17,8 +17,13 @@ static ngx_uint_t ngx_http_ai_refuse_network(ngx_http_request_t *r,
 
 
 /* What ai_role calls each ctx->op. */
-static const char  *ngx_http_ai_refuse_ops[] = {
-    "chat", "messages", "models", "job", "events", "cancel"
+static const ai_str_t  ngx_http_ai_refuse_ops[] = {
+    [NGX_HTTP_AI_OP_CHAT] = { sizeof("chat") - 1, "chat" },
+    [NGX_HTTP_AI_OP_MESSAGES] = { sizeof("messages") - 1, "messages" },
+    [NGX_HTTP_AI_OP_MODELS] = { sizeof("models") - 1, "models" },
+    [NGX_HTTP_AI_OP_JOB] = { sizeof("job") - 1, "job" },
+    [NGX_HTTP_AI_OP_EVENTS] = { sizeof("events") - 1, "events" },
+    [NGX_HTTP_AI_OP_CANCEL] = { sizeof("cancel") - 1, "cancel" }
 };
 
 
@@ -99,7 +104,7 @@ ngx_http_ai_permit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return NGX_OK;
     }
 
-    right = ai_right_of(ai_str(ngx_http_ai_refuse_ops[ctx->op]));
+    right = ai_right_of(ngx_http_ai_refuse_ops[ctx->op]);
     allowed = right < 0 ? AI_ROLE_LACKS
                         : ai_role_allows(ngx_http_ai_str(&p->role),
                                          ngx_http_ai_str(&p->scopes), right);
