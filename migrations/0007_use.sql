@@ -1,5 +1,5 @@
 -- What a tenant has used of days and months, for counters that Redis does not
--- have (docs/wire.md, 12).
+-- have (docs/wire.md, 13).
 
 SET LOCAL ROLE ngxai_owner;
 

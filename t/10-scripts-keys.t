@@ -50,11 +50,14 @@ main(void)
     char      buf[AI_KEY_MAX];
     size_t    n;
     ai_str_t  hex = { .data = (void *) HEX, .len = 64 };
+    ai_str_t  tenant = { .data = (void *) "ten.ant", .len = 7 };
 
     n = ai_keys_prefix(buf, sizeof(buf), 3);
     printf("P %.*s\n", (int) n, buf);
     n = ai_keys_principal(buf, sizeof(buf), hex);
     printf("KEY %.*s\n", (int) n, buf);
+    n = ai_keys_principal(buf, sizeof(buf), tenant);
+    printf("TENANT %.*s\n", (int) n, buf);
     printf("KEYS_CHANNEL %s\n", AI_KEYS_CHANNEL);
     printf("GLOBAL %s\n", AI_GLOBAL_PREFIX);
     printf("LEDGER %s\n", AI_GROUP_LEDGER);
@@ -86,9 +89,10 @@ cmp_ok(scalar keys %spelt, '>', 20, 'names in the prelude');
 my %alias = (EDGE => 'EDGE_CHANNEL', WORKER => 'WORKER_CHANNEL');
 for my $lua (sort keys %spelt) {
     my $enum = $alias{$lua} || $lua;
-    my $prefix = $lua eq 'KEY' || $lua eq 'KEYS_CHANNEL' ? $c{GLOBAL}
+    my $prefix = $lua =~ /^(?:KEY|TENANT|KEYS_CHANNEL)$/ ? $c{GLOBAL}
         : $lua eq 'LEDGER' ? '' : $c{P};
-    my $name = $lua eq 'KEY' ? $hex : $name{$enum} || '';
+    my $name = $lua eq 'KEY' ? $hex : $lua eq 'TENANT' ? 'ten.ant'
+        : $name{$enum} || '';
     is("$prefix$spelt{$lua}$name", $c{$enum}, "$lua is spelt the same");
 }
 for my $name (@enum) {

@@ -33,8 +33,9 @@ sub settled {
 $t->aictl('tenant', 'create', 'acme', '--plan', 'pro', '--weight', 3);
 my $key = $t->key('demo');
 my $mine = decode_json($t->aictl('--json', 'key', 'create', '--tenant', 'acme',
-    '--user', 'bob', '--models', 'gpt-4o echo/echo', '--scopes', 'chat',
-    '--role', 'admin', '--expires', 2));
+    '--user', 'bob', '--models', 'gpt-4o echo/echo', '--scopes',
+    'completions jobs:read', '--role', 'tenant_admin', '--expires', 2,
+    '--networks', '10.0.0.0/8 fd00::/8'));
 my $hex = sha256_hex($mine->{key});
 my $hash = $redis->hash('HGETALL', "ai1:key:$hex");
 $redis->cmd('FLUSHALL');
@@ -49,7 +50,8 @@ my $expires = delete $hash->{expires};
 cmp_ok(abs($expires - time() - 2 * 86400), '<', 120, 'with its expiry');
 is_deeply($hash, { v => $hash->{v}, state => 'active', id => $mine->{id},
     name => '', tenant => 'acme', tenant_state => 'active', weight => 3,
-    plan => 'pro', user => 'bob', role => 'admin', scopes => 'chat',
+    plan => 'pro', user => 'bob', role => 'tenant_admin',
+    scopes => 'completions jobs:read', networks => '10.0.0.0/8 fd00::/8',
     models => 'gpt-4o echo/echo' }, 'all fields of a principal, no others');
 my $ttl = $redis->cmd('PTTL', "ai1:key:$hex");
 ok($ttl > 86_000_000 && $ttl <= 86_400_000, 'for a day');

@@ -43,6 +43,7 @@ typedef enum {
     AICTL_OPT_SCOPES,
     AICTL_OPT_ROLE,
     AICTL_OPT_EXPIRES,
+    AICTL_OPT_NETWORKS,
     AICTL_OPT_PLAN,
     AICTL_OPT_WEIGHT,
     AICTL_OPT_SINCE,
@@ -160,6 +161,8 @@ unsigned aictl_shards(aictl_t *a);
  */
 int aictl_principals_write(aictl_t *a, const char *where, const char *param,
     unsigned *written);
+/* The same of a tenant's record; name NULL or empty: of all tenants. */
+int aictl_tenants_write(aictl_t *a, const char *name, unsigned *written);
 
 /* Whether --tenant names one: exit code; what is wrong has been said.  After
  * aictl_pg(). */

@@ -8,10 +8,38 @@
 
 #include "aictl.h"
 #include "ai_crypto.h"
+#include "ai_role.h"
 
 
 #define AICTL_KEY_ID_LEN      20        /* "key_" and 16 hex digits */
 #define AICTL_KEY_PREFIX_LEN  10
+#define AICTL_KEY_NETWORKS    16
+
+
+/* Words between blanks, as an array of Postgres; none where it is NULL. */
+#define AICTL_KEY_WORDS(param)                                                \
+    " coalesce(regexp_split_to_array(nullif(btrim(" param "), ''), '\\s+'),"  \
+    " '{}')"
+
+
+static int
+aictl_key_word(ai_str_t *rest, ai_str_t *word)
+{
+    while (rest->len && (rest->data[0] == ' ' || rest->data[0] == '\t')) {
+        rest->data++;
+        rest->len--;
+    }
+
+    *word = (ai_str_t) { 0, rest->data };
+
+    while (rest->len && rest->data[0] != ' ' && rest->data[0] != '\t') {
+        rest->data++;
+        rest->len--;
+        word->len++;
+    }
+
+    return word->len > 0;
+}
 
 
 static int
@@ -33,6 +61,85 @@ aictl_key_days(const aictl_t *a)
         return AICTL_USAGE;
     }
 
+    return AICTL_OK;
+}
+
+
+/* A role or scope that nobody knows would refuse what was meant to be given. */
+
+static int
+aictl_key_role(const aictl_t *a)
+{
+    unsigned     i;
+    ai_str_t     rest, word;
+    const char  *role, *scopes;
+
+    role = a->opt[AICTL_OPT_ROLE];
+    scopes = a->opt[AICTL_OPT_SCOPES];
+
+    if (role && ai_role_find((ai_str_t) { strlen(role), role }) < 0) {
+        aictl_error("there is no role \"%s\": it is one of", role);
+
+        for (i = 0; ai_role_name(i); i++) {
+            aictl_note("    %s", ai_role_name(i));
+        }
+
+        return AICTL_USAGE;
+    }
+
+    rest = (ai_str_t) { scopes ? strlen(scopes) : 0, scopes };
+
+    while (aictl_key_word(&rest, &word)) {
+        if (ai_right_find(word) < 0) {
+            aictl_error("there is no scope \"%.*s\": they are",
+                        (int) word.len, word.data);
+
+            for (i = 0; ai_right_name(i); i++) {
+                aictl_note("    %s", ai_right_name(i));
+            }
+
+            return AICTL_USAGE;
+        }
+    }
+
+    return AICTL_OK;
+}
+
+
+/* Whether they are networks is what Postgres says, and the bits behind the
+ * mask. */
+
+static int
+aictl_key_networks(aictl_t *a)
+{
+    char         why[256];
+    unsigned     n;
+    ai_str_t     rest, word;
+    PGresult    *res;
+    const char  *params[1] = { a->opt[AICTL_OPT_NETWORKS] };
+
+    if (params[0] == NULL) {
+        return AICTL_OK;
+    }
+
+    rest = (ai_str_t) { strlen(params[0]), params[0] };
+
+    for (n = 0; aictl_key_word(&rest, &word); n++) { /* void */ }
+
+    if (n > AICTL_KEY_NETWORKS) {
+        aictl_error("--networks is of at most %d networks",
+                    AICTL_KEY_NETWORKS);
+        return AICTL_USAGE;
+    }
+
+    res = aictl_query_try(a, 1, params, "SELECT" AICTL_KEY_WORDS("$1")
+                          "::pg_catalog.cidr[]", why, sizeof(why));
+    if (res == NULL) {
+        aictl_error("--networks: %s", why);
+        return AICTL_USAGE;
+    }
+
+    PQclear(res);
     return AICTL_OK;
 }
 
@@ -69,10 +176,11 @@ aictl_key_insert(aictl_t *a, const char *id, const char *hex,
 {
     PGresult    *res;
     const char  *who[2] = { a->opt[AICTL_OPT_TENANT], a->opt[AICTL_OPT_USER] };
-    const char  *params[10] = {
+    const char  *params[11] = {
         id, hex, prefix, who[0], who[1], a->opt[AICTL_OPT_NAME],
         a->opt[AICTL_OPT_ROLE], a->opt[AICTL_OPT_SCOPES],
-        a->opt[AICTL_OPT_MODELS], a->opt[AICTL_OPT_EXPIRES]
+        a->opt[AICTL_OPT_MODELS], a->opt[AICTL_OPT_EXPIRES],
+        a->opt[AICTL_OPT_NETWORKS]
     };
 
     if (aictl_exec(a, "BEGIN") != AICTL_OK) {
@@ -90,16 +198,13 @@ aictl_key_insert(aictl_t *a, const char *id, const char *hex,
         PQclear(res);
     }
 
-    res = aictl_query(a, 10, params,
+    res = aictl_query(a, 11, params,
         "INSERT INTO ngxai.api_keys (id, hash, prefix, tenant, user_name,"
-        " name, role, scopes, models, expires_at)"
+        " name, role, scopes, models, expires_at, networks)"
         " VALUES ($1, decode($2, 'hex'), $3, $4, $5, coalesce($6, ''),"
-        " coalesce($7, ''),"
-        " coalesce(regexp_split_to_array(nullif(btrim($8), ''), '\\s+'),"
-        "          '{}'),"
-        " coalesce(regexp_split_to_array(nullif(btrim($9), ''), '\\s+'),"
-        "          '{}'),"
-        " now() + make_interval(days => $10::int))");
+        " coalesce($7, '')," AICTL_KEY_WORDS("$8") "," AICTL_KEY_WORDS("$9") ","
+        " now() + make_interval(days => $10::int)," AICTL_KEY_WORDS("$11")
+        "::pg_catalog.cidr[])");
     if (res == NULL) {
         return AICTL_FAILED;
     }
@@ -121,7 +226,15 @@ aictl_key_create(aictl_t *a)
     rc = aictl_key_days(a);
 
     if (rc == AICTL_OK) {
+        rc = aictl_key_role(a);
+    }
+
+    if (rc == AICTL_OK) {
         rc = aictl_pg(a);
+    }
+
+    if (rc == AICTL_OK) {
+        rc = aictl_key_networks(a);
     }
 
     if (rc == AICTL_OK) {
@@ -194,6 +307,7 @@ aictl_key_list(aictl_t *a)
         "SELECT k.id, k.prefix, k.tenant, k.user_name AS \"user\", k.name,"
         " k.role, array_to_string(k.scopes, ' ') AS scopes,"
         " array_to_string(k.models, ' ') AS models,"
+        " array_to_string(k.networks, ' ') AS networks,"
         " CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'"
         "      WHEN k.expires_at <= now() THEN 'expired'"
         "      WHEN t.state = 'disabled' THEN 'tenant disabled'"
@@ -264,7 +378,7 @@ int
 aictl_key_sync(aictl_t *a)
 {
     int          rc, out;
-    unsigned     written;
+    unsigned     written, tenants;
     const char  *tenant;
 
     rc = aictl_pg(a);
@@ -282,13 +396,20 @@ aictl_key_sync(aictl_t *a)
     }
 
     tenant = a->opt[AICTL_OPT_TENANT] ? a->opt[AICTL_OPT_TENANT] : "";
+    tenants = 0;
 
     /* A tombstone older than what Redis keeps of a key is of no use. */
     rc = aictl_principals_write(a, "($1 = '' OR k.tenant = $1)"
              " AND coalesce(k.revoked_at > now() - interval '25 hours', true)",
              tenant, &written);
 
-    out = aictl_object(a, json_pack("{s:i}", "keys_written", (int) written));
+    if (rc == AICTL_OK) {
+        rc = aictl_tenants_write(a, tenant, &tenants);
+    }
+
+    out = aictl_object(a, json_pack("{s:i, s:i}", "keys_written",
+                                    (int) written, "tenants_written",
+                                    (int) tenants));
 
     return rc ? rc : out;
 }

@@ -1,5 +1,5 @@
 /*
- * Principals from Postgres to Redis (docs/wire.md, 7): the hash by the script
+ * Principals and tenants from Postgres to Redis (docs/wire.md, 7): the hash by the script
  * that lets no older version win, and the version that edges are checked
  * against.  Owns nothing.
  */
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "aictl.h"
+#include "ai_crypto.h"
 #include "principal.h"
 
 
@@ -19,8 +20,17 @@ typedef enum {
 } aictl_write_e;
 
 
+/* A SHA-256, or the name of a tenant, which is shorter. */
+
+static int
+aictl_principal_of_key(const char *name)
+{
+    return strlen(name) == AI_SHA256_HEX;
+}
+
+
 static aictl_write_e
-aictl_principal_script(aictl_t *a, const char *hex, const PGresult *row)
+aictl_principal_script(aictl_t *a, const char *name, const PGresult *row)
 {
     int             i, argc;
     const char     *argv[3 + 2 * PRINCIPAL_COLUMNS];
@@ -28,11 +38,11 @@ aictl_principal_script(aictl_t *a, const char *hex, const PGresult *row)
     aictl_write_e   rc;
 
     argc = 0;
-    argv[argc++] = hex;
+    argv[argc++] = name;
     argv[argc++] = PQgetvalue(row, 0, 0);
     argv[argc++] = PRINCIPAL_TTL_MS;
 
-    for (i = 1; i < PRINCIPAL_COLUMNS; i++) {
+    for (i = 1; i < PQnfields(row); i++) {
         argv[argc++] = PQfname(row, i);
         argv[argc++] = PQgetvalue(row, 0, i);
     }
@@ -66,11 +76,11 @@ aictl_principal_script(aictl_t *a, const char *hex, const PGresult *row)
  */
 
 static int
-aictl_principal_raise(aictl_t *a, const char *hex)
+aictl_principal_raise(aictl_t *a, const char *text)
 {
     int          rc;
     char         key[AI_KEY_MAX];
-    ai_str_t     name = { strlen(hex), hex };
+    ai_str_t     name = { strlen(text), text };
     PGresult    *res;
     redisReply  *reply;
     const char  *params[1];
@@ -91,10 +101,12 @@ aictl_principal_raise(aictl_t *a, const char *hex)
 
         if (res) {
             PQclear(res);
-            params[0] = hex;
-            res = aictl_query(a, 1, params,
-                              "UPDATE ngxai.api_keys SET version = version"
-                              " WHERE hash = pg_catalog.decode($1, 'hex')");
+            params[0] = text;
+            res = aictl_query(a, 1, params, aictl_principal_of_key(text)
+                  ? "UPDATE ngxai.api_keys SET version = version"
+                    " WHERE hash = pg_catalog.decode($1, 'hex')"
+                  : "UPDATE ngxai.tenants SET version = version + 1"
+                    " WHERE id = $1");
         }
 
         rc = res ? AICTL_OK : AICTL_FAILED;
@@ -107,9 +119,9 @@ aictl_principal_raise(aictl_t *a, const char *hex)
 
 
 static int
-aictl_principal_pv(aictl_t *a, const PGresult *row)
+aictl_principal_pv(aictl_t *a, const char *name, const PGresult *row)
 {
-    char         key[AI_KEY_MAX];
+    char         key[AI_KEY_MAX], mark[AI_TENANT_MARK_LEN + AI_TENANT_MAX + 1];
     ai_str_t     id, tenant;
     unsigned     shards;
     redisReply  *reply;
@@ -119,9 +131,17 @@ aictl_principal_pv(aictl_t *a, const PGresult *row)
         return AICTL_FAILED;
     }
 
-    id.data = PQgetvalue(row, 0, PRINCIPAL_ID);
+    if (aictl_principal_of_key(name)) {
+        id.data = PQgetvalue(row, 0, PRINCIPAL_ID);
+        tenant.data = PQgetvalue(row, 0, PRINCIPAL_TENANT);
+
+    } else {
+        (void) snprintf(mark, sizeof(mark), AI_TENANT_MARK "%s", name);
+        id.data = mark;
+        tenant.data = name;
+    }
+
     id.len = strlen(id.data);
-    tenant.data = PQgetvalue(row, 0, PRINCIPAL_TENANT);
     tenant.len = strlen(tenant.data);
 
     if (ai_keys_make(key, sizeof(key), AI_KEY_PV,
@@ -146,24 +166,27 @@ aictl_principal_pv(aictl_t *a, const PGresult *row)
 
 
 static int
-aictl_principal_write(aictl_t *a, const char *hex)
+aictl_principal_write(aictl_t *a, const char *name)
 {
-    int             try, rc;
+    int             try, rc, columns;
     PGresult       *row;
     aictl_write_e   written;
 
-    for (try = 0; try < 3; try++) {
-        row = aictl_query(a, 1, &hex, PRINCIPAL_SQL);
+    columns = aictl_principal_of_key(name) ? PRINCIPAL_COLUMNS
+                                           : TENANT_COLUMNS;
 
-        if (row == NULL || PQntuples(row) != 1
-            || PQnfields(row) != PRINCIPAL_COLUMNS)
+    for (try = 0; try < 3; try++) {
+        row = aictl_query(a, 1, &name, aictl_principal_of_key(name)
+                                       ? PRINCIPAL_SQL : TENANT_SQL);
+
+        if (row == NULL || PQntuples(row) != 1 || PQnfields(row) != columns)
         {
             PQclear(row);
             return AICTL_FAILED;
         }
 
-        written = aictl_principal_script(a, hex, row);
-        rc = written == AICTL_WRITE_OK ? aictl_principal_pv(a, row)
+        written = aictl_principal_script(a, name, row);
+        rc = written == AICTL_WRITE_OK ? aictl_principal_pv(a, name, row)
                                        : AICTL_FAILED;
         PQclear(row);
 
@@ -171,33 +194,23 @@ aictl_principal_write(aictl_t *a, const char *hex)
             return rc;
         }
 
-        if (aictl_principal_raise(a, hex) != AICTL_OK) {
+        if (aictl_principal_raise(a, name) != AICTL_OK) {
             return AICTL_FAILED;
         }
     }
 
-    aictl_error("Redis keeps a newer version of a key than Postgres has");
+    aictl_error("Redis keeps a newer version of it than Postgres has");
     return AICTL_FAILED;
 }
 
 
-int
-aictl_principals_write(aictl_t *a, const char *where, const char *param,
+/* Writes what the rows name, and what says for people; takes res. */
+
+static int
+aictl_principal_rows(aictl_t *a, PGresult *res, const char *what,
     unsigned *written)
 {
-    int        i, rc;
-    char       sql[512];
-    PGresult  *res;
-
-    *written = 0;
-
-    (void) snprintf(sql, sizeof(sql), "SELECT pg_catalog.encode(k.hash, 'hex')"
-                    " FROM ngxai.api_keys k WHERE %s ORDER BY k.id", where);
-
-    res = aictl_query(a, 1, &param, sql);
-    if (res == NULL) {
-        return AICTL_FAILED;
-    }
+    int  i, rc;
 
     rc = PQntuples(res) ? aictl_redis(a) : AICTL_OK;
 
@@ -211,10 +224,43 @@ aictl_principals_write(aictl_t *a, const char *where, const char *param,
 
     if (rc != AICTL_OK) {
         aictl_error("the database has the change, Redis has it for %u of %d "
-                    "keys; when Redis is well: aictl key sync", *written,
-                    PQntuples(res));
+                    "%s; when Redis is well: aictl key sync", *written,
+                    PQntuples(res), what);
     }
 
     PQclear(res);
     return rc;
+}
+
+
+int
+aictl_principals_write(aictl_t *a, const char *where, const char *param,
+    unsigned *written)
+{
+    char       sql[512];
+    PGresult  *res;
+
+    *written = 0;
+
+    (void) snprintf(sql, sizeof(sql), "SELECT pg_catalog.encode(k.hash, 'hex')"
+                    " FROM ngxai.api_keys k WHERE %s ORDER BY k.id", where);
+
+    res = aictl_query(a, 1, &param, sql);
+
+    return res ? aictl_principal_rows(a, res, "keys", written) : AICTL_FAILED;
+}
+
+
+int
+aictl_tenants_write(aictl_t *a, const char *name, unsigned *written)
+{
+    PGresult  *res;
+
+    *written = 0;
+
+    res = aictl_query(a, 1, &name, "SELECT id FROM ngxai.tenants"
+                      " WHERE $1 = '' OR id = $1 ORDER BY id");
+
+    return res ? aictl_principal_rows(a, res, "tenants", written)
+               : AICTL_FAILED;
 }

@@ -81,8 +81,9 @@ aictl_tenant_weight(const aictl_t *a)
 int
 aictl_tenant_create(aictl_t *a)
 {
-    int          rc;
+    int          rc, out;
     json_t      *rows, *row;
+    unsigned     written;
     PGresult    *res;
     const char  *params[3] = { a->arg[0], a->opt[AICTL_OPT_PLAN],
                                a->opt[AICTL_OPT_WEIGHT] };
@@ -121,7 +122,10 @@ aictl_tenant_create(aictl_t *a)
     row = json_incref(json_array_get(rows, 0));
     json_decref(rows);
 
-    return aictl_object(a, row);
+    rc = aictl_tenants_write(a, a->arg[0], &written);
+    out = aictl_object(a, row);
+
+    return rc ? rc : out;
 }
 
 
@@ -196,7 +200,18 @@ aictl_change(aictl_t *a, int nparams, const char **params, const char *sql,
     row = json_incref(json_array_get(rows, 0));
     json_decref(rows);
 
-    rc = aictl_principals_write(a, keys, param, &written);
+    /* A request whose tenant no key says is refused by the tenant's record. */
+
+    rc = strcmp(what, "tenant") == 0
+         ? aictl_tenants_write(a, a->arg[0], &written) : AICTL_OK;
+
+    if (rc == AICTL_OK) {
+        rc = aictl_principals_write(a, keys, param, &written);
+
+    } else {
+        written = 0;
+    }
+
     (void) json_object_set_new(row, "keys_written", json_integer(written));
 
     if (aictl_object(a, row) != AICTL_OK && rc == AICTL_OK) {

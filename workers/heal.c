@@ -18,12 +18,12 @@
 #define HEAL_MARK_SQL  "SELECT ngxai.principals_mark()"
 
 #define HEAL_PAGE_SQL                                                         \
-    "SELECT v, sha256, refused FROM ngxai.principals_changed($1, $2)"
+    "SELECT v, name, refused FROM ngxai.records_changed($1, $2)"
 
 
 typedef struct {
     heal_t     *heal;
-    char        hex[AI_SHA256_HEX + 1];
+    char        name[AI_SHA256_HEX + 1];    /* a key's SHA-256, or a tenant */
     char        pv[AI_KEY_MAX];
     char        version[HEAL_VERSION_MAX];
     int64_t     v;
@@ -61,6 +61,8 @@ static void heal_page(heal_t *h);
 static void heal_on_page(db_t *db, const PGresult *res, void *data);
 static void heal_on_version(redis_t *rc, ai_resp_t *reply, void *data);
 static void heal_on_principal(db_t *db, const PGresult *res, void *data);
+static ai_str_t heal_name(const heal_key_t *k);
+static int heal_of_key(const heal_key_t *k);
 static int heal_pv(heal_key_t *k, ai_str_t version, ai_str_t id,
     ai_str_t tenant);
 static int heal_look(heal_key_t *k, const ai_resp_t *reply);
@@ -249,7 +251,6 @@ heal_on_page(db_t *db, const PGresult *res, void *data)
     int          i, n;
     char         key[AI_KEY_MAX];
     heal_t      *h;
-    ai_str_t     hex;
     heal_key_t  *k;
 
     (void) db;
@@ -281,10 +282,10 @@ heal_on_page(db_t *db, const PGresult *res, void *data)
         k = &h->keys[i];
         k->v = strtoll(PQgetvalue(res, i, 0), NULL, 10);
         k->refused = PQgetvalue(res, i, 2)[0] == 't';
-        (void) snprintf(k->hex, sizeof(k->hex), "%s", PQgetvalue(res, i, 1));
-        hex = (ai_str_t) { strlen(k->hex), k->hex };
+        (void) snprintf(k->name, sizeof(k->name), "%s",
+                        PQgetvalue(res, i, 1));
 
-        if (ai_keys_principal(key, sizeof(key), hex) == 0
+        if (ai_keys_principal(key, sizeof(key), heal_name(k)) == 0
             || redis_commandf(h->w->redis, heal_on_version, k,
                               "HMGET %s v id tenant", key)
                != 0)
@@ -340,13 +341,14 @@ heal_on_version(redis_t *rc, ai_resp_t *reply, void *data)
         return;
     }
 
-    params[0] = k->hex;
+    params[0] = k->name;
 
     if (!stale) {
         heal_key_done(k, 0);
 
     } else if (db_query(h->db, HEAL_QUERY_MSEC, heal_on_principal, k,
-                        PRINCIPAL_SQL, 1, params)
+                        heal_of_key(k) ? PRINCIPAL_SQL : TENANT_SQL, 1,
+                        params)
                == 0)
     {
         return;
@@ -362,8 +364,8 @@ heal_on_version(redis_t *rc, ai_resp_t *reply, void *data)
 static void
 heal_on_principal(db_t *db, const PGresult *res, void *data)
 {
+    int          rv;
     heal_t      *h;
-    ai_str_t     hex;
     heal_key_t  *k;
 
     (void) db;
@@ -372,13 +374,22 @@ heal_on_principal(db_t *db, const PGresult *res, void *data)
     h = k->heal;
 
     if (!h->closing) {
-        hex = (ai_str_t) { AI_SHA256_HEX, k->hex };
 
-        if (heal_rows(h, res, PRINCIPAL_COLUMNS) == 1
-            && heal_pv(k, heal_str(res, 0), heal_str(res, PRINCIPAL_ID),
-                       heal_str(res, PRINCIPAL_TENANT))
-               == 0
-            && principal_write(h->w->redis, hex, res, heal_on_write, k) == 0)
+        if (heal_of_key(k)) {
+            rv = heal_rows(h, res, PRINCIPAL_COLUMNS) == 1
+                 ? heal_pv(k, heal_str(res, 0), heal_str(res, PRINCIPAL_ID),
+                           heal_str(res, PRINCIPAL_TENANT))
+                 : -1;
+
+        } else {
+            rv = heal_rows(h, res, TENANT_COLUMNS) == 1
+                 ? heal_pv(k, heal_str(res, 0), ai_str(""), heal_name(k)) : -1;
+        }
+
+        if (rv == 0
+            && principal_write(h->w->redis, heal_name(k), res, heal_on_write,
+                               k)
+               == 0)
         {
             return;
         }
@@ -398,12 +409,36 @@ heal_str(const PGresult *res, int column)
 }
 
 
-/* What admit is to know: -1 where no key of Redis can be made of it. */
+static ai_str_t
+heal_name(const heal_key_t *k)
+{
+    return (ai_str_t) { strlen(k->name), k->name };
+}
+
+
+static int
+heal_of_key(const heal_key_t *k)
+{
+    return strlen(k->name) == AI_SHA256_HEX;
+}
+
+
+/* What admit is to know, of a tenant without a key's id: -1 where no key of
+ * Redis can be made of it. */
 
 static int
 heal_pv(heal_key_t *k, ai_str_t version, ai_str_t id, ai_str_t tenant)
 {
+    char      mark[AI_TENANT_MARK_LEN + AI_TENANT_MAX];
+    ai_buf_t  b;
     unsigned  shard;
+
+    if (!heal_of_key(k)) {
+        ai_buf_init(&b, mark, sizeof(mark));
+        ai_buf_add_z(&b, AI_TENANT_MARK);
+        ai_buf_add_str(&b, tenant);
+        id = (ai_str_t) { ai_buf_len(&b), mark };
+    }
 
     shard = ai_keys_shard(tenant, k->heal->w->shards);
 
@@ -426,9 +461,9 @@ heal_look(heal_key_t *k, const ai_resp_t *reply)
 
     version = redis_str(redis_item(reply, 0));
     id = redis_str(redis_item(reply, 1));
-    tenant = redis_str(redis_item(reply, 2));
+    tenant = heal_of_key(k) ? redis_str(redis_item(reply, 2)) : heal_name(k);
 
-    return id.len && tenant.len && heal_pv(k, version, id, tenant) == 0
+    return (id.len || !heal_of_key(k)) && tenant.len && heal_pv(k, version, id, tenant) == 0
            ? redis_commandf(k->heal->w->redis, heal_on_admits, k, "GET %s",
                             k->pv)
            : -1;
@@ -554,7 +589,7 @@ heal_end(heal_t *h)
     h->busy = 0;
 
     if (h->written > 0) {
-        log_write(LOG_WARN, "heal", "Redis had an old state of %u keys: "
+        log_write(LOG_WARN, "heal", "Redis had an old state of %u keys or tenants: "
                   "they are as in Postgres now", h->written);
     }
 

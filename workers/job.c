@@ -12,12 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ai_role.h"
+
+
+#define JOB_WHY_MAX  160
+
 
 static int job_read_spec(job_t *job, const ai_delivery_t *d);
 static void job_run(job_t *job, const ai_delivery_t *d);
 static void job_resume_end(job_t *job, const ai_delivery_t *d);
 static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
+static int job_permit(job_t *job);
 static int job_route(job_t *job);
 static void job_work(uv_work_t *work);
 static void job_worked(uv_work_t *work, int status);
@@ -301,7 +307,7 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (job_route(job) != 0) {
+    if (job_permit(job) != 0 || job_route(job) != 0) {
         return;
     }
 
@@ -315,6 +321,38 @@ job_prepare(job_t *job)
         job_work(&job->work);
         job_worked(&job->work, 0);
     }
+}
+
+
+/* The edge has looked; who can write to Redis could have gone round it. */
+
+static int
+job_permit(job_t *job)
+{
+    char          why[JOB_WHY_MAX];
+    int           right;
+    ai_buf_t      b;
+    ai_allowed_e  allowed;
+
+    right = ai_right_of(job->spec.op);
+
+    if (right < 0) {
+        job_fail(job, "forbidden", NULL);
+        return -1;
+    }
+
+    allowed = ai_role_allows(job->spec.role, job->spec.scopes,
+                             (ai_right_e) right);
+    if (allowed == AI_ALLOWED) {
+        return 0;
+    }
+
+    ai_buf_init(&b, why, sizeof(why));
+    ai_role_why(&b, job->spec.role, allowed, (ai_right_e) right);
+    ai_buf_add(&b, "", 1);
+
+    job_fail(job, "forbidden", b.full ? NULL : why);
+    return -1;
 }
 
 

@@ -22,6 +22,7 @@
 #define LOOKUP_ENTRY_MAX   48           /* bytes of a stream's id */
 #define LOOKUP_TIDY_MSEC   60000        /* between looks for dead readers */
 #define LOOKUP_READERS     200          /* looked at each time */
+#define LOOKUP_MISS        1000         /* one, in thousandths */
 
 
 typedef struct lookup_waiter_s  lookup_waiter_t;
@@ -33,11 +34,14 @@ struct lookup_waiter_s {
     lookup_waiter_t *next;
 };
 
-/* Waits (asked 0) for a connection, then for an answer. */
+/* A key's SHA-256 or a tenant.  Waits (asked 0) for a connection, then for an
+ * answer. */
 struct lookup_key_s {
     lookup_t        *lookup;
-    char             hex[AI_SHA256_HEX + 1];
+    char             name[AI_SHA256_HEX + 1];   /* or a tenant */
+    size_t           len;
     unsigned         asked:1;
+    unsigned         clean:1;   /* of who has not asked in vain lately */
     const char      *status;    /* what the bell will say */
     lookup_waiter_t *waiters;
     lookup_key_t    *next;
@@ -52,6 +56,8 @@ struct lookup_s {
     unsigned         nkeys;
     unsigned         nwaiters;
     unsigned         refs;      /* timer, and commands that are out */
+    int64_t          misses;    /* what may come to nothing, in thousandths */
+    uint64_t         misses_msec;
     uint64_t         tidy_msec;
     ai_resp_t       *readers;   /* being looked at: XINFO CONSUMERS */
     unsigned         closing:1;
@@ -63,13 +69,16 @@ static void lookup_on_db_ready(void *data);
 static void lookup_on_timer(uv_timer_t *handle);
 static void lookup_on_timer_closed(uv_handle_t *handle);
 static void lookup_release(lookup_t *l);
-static lookup_key_t **lookup_find(lookup_t *l, ai_str_t hex);
+static lookup_key_t **lookup_find(lookup_t *l, ai_str_t name);
+static ai_str_t lookup_name(const lookup_key_t *k);
+static int lookup_of_key(const lookup_key_t *k);
+static int lookup_may(lookup_t *l, const lookup_key_t *k);
 static void lookup_ask(lookup_key_t *k);
 static void lookup_on_result(db_t *db, const PGresult *res, void *data);
 static void lookup_write(lookup_key_t *k, const PGresult *res);
 static void lookup_on_write(redis_t *rc, ai_resp_t *reply, void *data);
 static void lookup_answer(lookup_key_t *k, const char *status);
-static void lookup_ring(lookup_t *l, ai_str_t hex, ai_str_t edge,
+static void lookup_ring(lookup_t *l, ai_str_t name, ai_str_t edge,
     const char *status);
 static void lookup_acknowledge(lookup_t *l, ai_str_t entry);
 static void lookup_tidy(lookup_t *l);
@@ -118,6 +127,7 @@ lookup_open(worker_t *w)
     uv_timer_init(&w->loop.uv, &l->timer);
     l->timer.data = l;
     l->refs = 1;
+    l->misses = LOOKUP_MISSES * LOOKUP_MISS;
     uv_timer_start(&l->timer, lookup_on_timer, LOOKUP_TICK_MSEC,
                    LOOKUP_TICK_MSEC);
 
@@ -196,19 +206,18 @@ lookup_release(lookup_t *l)
 
 
 static lookup_key_t **
-lookup_find(lookup_t *l, ai_str_t hex)
+lookup_find(lookup_t *l, ai_str_t name)
 {
     size_t          i;
     unsigned        hash;
     lookup_key_t  **p;
 
-    /* It is a SHA-256: any of its digits are as good as another hash. */
-    for (i = 0, hash = 0; i < 8; i++) {
-        hash = hash * 31 + (unsigned char) hex.data[i];
+    for (i = 0, hash = 0; i < name.len; i++) {
+        hash = hash * 31 + (unsigned char) name.data[i];
     }
 
     for (p = &l->keys[hash % LOOKUP_BUCKETS]; *p; p = &(*p)->next) {
-        if (memcmp((*p)->hex, hex.data, AI_SHA256_HEX) == 0) {
+        if (ai_str_eq(lookup_name(*p), name)) {
             break;
         }
     }
@@ -217,8 +226,23 @@ lookup_find(lookup_t *l, ai_str_t hex)
 }
 
 
+static ai_str_t
+lookup_name(const lookup_key_t *k)
+{
+    return (ai_str_t) { k->len, k->name };
+}
+
+
+static int
+lookup_of_key(const lookup_key_t *k)
+{
+    return k->len == AI_SHA256_HEX;
+}
+
+
 void
-lookup_entry(lookup_t *l, ai_str_t entry, ai_str_t hex, ai_str_t edge)
+lookup_entry(lookup_t *l, ai_str_t entry, ai_str_t name, ai_str_t edge,
+    int clean)
 {
     lookup_key_t     *k, **p;
     lookup_waiter_t  *waiter;
@@ -227,14 +251,16 @@ lookup_entry(lookup_t *l, ai_str_t entry, ai_str_t hex, ai_str_t edge)
         return;
     }
 
-    if (!ai_sha256_hex_ok(hex) || !ai_keys_process_ok(edge)) {
+    if ((!ai_sha256_hex_ok(name) && !ai_keys_tenant_ok(name))
+        || !ai_keys_process_ok(edge))
+    {
         log_write(LOG_WARN, "lookup", "an entry of %s is malformed",
                   AI_LOOKUP_KEY);
         lookup_acknowledge(l, entry);
         return;
     }
 
-    p = lookup_find(l, hex);
+    p = lookup_find(l, name);
     k = *p;
     waiter = NULL;
 
@@ -249,7 +275,9 @@ lookup_entry(lookup_t *l, ai_str_t entry, ai_str_t hex, ai_str_t edge)
 
         if (k) {
             k->lookup = l;
-            memcpy(k->hex, hex.data, AI_SHA256_HEX);
+            memcpy(k->name, name.data, name.len);
+            k->len = name.len;
+            k->clean = clean ? 1 : 0;
             *p = k;
             l->nkeys++;
         }
@@ -258,7 +286,7 @@ lookup_entry(lookup_t *l, ai_str_t entry, ai_str_t hex, ai_str_t edge)
     if (waiter == NULL || k == NULL) {
         free(waiter);
         l->w->metrics.lookups_down_total++;
-        lookup_ring(l, hex, edge, "down");
+        lookup_ring(l, name, edge, "down");
         lookup_acknowledge(l, entry);
         return;
     }
@@ -282,13 +310,21 @@ lookup_ask(lookup_key_t *k)
     const char  *params[1];
 
     l = k->lookup;
-    params[0] = k->hex;
+    params[0] = k->name;
+
+    if (!lookup_may(l, k)) {
+        l->w->metrics.lookups_refused_total++;
+        lookup_answer(k, "down");
+        return;
+    }
 
     if (l->db && db_query(l->db, LOOKUP_QUERY_MSEC, lookup_on_result, k,
-                          PRINCIPAL_SQL, 1, params)
+                          lookup_of_key(k) ? PRINCIPAL_SQL : TENANT_SQL, 1,
+                          params)
                  == 0)
     {
         k->asked = 1;
+        l->misses -= LOOKUP_MISS;
         l->w->metrics.lookups_total++;
         return;
     }
@@ -299,6 +335,31 @@ lookup_ask(lookup_key_t *k)
     {
         lookup_answer(k, "down");
     }
+}
+
+
+/*
+ * A flood of keys that nobody has reaches Postgres at a bounded rate.  A part
+ * of it is for addresses that are not of the flood, as far as edges know.
+ */
+
+static int
+lookup_may(lookup_t *l, const lookup_key_t *k)
+{
+    uint64_t  now;
+
+    now = uv_now(&l->w->loop.uv);
+
+    if (now > l->misses_msec) {
+        l->misses += (int64_t) (now - l->misses_msec) * LOOKUP_MISSES_RATE;
+        l->misses_msec = now;
+
+        if (l->misses > LOOKUP_MISSES * LOOKUP_MISS) {
+            l->misses = LOOKUP_MISSES * LOOKUP_MISS;
+        }
+    }
+
+    return l->misses >= (k->clean ? 1 : LOOKUP_MISSES_CLEAN + 1) * LOOKUP_MISS;
 }
 
 
@@ -382,6 +443,11 @@ lookup_on_result(db_t *db, const PGresult *res, void *data)
     }
 
     k->status = PQntuples(res) ? "ok" : "none";
+
+    if (PQntuples(res)) {
+        k->lookup->misses += LOOKUP_MISS;
+    }
+
     lookup_write(k, res);
 }
 
@@ -389,15 +455,12 @@ lookup_on_result(db_t *db, const PGresult *res, void *data)
 static void
 lookup_write(lookup_key_t *k, const PGresult *res)
 {
-    ai_str_t  hex;
-
-    hex = (ai_str_t) { AI_SHA256_HEX, k->hex };
-
     if (PQntuples(res) == 0) {
         k->lookup->w->metrics.lookups_unknown_total++;
     }
 
-    if (principal_write(k->lookup->w->redis, hex, res, lookup_on_write, k)
+    if (principal_write(k->lookup->w->redis, lookup_name(k), res,
+                        lookup_on_write, k)
         != 0)
     {
         lookup_answer(k, "down");
@@ -447,14 +510,13 @@ static void
 lookup_answer(lookup_key_t *k, const char *status)
 {
     lookup_t         *l;
-    ai_str_t          hex, text;
+    ai_str_t          text;
     lookup_key_t    **p;
     lookup_waiter_t  *waiter;
 
     l = k->lookup;
-    hex = (ai_str_t) { AI_SHA256_HEX, k->hex };
 
-    p = lookup_find(l, hex);
+    p = lookup_find(l, lookup_name(k));
     *p = k->next;
     l->nkeys--;
 
@@ -463,7 +525,7 @@ lookup_answer(lookup_key_t *k, const char *status)
         l->nwaiters--;
 
         text = (ai_str_t) { strlen(waiter->edge), waiter->edge };
-        lookup_ring(l, hex, text, status);
+        lookup_ring(l, lookup_name(k), text, status);
 
         text = (ai_str_t) { strlen(waiter->entry), waiter->entry };
         lookup_acknowledge(l, text);
@@ -480,7 +542,7 @@ lookup_answer(lookup_key_t *k, const char *status)
 
 
 static void
-lookup_ring(lookup_t *l, ai_str_t hex, ai_str_t edge, const char *status)
+lookup_ring(lookup_t *l, ai_str_t name, ai_str_t edge, const char *status)
 {
     char      channel[AI_KEY_MAX], bell[AI_SHA256_HEX + 16];
     ai_buf_t  b;
@@ -492,8 +554,8 @@ lookup_ring(lookup_t *l, ai_str_t hex, ai_str_t edge, const char *status)
     }
 
     ai_buf_init(&b, bell, sizeof(bell));
-    ai_buf_add_z(&b, "K");
-    ai_buf_add_str(&b, hex);
+    ai_buf_add_z(&b, name.len == AI_SHA256_HEX ? "K" : "T");
+    ai_buf_add_str(&b, name);
     ai_buf_add_z(&b, " ");
     ai_buf_add_z(&b, status);
     ai_buf_add_z(&b, "\n");

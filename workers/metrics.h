@@ -41,6 +41,7 @@
     X(lookups_total, 0)                                                       \
     X(lookups_unknown_total, 0)                                               \
     X(lookups_down_total, 0)                                                  \
+    X(lookups_refused_total, 0)                                               \
     X(memory_bytes, 1)
 
 typedef struct {

@@ -11,7 +11,7 @@
 
 
 int
-principal_write(redis_t *rc, ai_str_t hex, const PGresult *res,
+principal_write(redis_t *rc, ai_str_t name, const PGresult *res,
     redis_reply_pt cb, void *data)
 {
     int          i;
@@ -20,7 +20,7 @@ principal_write(redis_t *rc, ai_str_t hex, const PGresult *res,
     const char  *text;
 
     argc = 0;
-    argv[argc++] = hex;
+    argv[argc++] = name;
 
     if (PQntuples(res) == 0) {
         argv[argc++] = ai_str("0");

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ai_crypto.h"
 #include "lookup.h"
 #include "seed.h"
 
@@ -273,12 +274,13 @@ static void
 queue_entry(queue_t *q, const ai_resp_t *entry)
 {
     size_t             i;
-    ai_str_t           id, name, value, k, e, s;
+    ai_str_t           id, name, value, k, e, c, s;
     const ai_resp_t  *fields;
 
     id = redis_str(redis_item(entry, 0));
     fields = redis_item(entry, 1);
     k = e = s = ai_str("");
+    c = ai_str("1");
 
     if (fields == NULL || fields->type != AI_RESP_ARRAY) {
         return;
@@ -288,8 +290,14 @@ queue_entry(queue_t *q, const ai_resp_t *entry)
         name = redis_str(&fields->element[i]);
         value = redis_str(&fields->element[i + 1]);
 
-        if (ai_str_eqz(name, "k")) {
+        if (ai_str_eqz(name, "k") && ai_sha256_hex_ok(value)) {
             k = value;
+
+        } else if (ai_str_eqz(name, "t") && ai_keys_tenant_ok(value)) {
+            k = value;
+
+        } else if (ai_str_eqz(name, "c")) {
+            c = value;
 
         } else if (ai_str_eqz(name, "e")) {
             e = value;
@@ -305,7 +313,7 @@ queue_entry(queue_t *q, const ai_resp_t *entry)
     }
 
     if (q->w->lookup != NULL) {
-        lookup_entry(q->w->lookup, id, k, e);
+        lookup_entry(q->w->lookup, id, k, e, ai_str_eqz(c, "1"));
     }
 }
 

@@ -1,6 +1,6 @@
 /*
  * Counters of limits of a day or a month that Redis does not have (docs/
- * wire.md, 12): waits until the ledger has all there is of the tenant, asks it
+ * wire.md, 13): waits until the ledger has all there is of the tenant, asks it
  * for the sums, writes them by the script seed, and rings the edge that asked.
  *
  * A seeds_t owns its database connection (the worker's role), which it makes

@@ -11,6 +11,7 @@
 #include "ngx_http_ai_steps.h"
 #include "ngx_http_ai_stream.h"
 #include "ai_job.h"
+#include "ai_role.h"
 #include "ai_usage.h"
 
 
@@ -80,7 +81,7 @@ void
 ngx_http_ai_job_cancel(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
     char                 prefix[AI_KEY_MAX];
-    ngx_str_t            key, argv[6];
+    ngx_str_t            key, argv[7];
     ngx_http_ai_show_t  *show;
 
     show = ngx_http_ai_job_begin(r, ctx, NGX_HTTP_OK);
@@ -97,15 +98,33 @@ ngx_http_ai_job_cancel(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ngx_str_set(&argv[3], "now");
     ngx_str_set(&argv[4], "cancelled");
     ngx_str_null(&argv[5]);
+    argv[6] = ngx_http_ai_job_user(ctx->principal);
 
     show->cmd.handler = ngx_http_ai_job_cancelled;
     show->cmd.data = show;
 
     if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, &show->cmd,
-                               AI_SCRIPT_CANCEL, &key, 1, argv, 6)
+                               AI_SCRIPT_CANCEL, &key, 1, argv, 7)
         != NGX_HTTP_AI_REDIS_OK)
     {
         ngx_http_ai_job_fail(show, "unavailable");
+    }
+}
+
+
+ngx_str_t
+ngx_http_ai_job_user(ngx_http_ai_principal_t *p)
+{
+    ngx_str_t  all = ngx_null_string;
+
+    switch (ai_role_find(ngx_http_ai_str(&p->role))) {
+
+    case AI_ROLE_TENANT_ADMIN:
+    case AI_ROLE_PLATFORM_ADMIN:
+        return all;
+
+    default:
+        return p->user;
     }
 }
 
@@ -234,6 +253,7 @@ ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_http_ai_show_t *show = cmd->data;
 
     ai_job_t            spec;
+    ngx_str_t           user;
     ngx_pool_t         *pool;
     ngx_connection_t   *c;
     ngx_http_ai_job_t  *job;
@@ -247,9 +267,12 @@ ngx_http_ai_job_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         goto done;
     }
 
+    user = ngx_http_ai_job_user(show->ctx->principal);
+
     if (!ai_str_eq(ngx_http_ai_reply_str(reply, 0),
                    ngx_http_ai_str(&show->ctx->principal->tenant))
-        || ai_job_parse(ngx_http_ai_reply_str(reply, 2), &spec) != 0)
+        || ai_job_parse(ngx_http_ai_reply_str(reply, 2), &spec) != 0
+        || (user.len && !ai_str_eq(spec.user, ngx_http_ai_str(&user))))
     {
         ngx_http_ai_job_fail(show, ngx_http_ai_job_gone(&show->ctx->job));
         goto done;

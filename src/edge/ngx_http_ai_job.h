@@ -32,6 +32,10 @@ typedef struct {
 /* The cause for a job that is not there: gone, or not_found. */
 const char *ngx_http_ai_job_gone(ngx_str_t *id);
 
+/* Whose jobs it may see and cancel: those of this user; empty: all of its
+ * tenant, as administrators do and keys without a user. */
+ngx_str_t ngx_http_ai_job_user(ngx_http_ai_principal_t *p);
+
 /* Cancels, then shows it; the request is held and answered later. */
 void ngx_http_ai_job_cancel(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
 

@@ -50,7 +50,7 @@ ngx_http_ai_jobs_events(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
     char                      prefix[AI_KEY_MAX];
     ngx_int_t                 rc;
-    ngx_str_t                 key, argv[3], message;
+    ngx_str_t                 key, argv[4], message;
     ngx_http_ai_open_t       *open;
     ngx_http_ai_redis_cmd_t  *cmd;
 
@@ -83,13 +83,14 @@ ngx_http_ai_jobs_events(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     argv[0] = ctx->job;
     argv[1] = open->tenant;
     argv[2] = ngx_http_ai_edge->id;
+    argv[3] = ngx_http_ai_job_user(ctx->principal);
 
     cmd = &open->cmd;
     cmd->handler = ngx_http_ai_jobs_joined;
     cmd->data = open;
 
     if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, cmd, AI_SCRIPT_JOIN,
-                               &key, 1, argv, 3)
+                               &key, 1, argv, 4)
         != NGX_HTTP_AI_REDIS_OK)
     {
         ngx_http_ai_stream_redis_error(open);

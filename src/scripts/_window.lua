@@ -1,4 +1,4 @@
--- Counters of limits (docs/wire.md, 12).
+-- Counters of limits (docs/wire.md, 13).
 --
 -- One that slides is "<window> <used> <used in the one before>", one of the
 -- calendar "<window> <settled> <reserved> <epoch>".

@@ -1,4 +1,5 @@
--- Ends a job at once where no worker has it, else asks its worker to.
+-- Ends a job at once where no worker has it, else asks its worker to; only one
+-- of this user, where there is one.
 
 -- @include events
 -- @include end
@@ -6,9 +7,9 @@
 -- @include finish
 
 local job, tenant, reason, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local cause, edge = ARGV[5], ARGV[6]
+local cause, edge, user = ARGV[5], ARGV[6], ARGV[7] or ''
 
-if #ARGV ~= 6 or (mode ~= 'now' and mode ~= 'unstarted') then
+if #ARGV < 6 or #ARGV > 7 or (mode ~= 'now' and mode ~= 'unstarted') then
     return wrong('mode')
 end
 if reason ~= 'client' and reason ~= 'disconnect' and reason ~= 'timeout'
@@ -20,9 +21,12 @@ if #cause > 32 or not cause:find('^[a-z_]+$') then
     return wrong('cause')
 end
 
-local h = call('HMGET', P .. JOB .. job, 'tenant', 'state', 'tip', 'owner')
+local h = call('HMGET', P .. JOB .. job, 'tenant', 'state', 'tip', 'owner',
+               'base')
 local state = h[2]
-if not state or h[1] ~= tenant then
+if not state or h[1] ~= tenant
+   or user ~= '' and (h[5] or ''):match('^[^\t]*\t([^\t]*)') ~= user
+then
     return { 'GONE' }
 end
 if state == 'done' or state == 'failed' or state == 'cancelled' then
