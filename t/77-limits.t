@@ -85,7 +85,8 @@ like($res->json->{error}{message}, qr/user limit of 1 request per hour/,
     'that user is full');
 $res = $t->chat('a', key => $user{eve});
 is($res->status, 429, 'more than the limit at once');
-like($res->json->{error}{message}, qr/alone is estimated at more than the user limit of 1 token per hour/,
+like($res->json->{error}{message},
+    qr/alone is estimated at more than the user limit of 1 token per hour/,
     'says so');
 
 # Tokens: max_tokens is reserved, what was not used comes back.
