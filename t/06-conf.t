@@ -157,7 +157,7 @@ refused('too many', qr/more than 14 limits in one place/, '',
     'ai_limit user requests=1/m;' x 15);
 refused('too many of a plan', qr/more than 10 limits in one place/,
     'ai_plan a { requests ' . '1/m ' x 6 . '; tokens ' . '1/m ' x 5 . '; }');
-refused('a status that is none', qr/must be equal to or greater than 400/, '',
+refused('a status that is none', qr/must be between 400 and 599/, '',
     'ai_limit_status 200;');
 
 refused('a zone nobody knows', qr/unknown zone "x"/, 'ai_zone x 1m;');
