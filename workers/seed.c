@@ -368,7 +368,9 @@ seed_replied(seed_t *q)
         return -1;
     }
 
-    seeds_release(s);
+    /* the timer's is left */
+
+    s->refs--;
 
     return 0;
 }
