@@ -113,6 +113,35 @@ is_deeply([bells()], ["w1 X$a admin", "w1 X$a client"], 'its worker is rung');
 is($s->settle($a, 1, 1, state => 'cancelled'), 'OK 1-1', 'which settles it');
 is(cancel($a), 'DONE cancelled', 'then it is over');
 
+# Its worker has died, and no other takes jobs: as if it still waited.
+
+sub forsake {
+    my ($ms) = @_;
+    $s->cmd('ZADD', $s->key('alive'), $s->now_ms - $ms, 'w:w1');
+    $s->cmd('HSET', $s->key('sweep'), 'listed', 0);
+    $s->run('beat', 'e', 'e1', 0, 'up');
+}
+my @unstarted = (mode => 'unstarted', cause => 'queue_timeout',
+    reason => 'timeout', edge => 'e1');
+$a = begin(1);
+forsake(1500);
+is($s->cmd('HGET', $s->key('sweep'), 'slots'), 0, 'nobody takes jobs');
+is(cancel($a, @unstarted), 'RUNNING', 'one whose worker may live');
+forsake(10000);
+is(cancel($a, @unstarted), 'CANCELLED', 'one whose worker does not');
+ended_here('forsaken', $a, cause => 'queue_timeout', status => 503,
+    attempt => 2);
+is($s->cmd('EXISTS', map { $s->key($_) } qw(waiting backlog:t backlog_bytes
+    held:w1 running:t)), 0, 'no trace of it');
+$a = begin(1);
+$s->emit($a, 1, 1, 's', 'x');
+forsake(10000);
+is(cancel($a, @unstarted), 'RUNNING', 'one that has said something');
+$a = begin(1);
+$s->run('beat', 'w', 'w2', 1, 'up');
+forsake(10000);
+is(cancel($a, @unstarted), 'RUNNING', 'or that another can have');
+
 # The slot of a cancelled job starts the next; one in the middle of a backlog.
 
 $s->fresh(w1 => 1);

@@ -72,6 +72,7 @@ my $p = $t->provider(script => sub {
 
 my %provider = (api => 'openai', url => [$p->url('/v1')], key => []);
 my $tls = free_port();
+my $tls1 = free_port();
 my %secure = (%provider, url => ["https://localhost:$tls/v1"]);
 my $silent = IO::Socket::INET->new(Listen => 8, LocalAddr => '127.0.0.1')
     or die $!;
@@ -84,6 +85,7 @@ $w->catalog({ providers => {
         timeout => { connect => 500 } },
     dns => { %provider, url => ['http://no-such-host.invalid'] },
     s => \%secure,
+    s1 => { %secure, url => ["https://localhost:$tls1/v1"] },
     wrong => { %secure, url => ["https://127.0.0.1:$tls/v1"] },
 } });
 my %env = (http_proxy => 'http://127.0.0.1:' . free_port(), no_proxy => '');
@@ -212,6 +214,15 @@ http {
         keepalive_requests 20;
         location / { proxy_pass @{[ $p->url ]}; }
     }
+    server {
+        listen 127.0.0.1:$tls1 ssl;
+        access_log $dir/tls1.access main;
+        ssl_certificate $dir/good.pem;
+        ssl_certificate_key $dir/good.key;
+        error_page 502 = \@close;
+        location / { proxy_pass @{[ $p->url ]}; }
+        location \@close { return 444; }
+    }
 }
 CONF
 close $fh;
@@ -232,6 +243,19 @@ is(scalar(grep { !m{^HTTP/2\.0 \d+ 200$} } @access), 0, 'all by HTTP/2');
 my %conns = map { (split ' ')[1] => 1 } @access;
 cmp_ok(scalar keys %conns, '<', @access, 'that are used again');
 is(ask('wrong/x')->{error}, 'provider_unreachable', 'another host is refused');
+
+# HTTP/1.1 over TLS, and a server that closes a connection that it has kept when
+# it has read the next request: that is sent once, too.
+is(ask('s1/x')->{end}{state}, 'done', 'TLS without HTTP/2');
+$before = requests();
+is(ask('s1/deaf')->{error}, 'provider_unreachable', 'closed unanswered: cause');
+is(requests(), $before + 1, 'one call');
+my @served = map { [split ' '] } split /\n/, slurp("$dir/tls1.access");
+is(join(' ', map { "$_->[0] $_->[2]" } @served), 'HTTP/1.1 200 HTTP/1.1 444',
+    'of two requests');
+is($served[0][1], $served[1][1], 'on one connection');
+like($t->worker_log('workers-h2'), qr/lost after the request was sent/,
+    'said so');
 $proc->stop;
 $proc = $w->start(name => 'workers-ca', env => {
     SSL_CERT_FILE => "$dir/other.pem" });

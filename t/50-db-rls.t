@@ -180,6 +180,11 @@ denied($l, 'learns of none', "insert into ledger (job, attempt, call, at,
 denied($l, 'deletes none', 'delete from ledger');
 denied($l, 'knows no tenants', 'select * from tenants');
 denied($l, 'looks no key up', "select * from key_lookup(sha256('two'))");
+denied($l, 'nor a tenant', "select * from tenant_lookup('two')");
+denied($l, 'nor what changed', 'select * from records_changed(0, 9)');
+is(as($w, "select count(*) from tenant_lookup('nobody')"), 0,
+    'a worker asks for one tenant by its name');
+is(as($w, 'select count(*) from tenant_lookup(null)'), 0, 'not for all');
 denied($l, 'makes no partitions', 'select make_partitions()');
 denied($l, 'reads no dead letters', 'select * from dead_letters');
 

@@ -8,6 +8,7 @@ use AiJwt;
 my $t = AiTest->new;
 $t->redis;
 my $fake = AiFake->new($t);
+$fake->tenant($_) for qw(acme globex 42);
 my $dir = $t->subdir('jwks');
 
 my @algs = qw(HS256 HS384 HS512 RS256 RS384 RS512 PS256 PS384 PS512
@@ -28,6 +29,7 @@ events { worker_connections 1024; }
 http {
     %%HTTP%%
     log_format who '\$ai_tenant|\$ai_key|\$ai_user|\$status';
+    add_header X-Claim '\$ai_jwt_claim_email,\$ai_jwt_claim_scp';
     access_log %%DIR%%/who.log who;
     ai_redis %%REDIS%%;
     ai_zone tokens 64k;
@@ -177,11 +179,14 @@ is(get($hs->token(claims(tenant => undef)))->json->{error}{code}, 'forbidden',
 
 # Claims by other names and paths.
 my %mapped = ('https://example.com/org.id' => 'globex', email => 'a@b.c',
-    realm_access => { roles => ['member', 'viewer'] }, scp => ['completions'],
+    realm_access => { roles => ['member', 'viewer'] }, scp => ['completions', 'models:read'],
     models => 'echo/echo gpt-4o');
 my $mapped = $hs->token(claims(%mapped));
 is(get($mapped, path => '/map/v1/models')->status, 200, 'mapped claims');
 wait_for(sub { who() eq 'globex|ann|a@b.c|200' }, 10, 'mapped claims');
+is(get($mapped)->header('x-claim'), 'a@b.c,completions models:read', 'claims as variables');
+is(get($hs->token(claims(email => { a => 1 }, scp => "a\nb")))->header('x-claim'),
+    ',', 'none, where they are no text');
 my $res = AiHttp->post($edge->port, "/map$chat", { model => 'echo/other',
     messages => [] }, key => $mapped);
 is($res->status, 403, 'a model that the token does not have');
@@ -255,6 +260,7 @@ is(get(undef, headers => { $_ => $good })->status, 200, $_)
     for qw(x-api-key api-key X-Goog-Api-Key);
 my $key = $fake->key('keyed', id => 'kk');
 is(get($key)->status, 200, 'a key as before');
+is(get($key)->header('x-claim'), ',', 'which has no claims');
 my @both = (headers => { 'x-api-key' => $key, Authorization => "Bearer $good" });
 get(undef, @both);
 wait_for(sub { who() =~ /^keyed\|kk\|/ }, 10, 'of both the key, written first');

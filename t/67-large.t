@@ -102,7 +102,9 @@ my $provider = AiProc->spawn(name => 'provider', cwd => $seen,
 close $listen;
 push @{ $t->{providers} }, $provider;
 
-$t->start(edge => { ai => "ai_provider p { api openai; url "
+# Who left is told to Redis once; a busy machine must not cut that off.
+$t->start(edge => { redis => $t->redis(aof => 1)->url . ' command_timeout=10s',
+    ai => "ai_provider p { api openai; url "
     . "http://127.0.0.1:$port/v1; }",
     location => 'client_max_body_size 32m; ai_body_memory 24m;' });
 $t->{pooled} = 8;

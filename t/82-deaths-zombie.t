@@ -23,7 +23,8 @@ my $p = $t->provider(script => sub {
     my $n = 0;
     AiProvider->can($dialect)->(words => [@words, @words])->($req,
         AiPause->new($out, sub {
-            $out->wait(0.05) until ++$n != 11 || -e "$dir/more";
+            return unless ++$n == 11;
+            $out->wait(0.05) until -e "$dir/more";
         }));
 });
 

@@ -324,7 +324,11 @@ for my $w (@wait) {
     my $text = $w->{res}->body =~ /^data/
         ? text_of($w->{res}->body)
         : ($w->{res}->json || {})->{choices}[0]{message}{content} // '';
-    $whole++ if $text eq $want && !grep { !$killed{$_} } @died;
+    if ($text eq $want && !grep { !$killed{$_} } @died) {
+        $whole++;
+    } else {
+        diag("$name: $text; @died, $last; killed: @killed");
+    }
     $w->{http}->close;
 }
 is($whole, 12, 'who had said nothing is answered, with no call too many');

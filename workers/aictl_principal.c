@@ -1,7 +1,7 @@
 /*
- * Principals and tenants from Postgres to Redis (docs/wire.md, 7): the hash by the script
- * that lets no older version win, and the version that edges are checked
- * against.  Owns nothing.
+ * Principals and tenants from Postgres to Redis (docs/wire.md, 7): the hash by
+ * the script that lets no older version win, and the version that edges are
+ * checked against.  Owns nothing.
  */
 
 #include <stdio.h>

@@ -218,6 +218,7 @@ answer_emit_head(answer_t *a)
     ai_record_add_int(&b, "stream", a->sse_type);
     ai_record_add(&b, "provider", a->name);
     ai_record_add(&b, "model", a->model);
+    ai_record_add(&b, "worker", emit_worker(a->emit));
     ai_buf_add(&b, a->headers, a->headers_len);
 
     rc = b.full ? -1 : emit_head(a->emit,

@@ -84,6 +84,7 @@ call_begin(job_t *job)
     req.body_len = job->request_len;
     req.connect_msec = job->route.connect_msec;
     req.stream = job->spec.stream;
+    req.get = 0;
 
     job->call = http_start(job->w->http, &req, &call_events, job);
 

@@ -543,6 +543,15 @@ catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
 }
 
 
+int
+catalog_jwks(const catalog_t *c, size_t i, ai_str_t *url)
+{
+    *url = catalog_str(json_array_get(json_object_get(c->root, "jwks"), i));
+
+    return url->len != 0;
+}
+
+
 static int
 catalog_models(const json_t *entry, uint64_t random, ai_str_t *provider,
     ai_str_t *model)

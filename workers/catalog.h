@@ -74,6 +74,9 @@ int catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
 int catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
     route_t *route);
 
+/* The URL of the i-th set of keys for tokens: 1, or 0 behind the last. */
+int catalog_jwks(const catalog_t *c, size_t i, ai_str_t *url);
+
 /*
  * A route's URL and key, first that is set.  url: 0 and the base without a
  * trailing slash in buf[CATALOG_URL_MAX], or -1.  key: 1, 0 where none is

@@ -134,6 +134,13 @@ emit_head(emit_t *e, ai_str_t record)
 }
 
 
+ai_str_t
+emit_worker(const emit_t *e)
+{
+    return (ai_str_t) { strlen(e->w->id), e->w->id };
+}
+
+
 int
 emit_data(emit_t *e, ai_str_t bytes, int begins)
 {

@@ -70,6 +70,8 @@ void emits_free(emits_t *emits);
 
 /* Queue: 0, or -1 no memory. */
 int emit_head(emit_t *e, ai_str_t record);
+/* The id of the worker that says it; the worker's. */
+ai_str_t emit_worker(const emit_t *e);
 /* begins: at the start of an SSE event, or of a body. */
 int emit_data(emit_t *e, ai_str_t bytes, int begins);
 /* The last event ('e' or 'x') and the end of the job. */

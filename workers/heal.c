@@ -463,7 +463,8 @@ heal_look(heal_key_t *k, const ai_resp_t *reply)
     id = redis_str(redis_item(reply, 1));
     tenant = heal_of_key(k) ? redis_str(redis_item(reply, 2)) : heal_name(k);
 
-    return (id.len || !heal_of_key(k)) && tenant.len && heal_pv(k, version, id, tenant) == 0
+    return (id.len || !heal_of_key(k)) && tenant.len
+           && heal_pv(k, version, id, tenant) == 0
            ? redis_commandf(k->heal->w->redis, heal_on_admits, k, "GET %s",
                             k->pv)
            : -1;
@@ -589,8 +590,8 @@ heal_end(heal_t *h)
     h->busy = 0;
 
     if (h->written > 0) {
-        log_write(LOG_WARN, "heal", "Redis had an old state of %u keys or tenants: "
-                  "they are as in Postgres now", h->written);
+        log_write(LOG_WARN, "heal", "Redis had an old state of %u keys or "
+                  "tenants: they are as in Postgres now", h->written);
     }
 
     if (!h->failed && h->mark >= 0) {

@@ -247,7 +247,6 @@ http_init(http_call_t *call)
     e = call->easy;
     bad = 0;
 
-    bad |= curl_easy_setopt(e, CURLOPT_POST, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, http_on_request);
     bad |= curl_easy_setopt(e, CURLOPT_PREREQDATA, call);
     bad |= curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, http_on_header);
@@ -305,6 +304,7 @@ http_set(http_call_t *call, const http_request_t *req)
     bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDS, req->body);
     bad |= curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE,
                             (curl_off_t) req->body_len);
+    bad |= curl_easy_setopt(e, req->get ? CURLOPT_HTTPGET : CURLOPT_POST, 1L);
     bad |= curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
                             (long) req->connect_msec);
     bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->tls ? 1L : 0L);

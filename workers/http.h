@@ -33,6 +33,7 @@ typedef struct {
     size_t             body_len;
     int64_t            connect_msec;
     unsigned           stream:1;
+    unsigned           get:1;       /* GET, without a body; else POST */
 } http_request_t;
 
 /* Called from the loop, never from within http_start or http_abort. */

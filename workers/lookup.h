@@ -1,6 +1,6 @@
 /*
- * Keys and tenants that no edge knows (docs/wire.md, 7): asks Postgres, writes the
- * principal to Redis and rings the edges that wait for it.
+ * Keys and tenants that no edge knows (docs/wire.md, 7): asks Postgres, writes
+ * what it says to Redis and rings the edges that wait for it.
  *
  * A lookup_t owns its database connection (the worker's role) and what it was
  * handed until that is acknowledged; it borrows the worker.  Loop's thread

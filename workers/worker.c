@@ -24,6 +24,7 @@
 #include "http.h"
 #include "job.h"
 #include "ledger.h"
+#include "jwks.h"
 #include "lookup.h"
 #include "queue.h"
 #include "secret.h"
@@ -143,6 +144,10 @@ worker_open(worker_t *w, const options_t *opt)
     w->lookup = lookup_open(w);
     w->seeds = seeds_open(w);
 
+    if (w->catalogs != NULL && w->http != NULL) {
+        w->jwks = jwks_open(w);
+    }
+
     if (opt->ledger_postgres != NULL) {
         w->ledger = ledger_open(w);
     }
@@ -150,7 +155,7 @@ worker_open(worker_t *w, const options_t *opt)
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
-        || w->lookup == NULL || w->seeds == NULL
+        || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -234,6 +239,7 @@ worker_close(worker_t *w)
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
     seeds_close(w->seeds);
+    jwks_close(w->jwks);
 
     if (w->ledger != NULL) {
         ledger_close(w->ledger);
@@ -247,6 +253,7 @@ worker_close(worker_t *w)
     emits_free(w->emits);
     jobs_free(jobs);
     delivery_free(w->delivery);
+    jwks_free(w->jwks);
     secret_forget();
     sign_close();
     curl_global_cleanup();

@@ -39,7 +39,7 @@ typedef enum {
 
 typedef struct {
     int      type;              /* ai_bell_e */
-    ai_str_t name;              /* E, X: job id; K, C, S: SHA-256 in hex;
+    ai_str_t name;              /* E, X: job id; K, C, S, W: SHA-256;
                                  * T: tenant */
     ai_str_t word;              /* K, T: status or version; S: status;
                                  * X: reason; [a-z0-9_] */
@@ -47,7 +47,7 @@ typedef struct {
 } ai_bell_t;
 
 /*
- * Reads a message of any of the channels; the newline behind K, T, C and X may
+ * Reads a message of any of the channels; the newline behind all but E may
  * be missing.  0, or -1 for what is none of these, and *bell is not to be used.
  * What does not apply to a type is empty.
  */

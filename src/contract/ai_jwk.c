@@ -367,7 +367,7 @@ ai_jwk_parse(ai_jwk_t *key, char *kid, ai_str_t text, unsigned algs,
     kty = (ai_str_t) { (size_t) len, word };
     fallback = 0;
 
-    /* What this type of key could verify at all; what is left is what it may. */
+    /* What this type of key could verify at all; the rest is what it may. */
 
     if (ai_str_eqz(kty, "RSA")) {
         key->algs = AI_JWA_RS;

@@ -35,8 +35,8 @@ static const char *const  ai_rights[] = {
                            | AI_RIGHT(ADMIN_WRITE))
 
 static const ai_role_row_t  ai_roles[] = {
-    [AI_ROLE_MEMBER] = { "member", AI_RIGHTS_MEMBER },
     [AI_ROLE_VIEWER] = { "viewer", AI_RIGHTS_READ },
+    [AI_ROLE_MEMBER] = { "member", AI_RIGHTS_MEMBER },
     [AI_ROLE_TENANT_ADMIN] = { "tenant_admin", AI_RIGHTS_ADMIN },
     [AI_ROLE_PLATFORM_ADMIN] = { "platform_admin", AI_RIGHTS_ADMIN }
 };
@@ -143,6 +143,49 @@ ai_role_allows(ai_str_t role, ai_str_t scopes, ai_right_e right)
     } while (ai_role_next(&scopes, &word));
 
     return AI_SCOPE_LACKS;
+}
+
+
+ai_str_t
+ai_role_mightiest(ai_str_t roles)
+{
+    int       role, best;
+    ai_str_t  word, name;
+
+    best = -1;
+    name = ai_str("");
+
+    while (ai_role_next(&roles, &word)) {
+        role = ai_role_find(word);
+
+        if (role > best) {
+            best = role;
+            name = word;
+        }
+    }
+
+    return name;
+}
+
+
+void
+ai_scopes_known(ai_buf_t *b, ai_str_t scopes)
+{
+    char      *mark;
+    ai_str_t   word;
+
+    mark = b->pos;
+
+    while (ai_role_next(&scopes, &word)) {
+        if (ai_right_find(word) >= 0) {
+
+            if (b->pos != mark) {
+                ai_buf_add_z(b, " ");
+            }
+
+            ai_buf_add_str(b, word);
+        }
+    }
 }
 
 

@@ -25,9 +25,10 @@ typedef enum {
     AI_RIGHT_LAST
 } ai_right_e;
 
+/* The mightier the later. */
 typedef enum {
-    AI_ROLE_MEMBER = 0,             /* also the empty name */
-    AI_ROLE_VIEWER,
+    AI_ROLE_VIEWER = 0,
+    AI_ROLE_MEMBER,                 /* also the empty name */
     AI_ROLE_TENANT_ADMIN,
     AI_ROLE_PLATFORM_ADMIN,
     AI_ROLE_LAST
@@ -58,6 +59,14 @@ int ai_right_of(ai_str_t op);
  * that are unknown are skipped.  An unknown role allows nothing.
  */
 ai_allowed_e ai_role_allows(ai_str_t role, ai_str_t scopes, ai_right_e right);
+
+/*
+ * Of what others say (a token): the name of the mightiest role among those
+ * separated by blanks that is one of ours, or the empty one; and, appended,
+ * the scopes that are ours.
+ */
+ai_str_t ai_role_mightiest(ai_str_t roles);
+void ai_scopes_known(ai_buf_t *b, ai_str_t scopes);
 
 /* Appends why not, a sentence for people. */
 void ai_role_why(ai_buf_t *b, ai_str_t role, ai_allowed_e allowed,

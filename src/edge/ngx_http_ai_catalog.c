@@ -4,10 +4,11 @@
  * cycle's pool.
  */
 
-#include "ngx_http_ai_conf.h"
+#include "ngx_http_ai_jwt.h"
 #include "ai_str.h"
 
 
+static void ngx_http_ai_catalog_jwks(ai_buf_t *b, ngx_array_t *sets);
 static void ngx_http_ai_catalog_models(ai_buf_t *b, ngx_array_t *models);
 static void ngx_http_ai_catalog_routes(ai_buf_t *b, ngx_array_t *routes);
 static void ngx_http_ai_catalog_prices(ai_buf_t *b, ngx_array_t *prices);
@@ -58,7 +59,9 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
 
     ai_buf_init(&b, mem, NGX_HTTP_AI_CATALOG_MAX);
 
-    ai_buf_add_z(&b, "{\"models\":{");
+    ai_buf_add_z(&b, "{");
+    ngx_http_ai_catalog_jwks(&b, amcf->jwt_sets);
+    ai_buf_add_z(&b, "\"models\":{");
     ngx_http_ai_catalog_models(&b, &amcf->models);
     ai_buf_add_z(&b, "},\"prices\":{");
     ngx_http_ai_catalog_prices(&b, &amcf->prices);
@@ -104,6 +107,52 @@ ngx_http_ai_catalog_make(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
     }
 
     return NGX_OK;
+}
+
+
+/* URLs in order, each once: the next above the last one, until there is none.
+ * Nothing where there are none. */
+
+static void
+ngx_http_ai_catalog_jwks(ai_buf_t *b, ngx_array_t *sets)
+{
+    ngx_str_t               *last, *next, *url;
+    ngx_uint_t               i;
+    ngx_http_ai_jwt_set_t  **s;
+
+    if (sets == NULL) {
+        return;
+    }
+
+    s = sets->elts;
+    last = NULL;
+
+    for ( ;; ) {
+        next = NULL;
+
+        for (i = 0; i < sets->nelts; i++) {
+            url = &s[i]->url;
+
+            if (url->len
+                && (last == NULL || ngx_http_ai_catalog_cmp(url, last) > 0)
+                && (next == NULL || ngx_http_ai_catalog_cmp(url, next) < 0))
+            {
+                next = url;
+            }
+        }
+
+        if (next == NULL) {
+            break;
+        }
+
+        ai_buf_add_z(b, last == NULL ? "\"jwks\":[" : ",");
+        ngx_http_ai_catalog_string(b, next);
+        last = next;
+    }
+
+    if (last != NULL) {
+        ai_buf_add_z(b, "],");
+    }
 }
 
 

@@ -147,7 +147,7 @@ typedef struct {
     ngx_flag_t                  pass;
     ngx_uint_t                  auth;         /* NGX_HTTP_AI_AUTH_* */
     ngx_array_t                *tenant;       /* ngx_http_ai_tenant_by_t, NULL:
-                                                 key claim=tenant */
+                                                 key, ai_jwt_claim's */
     ngx_array_t                *jwt_keys;     /* ngx_http_ai_jwt.h; or NULL */
     ngx_str_t                   jwt_claims[NGX_HTTP_AI_JWT_CLAIMS];
     u_char                      jwt_digest[AI_SHA256_LEN];

@@ -40,7 +40,8 @@ static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
 static void ngx_http_ai_edge_events(ai_bell_t *bell);
 static void ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis,
     void *data);
-static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open);
+static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open,
+    ngx_uint_t which);
 static void ngx_http_ai_edge_say(char *word);
 static void ngx_http_ai_edge_cleanup(void *data);
 
@@ -666,9 +667,6 @@ ngx_http_ai_edge_listen(ngx_http_ai_open_t *open)
 void
 ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 {
-    ngx_queue_t         *q, *bucket;
-    ngx_http_ai_open_t  *other;
-
     if (open->closed) {
         return;
     }
@@ -692,8 +690,11 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
 
     ngx_http_ai_body_free(open->ctx);
 
-    if (open->bulk) {
-        ngx_http_ai_edge_unlink(open);
+    if (open->begun) {
+        ngx_http_ai_edge_unlink(open, NGX_HTTP_AI_REDIS_COMMANDS);
+
+    } else if (open->bulk) {
+        ngx_http_ai_edge_unlink(open, NGX_HTTP_AI_REDIS_BULK);
     }
 
     if (!open->table) {
@@ -716,32 +717,41 @@ ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
         return;
     }
 
-    bucket = ngx_http_ai_edge_bucket((char *) open->ctx->job.data,
-                                     open->ctx->job.len);
+    if (!ngx_http_ai_edge_listens(&open->ctx->job)) {
+        ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_ai_edge_listens(ngx_str_t *job)
+{
+    ngx_queue_t         *q, *bucket;
+    ngx_http_ai_open_t  *open;
+
+    bucket = ngx_http_ai_edge_bucket((char *) job->data, job->len);
 
     for (q = ngx_queue_head(bucket);
          q != ngx_queue_sentinel(bucket);
          q = ngx_queue_next(q))
     {
-        other = ngx_queue_data(q, ngx_http_ai_open_t, queue);
+        open = ngx_queue_data(q, ngx_http_ai_open_t, queue);
 
-        if (other->listening
-            && other->ctx->job.len == open->ctx->job.len
-            && ngx_memcmp(other->ctx->job.data, open->ctx->job.data,
-                          open->ctx->job.len) == 0)
+        if (open->listening && open->ctx->job.len == job->len
+            && ngx_memcmp(open->ctx->job.data, job->data, job->len) == 0)
         {
-            return;
+            return 1;
         }
     }
 
-    ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure);
+    return 0;
 }
 
 
-/* A body without a job: behind its SET on the same connection. */
+/* A body without a job: behind what wrote of it last, on its connection. */
 
 static void
-ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open)
+ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open, ngx_uint_t which)
 {
     char       key[AI_KEY_MAX];
     ngx_str_t  argv[2];
@@ -750,8 +760,8 @@ ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open)
     ngx_http_ai_edge_key(&argv[1], key, AI_KEY_BODY, open->shard,
                          &open->ctx->job);
 
-    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                     NGX_HTTP_AI_REDIS_BULK, NULL, argv, 2);
+    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis, which, NULL,
+                                     argv, 2);
 }
 
 

@@ -42,6 +42,15 @@ typedef enum {
 } ngx_http_ai_mode_e;
 
 
+/* Whether the job's log may grow. */
+typedef enum {
+    NGX_HTTP_AI_JOB_GONE = 0,                 /* nobody knows it */
+    NGX_HTTP_AI_JOB_WAITING,
+    NGX_HTTP_AI_JOB_RUNNING,
+    NGX_HTTP_AI_JOB_OVER
+} ngx_http_ai_state_e;
+
+
 /*
  * A request that waits for a job's events.  It lies in the request's pool and
  * is closed by the request's cleanup at the latest.
@@ -58,6 +67,7 @@ struct ngx_http_ai_open_s {
     unsigned                    table:1;
     unsigned                    listening:1;  /* leave when it closes */
     unsigned                    unsure:1;     /* admit may have run */
+    unsigned                    begun:1;      /* body script unanswered */
     unsigned                    bulk:1;       /* body is there, no job yet */
     unsigned                    closed:1;
 
@@ -85,6 +95,11 @@ struct ngx_http_ai_open_s {
     ngx_uint_t                  entries;      /* of the last read */
     ngx_uint_t                  taken;        /* and how many were new */
     ngx_msec_t                  down;         /* since when reads fail */
+    ngx_http_ai_state_e         state_of;     /* the job's, as of that read */
+    ai_event_id_t               tip;
+    ngx_str_t                   worker;       /* whose attempt this is */
+    ngx_msec_t                  rewound_at;
+    unsigned                    rewound:1;    /* Redis does not know of it */
     unsigned                    reading:1;
     unsigned                    again:1;      /* read once more */
     unsigned                    lagging:1;    /* buffers ran full */
@@ -143,6 +158,8 @@ void ngx_http_ai_edge_listen(ngx_http_ai_open_t *open);
 /* Out of the table, timers and commands off; leaves the job where it has not
  * ended.  May be called again. */
 void ngx_http_ai_edge_close(ngx_http_ai_open_t *open);
+/* Whether a request of this process listens to it, as Redis knows. */
+ngx_uint_t ngx_http_ai_edge_listens(ngx_str_t *job);
 
 
 #endif /* NGX_HTTP_AI_EDGE_H */

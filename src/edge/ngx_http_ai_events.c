@@ -14,6 +14,9 @@ static void ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
+static void ngx_http_ai_events_owner(ngx_http_ai_open_t *open,
+    ai_str_t attempt, ai_str_t owner);
+static void ngx_http_ai_events_taken(ngx_http_ai_open_t *open);
 static void ngx_http_ai_events_whole(ngx_http_ai_open_t *open, ai_str_t log);
 static void ngx_http_ai_events_failed(ngx_http_ai_open_t *open);
 
@@ -83,6 +86,7 @@ ngx_http_ai_events_take(ngx_http_ai_open_t *open, ai_event_t *ev,
         }
 
         next = ev->type != AI_EVENT_READ_LOG && !open->reading
+               && !open->rewound && !open->down
                && (ev->id.attempt == last->attempt
                    ? ev->id.seq == last->seq + 1
                    : ev->type == AI_EVENT_ATTEMPT
@@ -121,7 +125,7 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
     char                      ev[AI_KEY_MAX], job[AI_KEY_MAX];
     char                      id[AI_EVENT_ID_MAX + 1];
     u_char                    count[NGX_INT_T_LEN];
-    ngx_str_t                 argv[6];
+    ngx_str_t                 argv[7];
     ngx_http_ai_redis_t      *redis;
     ngx_http_ai_redis_cmd_t  *cmd;
 
@@ -135,6 +139,35 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
     }
 
     redis = ngx_http_ai_edge->redis;
+
+    /* The owner of an attempt stays the same, unless Redis has lost some time:
+     * what is read behind its name is what it said. */
+
+    ngx_str_set(&argv[0], "HMGET");
+    ngx_http_ai_edge_key(&argv[1], job, AI_KEY_JOB, open->shard,
+                         &open->ctx->job);
+    ngx_str_set(&argv[2], "state");
+    ngx_str_set(&argv[3], "tip");
+    ngx_str_set(&argv[4], "log");
+    ngx_str_set(&argv[5], "attempt");
+    ngx_str_set(&argv[6], "owner");
+
+    cmd = &open->state;
+    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
+    cmd->handler = ngx_http_ai_events_state;
+    cmd->data = open;
+
+    open->entries = 0;
+    open->taken = 0;
+    open->again = 0;
+
+    if (ngx_http_ai_redis_command(redis, NGX_HTTP_AI_REDIS_COMMANDS, cmd,
+                                  argv, 7)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_events_failed(open);
+        return;
+    }
 
     ngx_str_set(&argv[0], "XRANGE");
     ngx_http_ai_edge_key(&argv[1], ev, AI_KEY_EV, open->shard,
@@ -153,35 +186,11 @@ ngx_http_ai_events_read(ngx_http_ai_open_t *open)
     cmd->handler = ngx_http_ai_events_range;
     cmd->data = open;
 
-    open->entries = 0;
-    open->taken = 0;
-    open->again = 0;
-
     if (ngx_http_ai_redis_command(redis, NGX_HTTP_AI_REDIS_COMMANDS, cmd,
                                   argv, 6)
         != NGX_HTTP_AI_REDIS_OK)
     {
-        ngx_http_ai_events_failed(open);
-        return;
-    }
-
-    ngx_str_set(&argv[0], "HMGET");
-    ngx_http_ai_edge_key(&argv[1], job, AI_KEY_JOB, open->shard,
-                         &open->ctx->job);
-    ngx_str_set(&argv[2], "state");
-    ngx_str_set(&argv[3], "tip");
-    ngx_str_set(&argv[4], "log");
-
-    cmd = &open->state;
-    ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
-    cmd->handler = ngx_http_ai_events_state;
-    cmd->data = open;
-
-    if (ngx_http_ai_redis_command(redis, NGX_HTTP_AI_REDIS_COMMANDS, cmd,
-                                  argv, 5)
-        != NGX_HTTP_AI_REDIS_OK)
-    {
-        ngx_http_ai_redis_cancel(&open->range);
+        ngx_http_ai_redis_cancel(&open->state);
         ngx_http_ai_events_failed(open);
         return;
     }
@@ -204,12 +213,21 @@ ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ai_resp_t   *entry, *fields;
 
     if (status != NGX_HTTP_AI_REDIS_OK || reply->type != AI_RESP_ARRAY) {
-        ngx_http_ai_redis_cancel(&open->state);
         ngx_http_ai_events_failed(open);
         return;
     }
 
-    open->entries = reply->elements;
+    open->reading = 0;
+    open->heard = ngx_current_msec;
+    open->down = 0;
+
+    if (open->rewound) {
+        open->heard -= NGX_HTTP_AI_SILENCE - NGX_HTTP_AI_REWOUND_AGAIN;
+        ngx_http_ai_stream_timer(open, NGX_HTTP_AI_REWOUND_AGAIN);
+        return;
+    }
+
+    open->entries += reply->elements;
     bytes = 0;
 
     for (i = 0; i < reply->elements; i++) {
@@ -268,6 +286,8 @@ taken:
     {
         open->count = ngx_min(open->count * 2, NGX_HTTP_AI_READ_MAX);
     }
+
+    ngx_http_ai_events_taken(open);
 }
 
 
@@ -277,43 +297,125 @@ ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 {
     ngx_http_ai_open_t *open = cmd->data;
 
-    ai_str_t       state, tip;
-    ngx_uint_t     more, running;
-    ai_event_id_t  id;
+    ai_str_t  state;
 
     if (status != NGX_HTTP_AI_REDIS_OK) {
+        ngx_http_ai_redis_cancel(&open->range);
         ngx_http_ai_events_failed(open);
         return;
     }
 
-    open->reading = 0;
-    open->heard = ngx_current_msec;
-    open->down = 0;
+    state = ngx_http_ai_reply_str(reply, 0);
 
-    ngx_http_ai_events_whole(open, ngx_http_ai_reply_str(reply, 2));
+    open->state_of = state.len == 0 ? NGX_HTTP_AI_JOB_GONE
+                     : ai_str_eqz(state, "running") ? NGX_HTTP_AI_JOB_RUNNING
+                     : ai_str_eqz(state, "waiting") ? NGX_HTTP_AI_JOB_WAITING
+                     : NGX_HTTP_AI_JOB_OVER;
 
-    ngx_http_ai_stream_post(open);
+    if (ai_id_event_parse(ngx_http_ai_reply_str(reply, 1), &open->tip) != 0) {
+        ngx_memzero(&open->tip, sizeof(ai_event_id_t));
+    }
 
-    if (open->ended || open->lagging) {
+    ngx_http_ai_events_owner(open, ngx_http_ai_reply_str(reply, 3),
+                             ngx_http_ai_reply_str(reply, 4));
+
+    if (!open->rewound) {
+        ngx_http_ai_events_whole(open, ngx_http_ai_reply_str(reply, 2));
+    }
+}
+
+
+/*
+ * A Redis that has lost its last seconds may give another worker the attempt
+ * that it gave in them: what the client has is not the beginning of what that
+ * one says.  Where nobody has it yet, its worker may claim it again.
+ */
+
+static void
+ngx_http_ai_events_owner(ngx_http_ai_open_t *open, ai_str_t attempt,
+    ai_str_t owner)
+{
+    u_char      *p;
+    int64_t      n;
+    ngx_uint_t   had;
+
+    had = open->ctx->last.attempt;
+
+    if (ai_str_int(attempt, &n) != 0) {
+        n = 0;
+    }
+
+    if (had == 0 || n > (int64_t) had
+        || open->state_of == NGX_HTTP_AI_JOB_GONE
+        || (n < (int64_t) had && open->state_of == NGX_HTTP_AI_JOB_OVER))
+    {
+        open->rewound = 0;
         return;
     }
 
-    state = ngx_http_ai_reply_str(reply, 0);
-    tip = ngx_http_ai_reply_str(reply, 1);
+    if (n < (int64_t) had) {
 
-    if (state.len == 0) {
+        if (!open->rewound) {
+            open->rewound = 1;
+            open->rewound_at = ngx_current_msec;
+        }
+
+        if (ngx_current_msec - open->rewound_at < NGX_HTTP_AI_REWOUND_MAX) {
+            return;
+        }
+
+    } else {
+        open->rewound = 0;
+
+        if (owner.len == 0
+            || ai_str_eq(owner, ngx_http_ai_str(&open->worker)))
+        {
+            return;
+        }
+
+        if (open->worker.len == 0) {
+            p = ngx_pnalloc(open->request->pool, owner.len);
+
+            if (p != NULL) {
+                ngx_memcpy(p, owner.data, owner.len);
+                open->worker.data = p;
+                open->worker.len = owner.len;
+            }
+
+            return;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_ERR, open->request->connection->log, 0,
+                  "ai: Redis has lost attempt %ui of job \"%V\" of tenant "
+                  "\"%V\"", had, &open->ctx->job, &open->tenant);
+    ngx_http_ai_stream_fail(open, "lost", 0, -1);
+}
+
+
+/* The log was read as far as was asked for. */
+
+static void
+ngx_http_ai_events_taken(ngx_http_ai_open_t *open)
+{
+    ngx_uint_t  more;
+
+    ngx_http_ai_stream_post(open);
+
+    if (open->ended || open->lagging || open->cause != NULL) {
+        return;
+    }
+
+    if (open->state_of == NGX_HTTP_AI_JOB_GONE) {
         ngx_http_ai_stream_fail(open, "lost", 0, -1);
         return;
     }
 
-    running = ai_str_eqz(state, "running");
-
-    if (running) {
+    if (open->state_of == NGX_HTTP_AI_JOB_RUNNING) {
         open->started = 1;
     }
 
-    more = tip.len && ai_id_event_parse(tip, &id) == 0
-           && ai_id_event_cmp(id, open->ctx->last) > 0;
+    more = ai_id_event_cmp(open->tip, open->ctx->last) > 0;
 
     if (more && open->entries == 0 && !open->again) {
         ngx_log_error(NGX_LOG_ERR, open->request->connection->log, 0,
@@ -328,7 +430,7 @@ ngx_http_ai_events_state(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         return;
     }
 
-    if (!running && !ai_str_eqz(state, "waiting")) {
+    if (open->state_of == NGX_HTTP_AI_JOB_OVER) {
         /* The client has all of it. */
         open->ended = 1;
     }

@@ -9,6 +9,7 @@
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_steps.h"
+#include "ai_role.h"
 
 
 /* Bytes of a token's strings; what has more is no good token. */
@@ -24,6 +25,7 @@ typedef struct {
     char                        user[AI_JOB_TEXT_MAX];
     char                        role[NGX_HTTP_AI_JWT_LIST_MAX];
     char                        scopes[NGX_HTTP_AI_JWT_LIST_MAX];
+    char                        known[NGX_HTTP_AI_JWT_LIST_MAX];
     char                        models[NGX_HTTP_AI_JWT_LIST_MAX];
 } ngx_http_ai_jwt_text_t;
 
@@ -129,6 +131,7 @@ ngx_http_ai_jwt_identify(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 static ngx_int_t
 ngx_http_ai_jwt_sha(ngx_http_ai_loc_conf_t *alcf, ai_str_t token, u_char *sha)
 {
+    int                     rc;
     u_char                 *p;
     ngx_uint_t              i;
     ngx_http_ai_jwt_key_t  *key;
@@ -164,10 +167,13 @@ ngx_http_ai_jwt_sha(ngx_http_ai_loc_conf_t *alcf, ai_str_t token, u_char *sha)
     p = ngx_cpymem(ngx_http_ai_jwt_hashed, digest, AI_SHA256_LEN);
     p = ngx_cpymem(p, token.data, token.len);
 
-    return ai_sha256_hex((char *) sha,
-                         (ai_str_t) { p - ngx_http_ai_jwt_hashed,
-                                      (const char *) ngx_http_ai_jwt_hashed })
-           == 0 ? NGX_OK : NGX_ERROR;
+    rc = ai_sha256_hex((char *) sha,
+                       (ai_str_t) { p - ngx_http_ai_jwt_hashed,
+                                    (const char *) ngx_http_ai_jwt_hashed });
+
+    ai_wipe(ngx_http_ai_jwt_hashed, p - ngx_http_ai_jwt_hashed);
+
+    return rc == 0 ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -296,6 +302,8 @@ static ngx_int_t
 ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
     ngx_http_ai_principal_t *p, const char **refusal)
 {
+    ai_buf_t                  b;
+    ai_str_t                  role;
     ngx_int_t                 rc;
     ngx_str_t                 subject, *claim;
     ngx_http_ai_jwt_text_t   *t;
@@ -347,6 +355,17 @@ ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
     {
         return NGX_ERROR;
     }
+
+    /* What an issuer has beside our roles and scopes is nothing to us. */
+
+    role = ai_role_mightiest(ngx_http_ai_str(&p->role));
+    p->role.data = (u_char *) role.data;
+    p->role.len = role.len;
+
+    ai_buf_init(&b, t->known, sizeof(t->known));
+    ai_scopes_known(&b, ngx_http_ai_str(&p->scopes));
+    p->scopes.data = (u_char *) t->known;
+    p->scopes.len = ai_buf_len(&b);
 
     return NGX_OK;
 }

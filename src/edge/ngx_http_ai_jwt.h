@@ -30,9 +30,8 @@ typedef struct {
 
     /* of a file, as it was read */
     struct timespec             mtime;
-    off_t                       size;
+    off_t                       size;         /* -1: it has gone */
     ngx_file_uniq_t             uniq;
-    unsigned                    bad:1;        /* its last change was, logged */
 
     /* of a URL */
     u_char                      sha[AI_SHA256_HEX];

@@ -23,6 +23,7 @@ static void ngx_http_ai_jwt_get(ngx_http_ai_jwt_set_t *s);
 static void ngx_http_ai_jwt_got(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_jwt_call(ngx_http_ai_main_conf_t *amcf);
+static void ngx_http_ai_jwt_expire(ngx_str_t *key, char *seconds);
 
 
 ngx_uint_t                   ngx_http_ai_jwt_generation = 1;
@@ -111,8 +112,8 @@ ngx_http_ai_jwt_look(ngx_http_ai_jwt_set_t *s)
 
     if (stat((char *) s->file.data, &sb) == -1) {
 
-        if (!s->bad) {
-            s->bad = 1;
+        if (s->size != -1) {
+            s->size = -1;
             ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
                           "ai: the keys of \"%V\" stay what they were: stat() "
                           "failed", &s->file);
@@ -212,8 +213,6 @@ wipe:
 done:
 
     close(fd);
-
-    s->bad = (rc != NGX_OK);
 
     return rc;
 }
@@ -408,6 +407,24 @@ ngx_http_ai_jwt_call(ngx_http_ai_main_conf_t *amcf)
     (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
                                      NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
                                      4);
+
+    ngx_http_ai_jwt_expire(&argv[1], "172800");
+}
+
+
+static void
+ngx_http_ai_jwt_expire(ngx_str_t *key, char *seconds)
+{
+    ngx_str_t  argv[3];
+
+    ngx_str_set(&argv[0], "EXPIRE");
+    argv[1] = *key;
+    argv[2].data = (u_char *) seconds;
+    argv[2].len = ngx_strlen(seconds);
+
+    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                     NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
+                                     3);
 }
 
 
@@ -436,4 +453,6 @@ ngx_http_ai_jwt_want(ngx_http_ai_jwt_set_t *s)
     (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
                                      NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
                                      3);
+
+    ngx_http_ai_jwt_expire(&argv[1], "60");
 }

@@ -95,6 +95,7 @@ ngx_http_ai_leave(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t unsure)
 void
 ngx_http_ai_leave_again(void)
 {
+    ngx_str_t             job;
     ngx_uint_t            n;
     ngx_queue_t          *q;
     ngx_http_ai_leave_t  *leave;
@@ -109,6 +110,18 @@ ngx_http_ai_leave_again(void)
         leave = ngx_queue_data(q, ngx_http_ai_leave_t, queue);
 
         ngx_queue_remove(q);
+
+        job.data = (u_char *) leave->job;
+        job.len = AI_JOB_ID_LEN;
+
+        if (ngx_http_ai_edge_listens(&job)) {
+
+            /* Its client came back here before this could be told. */
+
+            ngx_http_ai_nleaving--;
+            ngx_free(leave);
+            continue;
+        }
 
         if (ngx_http_ai_leave_tell(leave) != NGX_OK) {
             ngx_queue_insert_head(&ngx_http_ai_leaving, q);

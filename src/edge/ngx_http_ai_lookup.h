@@ -1,7 +1,8 @@
 /*
  * Looking a key up, or a tenant, in Redis and, where it is not there, through a
  * worker in Postgres: one look-up at a time a key, whatever number of requests
- * wait for it.  The waiter is embedded in its owner, who cancels it before it dies.
+ * wait for it.  The waiter is embedded in its owner, who cancels it before it
+ * dies.
  */
 
 #ifndef NGX_HTTP_AI_LOOKUP_H

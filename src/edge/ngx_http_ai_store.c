@@ -39,6 +39,8 @@ ngx_http_ai_store(ngx_http_ai_open_t *open, ngx_http_ai_store_pt done)
         return NGX_ERROR;
     }
 
+    open->begun = !open->lost;
+
     return NGX_OK;
 }
 
@@ -50,6 +52,8 @@ ngx_http_ai_store_begun(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_http_ai_open_t *open = cmd->data;
 
     ai_str_t  word;
+
+    open->begun = 0;
 
     if (status != NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_store_failed(open, cmd, status);

@@ -15,6 +15,9 @@
 
 /* No sign of life for so long: the log is read. */
 #define NGX_HTTP_AI_SILENCE        5000
+/* An attempt that Redis has lost is asked for again, and given up after. */
+#define NGX_HTTP_AI_REWOUND_AGAIN  500
+#define NGX_HTTP_AI_REWOUND_MAX    10000
 /* The log could not be read for so long: the answer ends. */
 #define NGX_HTTP_AI_DOWN_MAX       30000
 /* Entries of the log a read, at most. */

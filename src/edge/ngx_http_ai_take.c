@@ -28,7 +28,13 @@ ngx_http_ai_take_event(ngx_http_ai_open_t *open, ai_event_t *ev)
     switch (ev->type) {
 
     case AI_EVENT_HEAD:
-        if (ngx_http_ai_take_head(open, ev->payload) != NGX_OK) {
+        /* An attempt that had said something is not made again, but by a Redis
+         * that has lost it. */
+
+        if (open->mode != NGX_HTTP_AI_NO_HEAD) {
+            ngx_http_ai_stream_fail(open, "lost", 0, -1);
+
+        } else if (ngx_http_ai_take_head(open, ev->payload) != NGX_OK) {
             ngx_http_ai_stream_fail(open, "internal", 0, -1);
         }
 
@@ -53,6 +59,7 @@ ngx_http_ai_take_event(ngx_http_ai_open_t *open, ai_event_t *ev)
     case AI_EVENT_ATTEMPT:
         open->skip = 0;
         open->prefixed = 0;
+        open->worker.len = 0;
         break;
     }
 
@@ -77,10 +84,6 @@ ngx_http_ai_take_head(ngx_http_ai_open_t *open, ai_str_t payload)
     r = open->request;
     stream = 0;
 
-    if (open->mode != NGX_HTTP_AI_NO_HEAD) {
-        return NGX_ERROR;
-    }
-
     while ((rc = ai_record_next(&payload, &name, &value)) == 1) {
 
         if (ai_str_eqz(name, "status")) {
@@ -98,7 +101,8 @@ ngx_http_ai_take_head(ngx_http_ai_open_t *open, ai_str_t payload)
         }
 
         s = ai_str_eqz(name, "provider") ? &open->ctx->provider
-            : ai_str_eqz(name, "model") ? &open->ctx->provider_model : NULL;
+            : ai_str_eqz(name, "model") ? &open->ctx->provider_model
+            : ai_str_eqz(name, "worker") ? &open->worker : NULL;
 
         if (s != NULL) {
             p = ngx_pnalloc(r->pool, value.len);

@@ -37,9 +37,11 @@ static ngx_int_t ngx_http_ai_tenant_refuse(ngx_http_ai_ctx_t *ctx,
 static void ngx_http_ai_tenant_cleanup(void *data);
 
 
+/* The claim without a name is the one that ai_jwt_claim names. */
+
 static ngx_http_ai_tenant_by_t  ngx_http_ai_tenant_defaults[] = {
     { NGX_HTTP_AI_TENANT_KEY, ngx_null_string, NULL },
-    { NGX_HTTP_AI_TENANT_CLAIM, ngx_string("tenant"), NULL }
+    { NGX_HTTP_AI_TENANT_CLAIM, ngx_null_string, NULL }
 };
 
 static ngx_array_t  ngx_http_ai_tenant_default = {
@@ -96,7 +98,7 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     ngx_str_null(&own);
 
-    if (!p->anonymous) {
+    if (!p->anonymous && !p->jwt) {
         own = p->tenant;
     }
 
@@ -104,6 +106,15 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     if (rc == NGX_ERROR) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    if (p->jwt) {
+
+        if (own.len == 0) {
+            own = p->tenant;
+        }
+
+        p->tenant = own;
     }
 
     if (rc == NGX_DECLINED) {
@@ -221,6 +232,13 @@ ngx_http_ai_tenant_value(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         return NGX_OK;
 
     case NGX_HTTP_AI_TENANT_CLAIM:
+
+        if (by->name.len == 0) {
+            *value = ctx->own->tenant;
+
+            return ctx->own->jwt && value->len ? NGX_OK : NGX_DECLINED;
+        }
+
         return ngx_http_ai_tenant_claim(r, &by->name, value);
 
     case NGX_HTTP_AI_TENANT_HOST:
@@ -411,10 +429,7 @@ void
 ngx_http_ai_tenant_known(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
     ngx_http_ai_principal_t *record)
 {
-    ngx_str_t                *who;
     ngx_http_ai_principal_t  *own, *p;
-
-    static ngx_str_t  token = ngx_string("of a token");
 
     own = ctx->own;
 
@@ -454,11 +469,10 @@ ngx_http_ai_tenant_known(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
             || ngx_memcmp(own->tenant.data, p->tenant.data, p->tenant.len)
                != 0))
     {
-        who = own->id.len ? &own->id : &token;
-
         ngx_log_error(NGX_LOG_NOTICE, ctx->request->connection->log, 0,
                       "ai: platform administrator \"%V\" of tenant \"%V\" "
-                      "acts for tenant \"%V\"", who, &own->tenant, &p->tenant);
+                      "acts for tenant \"%V\"", &own->id, &own->tenant,
+                      &p->tenant);
     }
 }
 

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_ai_limit.h"
+#include "ngx_http_ai_steps.h"
 
 
 #define NGX_HTTP_AI_TIME_LEN  (NGX_INT64_LEN + sizeof(".000000") - 1)
@@ -28,6 +29,8 @@ typedef enum {
 
 
 static ngx_int_t ngx_http_ai_variable_text(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_ai_variable_claim(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_ai_variable_number(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -86,6 +89,9 @@ static ngx_http_variable_t  ngx_http_ai_variables[] = {
 
     { ngx_string("ai_limit"), NULL, ngx_http_ai_variable_text,
       NGX_HTTP_AI_VAR_LIMIT, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("ai_jwt_claim_"), NULL, ngx_http_ai_variable_claim, 0,
+      NGX_HTTP_VAR_NOCACHEABLE|NGX_HTTP_VAR_PREFIX, 0 },
 
     { ngx_string("ai_input_tokens"), NULL, ngx_http_ai_variable_number,
       offsetof(ai_usage_t, input), NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -246,6 +252,39 @@ ngx_http_ai_variable_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* By what stands behind the prefix. */
+
+static ngx_int_t
+ngx_http_ai_variable_claim(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_int_t   rc;
+    ngx_str_t  *variable, name, value;
+
+    variable = (ngx_str_t *) data;
+
+    name.data = variable->data + sizeof("ai_jwt_claim_") - 1;
+    name.len = variable->len - (sizeof("ai_jwt_claim_") - 1);
+
+    v->not_found = 1;
+
+    rc = ngx_http_ai_jwt_claim(r, &name, &value);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_OK) {
+        v->data = value.data;
+        v->len = value.len;
+        v->valid = 1;
+        v->not_found = 0;
+    }
 
     return NGX_OK;
 }

@@ -1,9 +1,9 @@
 /*
- * Principals in shared memory, by the SHA-256 of their key or token: tables of
- * fixed records, the least recently used one makes room.  Keys and tokens have
- * one each, for tokens are many and short-lived.  Nothing exact lives here: a
- * look-up that misses asks Redis, or verifies.  All calls are short, under the zone's own
- * mutex, and from the event loop.
+ * Principals in shared memory, by the SHA-256 of their key or token: tables
+ * of fixed records, the least recently used one makes room.  Keys and tokens
+ * have one each, for tokens are many and short-lived.  Nothing exact lives
+ * here: a look-up that misses asks Redis, or verifies.  All calls are short,
+ * under the zone's own mutex, and from the event loop.
  */
 
 #ifndef NGX_HTTP_AI_ZONE_H

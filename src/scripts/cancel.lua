@@ -32,8 +32,24 @@ end
 if state == 'done' or state == 'failed' or state == 'cancelled' then
     return { 'DONE', state }
 end
-if mode == 'unstarted' and (state == 'running' or seq_of(h[3]) > 0) then
-    return { 'RUNNING' }
+local us = clock()
+
+-- Its worker has died, and no other is there to take its jobs from it.
+local function forsaken(owner)
+    local beat = call('ZSCORE', P .. ALIVE, 'w:' .. owner)
+    return call('HGET', P .. SWEEP, 'slots') == '0'
+           and (not beat or tonumber(beat) < us / 1000 - STALE_MS)
 end
-return { cancel_job(job, clock(), { state = state, tip = h[3], owner = h[4] },
+
+if mode == 'unstarted' and (state == 'running' or seq_of(h[3]) > 0) then
+    if seq_of(h[3]) > 0 or not forsaken(h[4]) then
+        return { 'RUNNING' }
+    end
+    local b = call('HMGET', P .. JOB .. job, 'class', 'bytes')
+    release(job, tenant, h[4])
+    call('HSET', P .. JOB .. job, 'state', 'waiting')
+    queue(job, tenant, b[1], b[2], us, 'LPUSH')
+    state = 'waiting'
+end
+return { cancel_job(job, us, { state = state, tip = h[3], owner = h[4] },
                     reason, cause, edge) }

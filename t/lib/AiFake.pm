@@ -59,6 +59,16 @@ sub principal {
 }
 
 
+# A tenant's record, for requests whose tenant is not their key's.
+sub tenant {
+    my ($self, $name, $version, %o) = @_;
+    my %f = (state => 'active', plan => '', weight => 1, %o);
+
+    return $self->{s}->run('principal', $name, $version || 1, 86400000,
+        map { ($_ => $f{$_}) } sort keys %f);
+}
+
+
 # The next job, as an object; undef when none comes.
 sub job {
     my ($self, %o) = @_;

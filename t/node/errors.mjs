@@ -218,6 +218,22 @@ for (const [k, kind] of Object.entries(kinds)) {
         }, e => ok(e instanceof lib.APIUserAbortError, `${k}: it is APIUserAbortError`, e));
     }
 
+    // A worker dies in the middle of a stream: an error, and nobody asks again.
+    {
+        let text = '';
+        const lost = await thrown(async () => {
+            for await (const event of await kind.call(kind.client(base, { maxRetries: 2 }), `${prefix}pace-lost`, { stream: true })) {
+                if (kind.text(event) && !text) console.log('kill');
+                text += kind.text(event);
+            }
+        });
+        ok(lost instanceof lib.APIError, `${k}: a stream that is lost is an APIError`, lost?.stack);
+        is(kind.type(lost), k === 'oa' ? 'server_error' : 'api_error', `${k}: worded by the gateway`);
+        if (k === 'oa') is(lost?.code, 'stream_lost', `${k}: and coded`);
+        ok(/^onemore/.test(text) || text === 'one', `${k}: behind what came before`, text);
+        is(seen[`${k} pace-lost`], 1, `${k}: which was asked once`);
+    }
+
     // Three workers die of it: nobody asks again.
     const e = await thrown(() => kind.call(kind.client(base, { maxRetries: 2, timeout: 120000 }), `${prefix}stall-kill`));
     ok(e instanceof lib.InternalServerError && e.status === 502, `${k}: after three workers 502`, e);

@@ -43,6 +43,11 @@ bells(void **state)
 
     assert_int_equal(ai_bell_parse(T("C" HEX), &bell), 0);
 
+    assert_int_equal(ai_bell_parse(T("W" HEX "\n"), &bell), 0);
+    assert_int_equal(bell.type, AI_BELL_JWKS);
+    is_str(bell.name, HEX);
+    assert_int_equal(bell.word.len, 0);
+
     assert_int_equal(ai_bell_parse(T("X" JOB " disconnect"), &bell), 0);
     assert_int_equal(bell.type, AI_BELL_CANCEL);
     is_str(bell.name, JOB);
@@ -70,6 +75,7 @@ no_bells(void **state)
         "K" HEX " ok \n", "K" HEX " ok\n\n", "K" HEX " OK\n", "K" HEX " o-k",
         "K" HEX "0 ok\n", "K" JOB " ok\n", "K" HEX " " W32 "x\n",
         "C" HEX " ", "C" HEX "\n\n", "C" HEX " x", "C" JOB "\n",
+        "W", "W\n", "W" JOB "\n", "W" HEX " x", "W" HEX "\n\n", "W" HEX "0",
         "Cba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015aD",
         "X" JOB, "X" JOB "\n", "X" JOB "\nclient", "X" HEX " client",
         "X" JOB " client x"

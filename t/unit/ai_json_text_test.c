@@ -297,6 +297,56 @@ broken(void **state)
 }
 
 
+static void
+elements(void **state)
+{
+    size_t           i, at, k, len;
+    ai_str_t         text, value;
+    ai_json_type_e   type;
+
+    static const struct {
+        const char *text;
+        const char *want[5];
+    } rows[] = {
+        { "[]", { NULL } },
+        { " [ ] ", { NULL } },
+        { "[1]", { "1", NULL } },
+        { " [ 1 , \"a,]\" ,{\"b\":[2,3]}, [4,[5]],null ] ",
+          { "1", "\"a,]\"", "{\"b\":[2,3]}", "[4,[5]]", "null" } },
+        { "{\"a\":1}", { NULL } },
+        { "\"[1]\"", { NULL } },
+        { "1", { NULL } },
+        { "", { NULL } },
+        { "[1 2]", { "1", NULL } },
+        { "[,1]", { NULL } },
+        { "[1,", { "1", NULL } }
+    };
+    static const char  list[] = " [ 12 , \"a\", {\"b\":[1]} , [ ] ] ";
+
+    (void) state;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        text = Z(rows[i].text);
+
+        for (at = 0, k = 0; ai_json_each(text, &at, &value, &type); k++) {
+            assert_true(k < 5);
+            assert_non_null(rows[i].want[k]);
+            is_str(value, rows[i].want[k]);
+        }
+
+        assert_true(k == 5 || rows[i].want[k] == NULL);
+    }
+
+    for (len = 0; len < sizeof(list); len++) {
+        text = tight(list, len);
+
+        for (at = 0; ai_json_each(text, &at, &value, &type); ) {
+            assert_true(at <= len);
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -305,6 +355,7 @@ main(void)
         cmocka_unit_test(integers),
         cmocka_unit_test(paths),
         cmocka_unit_test(keys),
+        cmocka_unit_test(elements),
         cmocka_unit_test(broken)
     };
 

@@ -160,7 +160,7 @@ algorithms(void **state)
         len = unit_sign(&unit_algs[i], input, sizeof(input) - 1, sig);
         assert_true(ai_jwk_verify(key, 1u << i, T(input), tight(sig, len)));
 
-        clock_gettime(CLOCK_MONOTONIC, &a);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
 
         for (k = 0; k < ROUNDS / (unit_algs[i].kty[0] == 'E' ? 10 : 1); k++) {
             (void) ai_jwk_verify(key, 1u << i,
@@ -168,7 +168,7 @@ algorithms(void **state)
                                  (ai_str_t) { len, (const char *) sig });
         }
 
-        clock_gettime(CLOCK_MONOTONIC, &b);
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
 
         print_message("# %s: %ld ns a verification\n", unit_algs[i].alg,
                       (long) (((b.tv_sec - a.tv_sec) * 1000000000

@@ -105,12 +105,25 @@ global(void **state)
     assert_string_equal(buf, "ai1:key:" HEX);
     assert_int_equal(ai_keys_principal(buf, 73, T(HEX)), 72);
     assert_int_equal(ai_keys_principal(buf, 72, T(HEX)), 0);
-    assert_int_equal(ai_keys_principal(buf, sizeof(buf), T("abc")), 0);
+    assert_int_equal(ai_keys_principal(buf, sizeof(buf), T("acme")), 15);
+    assert_string_equal(buf, "ai1:tenant:acme");
+    assert_int_equal(ai_keys_principal(buf, sizeof(buf), T("Acme")), 0);
+    assert_int_equal(ai_keys_principal(buf, sizeof(buf), EMPTY), 0);
+    assert_int_equal(ai_keys_principal(buf, sizeof(buf), T(HEX "0")), 0);
+    assert_int_equal(ai_keys_make(buf, sizeof(buf), AI_KEY_PV, 0,
+                                  T("tenant:acme")), 22);
+    assert_string_equal(buf, "ai1:{0}:pv:tenant:acme");
+    assert_int_equal(ai_keys_make(buf, sizeof(buf), AI_KEY_PV, 0,
+                                  T("tenant:}x")), 0);
 
     assert_int_equal(ai_keys_catalog(buf, sizeof(buf), T(HEX)), 76);
     assert_string_equal(buf, "ai1:catalog:" HEX);
     assert_int_equal(ai_keys_catalog(buf, sizeof(buf), T(HEX "0")), 0);
     assert_int_equal(ai_keys_catalog(buf, sizeof(buf), EMPTY), 0);
+
+    assert_int_equal(ai_keys_jwks(buf, sizeof(buf), T(HEX)), 73);
+    assert_string_equal(buf, "ai1:jwks:" HEX);
+    assert_int_equal(ai_keys_jwks(buf, sizeof(buf), T("lease")), 0);
 
     assert_int_equal(ai_keys_metrics(buf, sizeof(buf), T("w-1-2")), 17);
     assert_string_equal(buf, "ai1:metrics:w-1-2");
@@ -118,6 +131,9 @@ global(void **state)
 
     assert_string_equal(AI_SHARDS_KEY, "ai1:shards");
     assert_string_equal(AI_LOOKUP_KEY, "ai1:lookup");
+    assert_string_equal(AI_JWKS_KEY, "ai1:jwks");
+    assert_string_equal(AI_JWKS_LEASE_KEY, "ai1:jwks:lease");
+    assert_string_equal(AI_JWKS_WANTED_KEY, "ai1:jwks:wanted");
     assert_string_equal(AI_KEYS_CHANNEL, "ai1:keys");
     assert_string_equal(AI_GLOBAL_PREFIX, "ai1:");
     assert_string_equal(AI_GROUP_WORKERS, "workers");

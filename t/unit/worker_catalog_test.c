@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "catalog.h"
+#include "jwks.h"
 #include "secret.h"
 
 
@@ -255,6 +256,52 @@ files_that_may_be_read(void **state)
 }
 
 
+static void
+sets_of_keys(void **state)
+{
+    size_t      i;
+    ai_str_t    url;
+    catalog_t  *c;
+
+    static const struct {
+        const char *value;
+        int64_t     want;
+    } ages[] = {
+        { "", 300 }, { "no-cache", 300 }, { "max-age", 300 },
+        { "max-age=", 300 }, { "max-age=0", 60 }, { "max-age=59", 60 },
+        { "max-age=61", 61 }, { "MAX-AGE=600", 600 },
+        { "public, max-age=3600, must-revalidate", 3600 },
+        { "s-maxage=5,max-age=120", 120 }, { "x-max-age=120", 300 },
+        { "max-age=86401", 86400 }, { "max-age=99999999999999999999", 86400 },
+        { "max-age=-5", 60 }, { "max-age=x", 60 }
+    };
+
+    (void) state;
+
+    c = catalog_parse(T("{\"jwks\":[\"https://a/\",\"https://b/\"],"
+                        "\"models\":{},\"prices\":{},\"providers\":{},"
+                        "\"v\":1}"));
+    assert_non_null(c);
+    assert_int_equal(catalog_jwks(c, 0, &url), 1);
+    is_str(url, "https://a/");
+    assert_int_equal(catalog_jwks(c, 1, &url), 1);
+    is_str(url, "https://b/");
+    assert_int_equal(catalog_jwks(c, 2, &url), 0);
+    catalog_release(c);
+
+    c = catalog_parse(T(catalog_text));
+    assert_int_equal(catalog_jwks(c, 0, &url), 0);
+    catalog_release(c);
+
+    for (i = 0; i < sizeof(ages) / sizeof(ages[0]); i++) {
+        if (jwks_age(Z(ages[i].value)) != ages[i].want) {
+            fail_msg("%s: %ld", ages[i].value,
+                     (long) jwks_age(Z(ages[i].value)));
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -264,6 +311,7 @@ main(void)
         cmocka_unit_test(addresses_and_keys),
         cmocka_unit_test(variables_that_may_be_read),
         cmocka_unit_test(files_that_may_be_read),
+        cmocka_unit_test(sets_of_keys),
     };
 
     return run_group(tests);
