@@ -116,6 +116,50 @@ refused('ten decimals', qr/invalid parameter/,
 refused('a price twice in a line', qr/duplicate parameter/,
     'ai_price openai/x input=1 input=2;');
 
+# Plans and limits.
+
+accepted('limits', <<'CONF', <<'LOCATION');
+ai_plan default { requests 10/s 600/m; tokens 40000/m; tokens 9/day;
+                  concurrency 4; budget 5usd/month; weight 3; models a b/c; models d; }
+ai_plan free { }
+ai_limit tenant requests=60/m tokens=1/h; ai_limit_dry_run on;
+ai_limit_status 503; ai_limit_log_level warn;
+CONF
+ai_limit user=bob concurrency=2; ai_limit model=a/b budget=0.5usd/day;
+ai_limit address requests=10/s; ai_limit_dry_run off;
+LOCATION
+refused('a plan twice', qr/plan "a" is defined already in .*test\.conf:\d+/,
+    'ai_plan a { } ai_plan a { }');
+refused('a plan of no name', qr/invalid name of a plan "a\/b"/, 'ai_plan a/b { }');
+refused('a line nobody knows', qr/unknown directive "colour"/,
+    'ai_plan a { colour red; }');
+for ('60', '60/d', '0/m', '-1/m', '1/m/m', '1000000000001/m') {
+    refused("requests $_", qr/invalid limit "\Q$_\E", it must be as 60\/m/,
+        "ai_plan a { requests $_; }");
+}
+refused('a budget without a currency', qr/must be as 5usd\/month/,
+    'ai_plan a { budget 5/month; }');
+refused('concurrency of a time', qr/must be a number/,
+    'ai_plan a { concurrency 4/m; }');
+refused('a weight of 0', qr/invalid weight "0"/, 'ai_plan a { weight 0; }');
+refused('a weight twice', qr/"weight" is duplicate/,
+    'ai_plan a { weight 1; weight 1; }');
+refused('a level nobody knows', qr/invalid level "city"/, '',
+    'ai_limit city requests=1/m;');
+refused('a level of nobody', qr/invalid level "user="/, '',
+    'ai_limit user= requests=1/m;');
+refused('a kind nobody knows', qr/invalid parameter "words=1\/m"/, '',
+    'ai_limit user words=1/m;');
+refused('a limit of nothing', qr/number of arguments/, '', 'ai_limit user;');
+refused('the day of an address', qr/address must be for an hour at most/, '',
+    'ai_limit address requests=1/day;');
+refused('too many', qr/more than 14 limits in one place/, '',
+    'ai_limit user requests=1/m;' x 15);
+refused('too many of a plan', qr/more than 10 limits in one place/,
+    'ai_plan a { requests ' . '1/m ' x 6 . '; tokens ' . '1/m ' x 5 . '; }');
+refused('a status that is none', qr/must be between 400 and 599/, '',
+    'ai_limit_status 200;');
+
 refused('a zone nobody knows', qr/unknown zone "x"/, 'ai_zone x 1m;');
 refused('a zone too small', qr/needs a size of at least/,
     'ai_zone principals 4k;');

@@ -14,7 +14,9 @@ my $t = AiTest->new;
 my $fail = AiFail->new($t);
 my $so = $fail->module or AiTest::skip_all('no objects of the module in build/');
 
-$t->start(edge => { module => $so, ai => 'ai_zone cache 1m;',
+$t->start(edge => { module => $so, ai => 'ai_zone cache 1m; ai_plan default { '
+    . 'requests 1000000/h; tokens 1000000000/h; concurrency 1000; '
+    . 'budget 1000usd/month; }',
     location => 'ai_stream_buffers 2 1k; '
     . 'ai_resume 1s; ai_body_memory 512k; ai_max_streams 2;'
     . ' } location /c/ { ai_pass; ai_cache 1h any; ai_coalesce on;'

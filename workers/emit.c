@@ -20,6 +20,7 @@ static emit_event_t *emit_add(emit_t *e, char type, ai_str_t payload);
 static int emit_join(emit_t *e, ai_str_t bytes);
 static void emit_run(void *data);
 static int emit_settling(const emit_t *e);
+static int emit_is_end(const emit_event_t *ev);
 static int emit_send(emit_t *e, int settle);
 static void emit_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
 static void emit_on_gap(emit_t *e, const ai_resp_t *reply);
@@ -307,6 +308,13 @@ emit_settle(emit_t *e, char type, ai_str_t payload,
 }
 
 
+void
+emit_hold(emit_t *e)
+{
+    e->held = 1;
+}
+
+
 int
 emit_begun(const emit_t *e)
 {
@@ -352,6 +360,7 @@ emit_run(void *data)
     e = data;
 
     if (e->waiting || e->ended || e->unacked == NULL
+        || (e->held && e->state == NULL)
         || uv_now(&e->w->loop.uv) < e->retry_at_msec)
     {
         return;
@@ -394,6 +403,16 @@ emit_settling(const emit_t *e)
 
 
 static int
+emit_is_end(const emit_event_t *ev)
+{
+    return ev != NULL
+           && (ev->type == AI_EVENT_END || ev->type == AI_EVENT_ERROR);
+}
+
+
+/* The last word of an answer goes with its settle, never ahead of it. */
+
+static int
 emit_send(emit_t *e, int settle)
 {
     char           ttl[24], numbers[3][16], types[AI_EVENT_EMIT_MAX];
@@ -434,8 +453,8 @@ emit_send(emit_t *e, int settle)
         bytes += ev->len;
 
         if (events == AI_EVENT_EMIT_MAX || bytes > AI_EVENT_EMIT_BYTES
-            || (!settle && (ev->type == AI_EVENT_END
-                            || ev->type == AI_EVENT_ERROR)))
+            || (!settle && (emit_is_end(ev)
+                            || (events > 0 && emit_is_end(ev->next)))))
         {
             break;
         }

@@ -79,6 +79,13 @@ int emit_data(emit_t *e, ai_str_t bytes, int begins);
 int emit_settle(emit_t *e, char type, ai_str_t payload,
     const emit_settle_t *settle);
 
+/*
+ * What is queued now and was not sent goes with the settle: of an answer that
+ * has said its last word, so that a client who has read that is not still
+ * counted as one who waits for an answer.
+ */
+void emit_hold(emit_t *e);
+
 /* Whether any event has been queued since emit_open. */
 int emit_begun(const emit_t *e);
 /* Whether the source is to pause until drained: more than its share of

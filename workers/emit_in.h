@@ -62,6 +62,7 @@ struct emit_s {
     unsigned             settled:1;
     unsigned             settling:1;    /* what was sent last is the settle */
     unsigned             written:1;     /* Redis knew only the ledger's part */
+    unsigned             held:1;        /* until it settles */
     unsigned             lingering:1;
     unsigned             high:1;        /* has been over EMIT_HIGH_BYTES */
 

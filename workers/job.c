@@ -483,6 +483,10 @@ job_bytes(job_t *job, ai_str_t bytes)
         return -1;
     }
 
+    if (job->answer.usage.complete) {
+        emit_hold(job->emit);
+    }
+
     if (!job->paused && emit_full(job->emit)) {
         job->paused = 1;
         job->w->metrics.paused_total++;

@@ -17,7 +17,8 @@
 #include "http.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
-#define JOB_CLOSE_MSEC  1000    /* for a provider to end a complete stream */
+#define JOB_CLOSE_MSEC  50      /* for a provider to end a complete stream, */
+#define JOB_ERROR_MSEC  1000    /* or one that had an error */
 
 /* A state is a list of jobs_t; a job is in one. */
 typedef enum {

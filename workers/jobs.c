@@ -531,7 +531,9 @@ job_check(job_t *job, uint64_t now)
 
     if (job_complete(job)) {
 
-        if (now >= job->heard_msec + JOB_CLOSE_MSEC) {
+        if (now >= job->heard_msec + (job->answer.usage.complete
+                                      ? JOB_CLOSE_MSEC : JOB_ERROR_MSEC))
+        {
             job_done(job);
         }
 

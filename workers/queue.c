@@ -13,6 +13,7 @@
 
 #include "ai_crypto.h"
 #include "lookup.h"
+#include "seed.h"
 
 
 #define QUEUE_RECOVER_COUNT  100
@@ -273,12 +274,12 @@ static void
 queue_entry(queue_t *q, const ai_resp_t *entry)
 {
     size_t             i;
-    ai_str_t           id, name, value, k, e, c;
+    ai_str_t           id, name, value, k, e, c, s;
     const ai_resp_t  *fields;
 
     id = redis_str(redis_item(entry, 0));
     fields = redis_item(entry, 1);
-    k = e = ai_str("");
+    k = e = s = ai_str("");
     c = ai_str("1");
 
     if (fields == NULL || fields->type != AI_RESP_ARRAY) {
@@ -300,7 +301,15 @@ queue_entry(queue_t *q, const ai_resp_t *entry)
 
         } else if (ai_str_eqz(name, "e")) {
             e = value;
+
+        } else if (ai_str_eqz(name, "s")) {
+            s = value;
         }
+    }
+
+    if (s.len != 0 && q->w->seeds != NULL) {
+        seeds_entry(q->w->seeds, id, s, e);
+        return;
     }
 
     if (q->w->lookup != NULL) {

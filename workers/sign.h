@@ -1,5 +1,5 @@
 /*
- * Whether a job and a catalog come from an edge (docs/wire.md, 13), and whether
+ * Whether a job and a catalog come from an edge (docs/wire.md, 12), and whether
  * a job may begin once more.  The keys are the process's; without them
  * everything is good.  For the loop's thread.
  */

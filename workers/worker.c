@@ -28,6 +28,7 @@
 #include "lookup.h"
 #include "queue.h"
 #include "secret.h"
+#include "seed.h"
 #include "sign.h"
 
 
@@ -141,6 +142,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->delivery = delivery_open(w);
     w->heartbeat = heartbeat_open(w);
     w->lookup = lookup_open(w);
+    w->seeds = seeds_open(w);
 
     if (w->catalogs != NULL && w->http != NULL) {
         w->jwks = jwks_open(w);
@@ -153,7 +155,7 @@ worker_open(worker_t *w, const options_t *opt)
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
-        || w->lookup == NULL || w->jwks == NULL
+        || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -236,6 +238,7 @@ worker_close(worker_t *w)
     queue_close(w->queue);
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
+    seeds_close(w->seeds);
     jwks_close(w->jwks);
 
     if (w->ledger != NULL) {

@@ -18,6 +18,7 @@
 
 struct ledger_s;
 struct lookup_s;
+struct seeds_s;
 struct jwks_s;
 struct jobs_s;
 struct queue_s;
@@ -45,6 +46,7 @@ typedef struct worker_s {
     struct emits_s     *emits;      /* settled jobs that linger */
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */
+    struct seeds_s     *seeds;      /* counters of limits, from the ledger */
     struct jwks_s      *jwks;       /* keys of tokens, by URL */
 
     uv_signal_t         signals[5];

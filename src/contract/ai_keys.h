@@ -55,7 +55,7 @@ typedef enum {
     AI_KEY_WAITING_LAST,
     AI_KEY_BACKLOG_LAST,        /* name is the tenant */
     AI_KEY_SUSPECTS,
-    AI_KEY_LIM,                 /* name is the tenant; what follows: wire, 12 */
+    AI_KEY_LIM,                 /* name is the tenant; what follows: wire, 13 */
     AI_KEY_SEEDING,
     AI_KEY_CACHE,               /* name is a SHA-256 in hex */
     AI_KEY_CACHED,

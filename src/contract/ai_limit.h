@@ -1,6 +1,6 @@
 /*
  * Limits as text: rates as nginx.conf writes them, the policy that admit
- * checks, and the question that seeds a counter (docs/wire.md, 5 and 12).
+ * checks, and the question that seeds a counter (docs/wire.md, 5 and 13).
  * Owns nothing.
  */
 

@@ -1,5 +1,5 @@
 /*
- * Signatures of what edges give workers through Redis (docs/wire.md, 13):
+ * Signatures of what edges give workers through Redis (docs/wire.md, 12):
  * HMAC-SHA256 by keys that both know and Redis does not.  One ai_sign_t a
  * process, used by one thread at a time.
  */

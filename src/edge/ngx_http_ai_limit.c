@@ -189,6 +189,11 @@ ngx_http_ai_limit_whom(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     case AI_LEVEL_KEY:
         *s = ctx->principal->id;
+
+        if (ctx->principal->jwt) {
+            s->len = 0;
+        }
+
         break;
 
     case AI_LEVEL_MODEL:

@@ -205,7 +205,7 @@ ngx_http_ai_limit_lists(ngx_http_request_t *r, ngx_http_ai_limits_t *l,
                 && other->kind == limit->kind
                 && other->window == limit->window
                 && (remaining[k] < remaining[i]
-                    || (remaining[k] == remaining[i] && k < i)))
+                    || (k < i && remaining[k] == remaining[i])))
             {
                 break;
             }

@@ -1,5 +1,5 @@
 -- Whether a job may come in, by all limits that apply, and what it then
--- reserves (docs/wire.md, 5 and 12).  Needs _window.
+-- reserves (docs/wire.md, 5 and 13).  Needs _window.
 
 local LIMITS_MAX, LOOK_MAX = 24, 4
 local OUTPUT_DEFAULT = 1024

@@ -1,4 +1,4 @@
--- What a job has taken, against what it reserved (docs/wire.md, 12).
+-- What a job has taken, against what it reserved (docs/wire.md, 13).
 
 -- @include window
 

@@ -1,4 +1,4 @@
--- Counters of limits (docs/wire.md, 12).
+-- Counters of limits (docs/wire.md, 13).
 --
 -- One that slides is "<window> <used> <used in the one before>", one of the
 -- calendar "<window> <settled> <reserved> <epoch>".
@@ -19,9 +19,10 @@ local function counted(n)
     return int(math.max(0, math.min(COUNT_MAX, n)))
 end
 
--- Without what it has counted it is not the ledger's sum any more: it is
--- seeded again.
+-- The ledger gets what no counter counts: they are seeded again.
 local function new_epoch(tenant)
-    local _, at = clock()
-    call('SET', P .. LIM .. tenant .. ':epoch', at, 'PX', EPOCH_MS)
+    local key = P .. LIM .. tenant .. ':epoch'
+    local us = clock()
+    call('SET', key, int(math.max(us, (call('GET', key) or 0) + 1)), 'PX',
+         EPOCH_MS)
 end

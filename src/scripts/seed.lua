@@ -1,4 +1,4 @@
--- A counter of a day or a month, from the ledger (docs/wire.md, 12).
+-- A counter of a day or a month, from the ledger (docs/wire.md, 13).
 --
 -- Asked with a tenant alone it says whether the ledger has all there is: from
 -- then on a ticket stands for that, until the tenant gets another record.
