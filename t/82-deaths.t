@@ -327,7 +327,7 @@ for my $w (@wait) {
     if ($text eq $want && !grep { !$killed{$_} } @died) {
         $whole++;
     } else {
-        diag("$name: $text; @died, $last; killed: @killed");
+        diag("$name: ", $w->{res}->status, " ", $w->{res}->body, "; @died, $last; killed: @killed");
     }
     $w->{http}->close;
 }
