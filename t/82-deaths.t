@@ -321,7 +321,7 @@ for my $w (@wait) {
     my ($name) = $w->{model} =~ m{/(.*)};
     my ($last, @died) = reverse calls($name);
     $again += @died;
-    my $text = $w->{res}->body =~ /^data/
+    my $text = $w->{res}->body =~ /^data/m      # a heartbeat may be first
         ? text_of($w->{res}->body)
         : ($w->{res}->json || {})->{choices}[0]{message}{content} // '';
     if ($text eq $want && !grep { !$killed{$_} } @died) {
