@@ -321,13 +321,13 @@ for my $w (@wait) {
     my ($name) = $w->{model} =~ m{/(.*)};
     my ($last, @died) = reverse calls($name);
     $again += @died;
-    my $text = $w->{res}->body =~ /^data/
+    my $text = $w->{res}->body =~ /^data/m      # a heartbeat may be first
         ? text_of($w->{res}->body)
         : ($w->{res}->json || {})->{choices}[0]{message}{content} // '';
     if ($text eq $want && !grep { !$killed{$_} } @died) {
         $whole++;
     } else {
-        diag("$name: $text; @died, $last; killed: @killed");
+        diag("$name: ", $w->{res}->status, " ", $w->{res}->body, "; @died, $last; killed: @killed");
     }
     $w->{http}->close;
 }
