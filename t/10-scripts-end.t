@@ -276,7 +276,8 @@ is($keys->message(0.1), undef, 'is no change');
 is($s->run('principal', $sha, 10, 90000, 'state', 'revoked'), 'OK', 'a newer');
 is_deeply($hash->(), { v => 10, state => 'revoked' }, 'replaces all fields');
 is($keys->message(5)->[1], "K$sha 10", 'and published');
-for (['sha', 'x', 1, 1, 'a', 'b'], ['version', $sha, 'x', 1, 'a', 'b'],
+for (['sha', 'g' x 64, 1, 1, 'a', 'b'], ['tenant', 'A b', 1, 1, 'a', 'b'],
+    ['version', $sha, 'x', 1, 'a', 'b'],
     ['ttl', $sha, 11, 0, 'a', 'b'], ['odd', $sha, 11, 1, 'a'],
     ['none', $sha, 11, 1], ['field', $sha, 11, 1, 'A B', 'b'],
     ['value', $sha, 11, 1, 'a', 'x' x 16385],
