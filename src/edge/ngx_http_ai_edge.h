@@ -93,6 +93,8 @@ struct ngx_http_ai_open_s {
     ngx_http_ai_redis_cmd_t     range;
     ngx_http_ai_redis_cmd_t     state;
     ngx_msec_t                  heard;        /* last sign of life */
+    ngx_uint_t                  kept;         /* times the log was, for a slow
+                                                 client */
     ngx_uint_t                  count;        /* entries to ask for */
     ngx_uint_t                  entries;      /* of the last read */
     ngx_uint_t                  taken;        /* and how many were new */
