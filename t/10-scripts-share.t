@@ -247,4 +247,24 @@ is(causes()->{cache}, 3, 'are in the outbox');
 is($s->run('hits', 'x', @rows[1 .. 5]), 'ERR record', 'no job');
 is($s->run('hits', @rows[0 .. 4]), 'ERR number of arguments', 'too few');
 
+# The ledger gets their records: what it said before is not all any more.
+sub ticket {
+    $s->cmd('XTRIM', $s->key('outbox'), 'MAXLEN', 0);
+    my @look = $s->call('seed', 't');
+    return sub { $s->run('seed', 't', @look[1 .. 3], 0, 'rd:tenant', 3) };
+}
+$s->fresh(w1 => 50);
+kept(sha(1));
+admit($s->id, share(sha(2), 'j'));
+my $set = ticket();
+$s->run('hits', @rows);
+is($set->(), 'AGAIN', 'what an edge gave');
+$set = ticket();
+hit(sha(1));
+is($set->(), 'AGAIN', 'what Redis gave');
+$set = ticket();
+admit($s->id, share(sha(2), 'j'), edge => 'e2');
+is($set->(), 'AGAIN', 'a join');
+is(ticket()->(), 'OK', 'nothing since');
+
 done_testing();

@@ -778,9 +778,19 @@ ngx_http_ai_admit_seeded(ngx_http_ai_seed_t *s, ngx_uint_t ok)
 static void
 ngx_http_ai_admit_unseeded(ngx_http_ai_open_t *open)
 {
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = open->ctx;
+
     ngx_log_error(NGX_LOG_WARN, open->request->connection->log, 0,
                   "ai: what tenant \"%V\" has used of a day or a month is not "
                   "known: the ledger cannot be asked", &open->tenant);
+
+    if (ctx->limits != NULL && ctx->limits->dry) {
+        ctx->limits = NULL;
+        ngx_http_ai_admit_send(open);
+        return;
+    }
 
     ngx_http_ai_stream_fail(open, "unavailable",
                             open->conf->redis_error_status,

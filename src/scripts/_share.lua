@@ -76,6 +76,7 @@ local function share_find(share, job, tenant, edge, base)
     local function note(what, usage)
         call('SET', P .. SHARED .. job, what, 'PX', SHARED_MS)
         ledger(job, 1, at, tenant, base, usage)
+        call('HDEL', P .. SEEDING, tenant)
     end
 
     if flags:find('c', 1, true) then

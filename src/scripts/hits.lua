@@ -29,6 +29,7 @@ for i = 1, #ARGV, WORDS do
         return wrong('record')
     end
     ledger(job, 1, at, tenant, ARGV[i + 3], ARGV[i + 4])
+    call('HDEL', P .. SEEDING, tenant)
     if ARGV[i + 5] ~= '' then
         count(job, tenant, ARGV[i + 5])
     end
