@@ -169,6 +169,8 @@ void ngx_http_ai_edge_unfollow(ngx_str_t *job, ngx_uint_t shard,
 void ngx_http_ai_edge_close(ngx_http_ai_open_t *open);
 /* Whether a request of this process listens to it, as Redis knows. */
 ngx_uint_t ngx_http_ai_edge_listens(ngx_str_t *job);
+/* Whether another request of this process than this one listens to its job. */
+ngx_uint_t ngx_http_ai_edge_shared(ngx_http_ai_open_t *open);
 
 
 #endif /* NGX_HTTP_AI_EDGE_H */

@@ -26,7 +26,9 @@ local function kept(sha, tenant, shape, max_age, us)
     local bytes, log = c[6], ''
     if not bytes then
         local form, id, etag = (c[7] or ''):match('^(%a) (%S+) (%S+)$')
-        if form ~= shape or call('EXISTS', P .. EV .. id) == 0 then
+        if form ~= shape or call('EXISTS', P .. EV .. id) == 0
+           or call('HGET', P .. JOB .. id, 'state') ~= 'done'
+        then
             return
         end
         bytes, log = etag, id
