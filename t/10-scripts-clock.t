@@ -79,4 +79,40 @@ $s->silent("w:w2", 0);
 like($s->sweep, qr/^OK 1 1 0 1 /, 'then the dead is found');
 is($s->job($a)->{owner}, 'w2', 'and its job goes on');
 
+# Tenants that wait had their last turn in the future: who gets one now, which
+# is earlier, does not get all that follow.
+
+for my $lane (['interactive', 'waiting'], ['batch', 'waiting:batch']) {
+    my ($class, $zset) = @$lane;
+    my (%tenant, @served);
+
+    $s->fresh(w1 => 2);
+    for my $n (1 .. 4) {
+        for my $who (qw(first a b c d)) {
+            next if $who eq 'first' && $n > 1;
+            my $id = $s->id;
+            $tenant{$id} = $who;
+            $s->admit($id, $who, class => $class);
+        }
+    }
+    my %score = @{ $s->cmd('ZRANGE', $s->key($zset), 0, -1, 'WITHSCORES') };
+    is(scalar(keys %score), 4, "$class: four wait");
+    $s->cmd('ZADD', $s->key($zset), $score{$_} + $HOUR / 4, $_) for keys %score;
+    $s->sweep;
+    my $take = sub { return map { $_->{job} } $s->take('w1', 9) };
+    my @runs = $take->();
+    while (@served < 9) {
+        my $job = shift @runs or last;
+        push @served, $tenant{$job};
+        is($s->settle($job, 1, 1, tenant => $tenant{$job}), 'OK 1-1', 'ends');
+        sleep 0.01;
+        $s->sweep;
+        push @runs, $take->();
+    }
+    my %got;
+    $got{$_}++ for @served;
+    cmp_ok($got{$_} || 0, '>=', 1, "$class: $_ is served")
+        or diag("@served") for qw(a b c d);
+}
+
 done_testing();

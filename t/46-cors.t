@@ -30,6 +30,7 @@ http {
             ai_forward_header response x-theirs;
             allow all;
         }
+        location /org/ { ai_pass; ai_cors *; ai_tenant header=X-Org key; }
         location /denied/ { ai_pass; ai_cors *; satisfy all; deny all; }
         location /few/ { ai_pass; ai_cors *; limit_except GET { allow all; } }
         location /proxied/ { proxy_pass http://127.0.0.1:%%PORT%%/any/; }
@@ -95,6 +96,10 @@ is($res->header('access-control-max-age'), 600, 'ten minutes');
 is(preflight('/some/v1/models', $origin, ' X-Mine ,,Cookie,x-forwarded-for, x_y,'
     . "bad;name, Content-Type\t")->header('access-control-allow-headers'),
     'x-mine, content-type', 'what ai_forward_header adds, and nothing unknown');
+is(preflight('/org/v1/models', $origin, 'x-org,x-or,x-orgs')->header(
+    'access-control-allow-headers'), 'x-org', 'the header that names the tenant');
+is(preflight('/any/v1/models', $origin, 'x-org,if-none-match')->header(
+    'access-control-allow-headers'), 'if-none-match', 'and an ETag that was read');
 is(preflight('/some/v1/models', $origin, 'x' x 5000)->status, 204,
     'more than anybody asks');
 is(preflight('/some/v1/models', $origin)->header('access-control-allow-headers'),
@@ -186,7 +191,9 @@ is($res->status, 429, 'limit_req');
 is(allowed($res), $origin, 'may be read');
 
 # nginx -t.
-for (['ai_cors https://a/;', qr/behind the host/], ['ai_cors a.example;', qr/scheme/],
+for (['ai_cors https://a:443;', qr/browsers leave out/],
+    ['ai_cors http://*.a:80;', qr/browsers leave out/],
+    ['ai_cors https://a/;', qr/behind the host/], ['ai_cors a.example;', qr/scheme/],
     ['ai_cors https://;', qr/scheme/], ['ai_cors * https://a;', qr/both "\*" and/],
     ['ai_cors * credentials;', qr/allows credentials to everybody/],
     ['ai_cors credentials;', qr/names no origin/], ['ai_cors off *;', qr/behind "off"/],

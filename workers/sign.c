@@ -14,22 +14,32 @@
 #include "log.h"
 
 
-/* A place is taken over by who comes next. */
 typedef struct {
-    uint64_t  id;               /* of its random bits; 0: none */
+    uint64_t  bits;             /* of its id */
     uint64_t  settled_msec:56;  /* 0: not yet */
-    uint64_t  begins:8;
+    uint64_t  begins:8;         /* 0: nobody's place */
+    uint32_t  next;             /* of its chain */
 } sign_job_t;
 
+/* Places are taken in turn, so that only as many jobs that begin as there are
+ * places push one out.  Numbers of places are from 1; 0: none. */
+typedef struct {
+    sign_job_t  jobs[SIGN_JOBS];
+    uint32_t    chains[SIGN_JOBS];
+    uint32_t    oldest;         /* from 0 */
+} sign_table_t;
 
-static sign_job_t *sign_job(ai_str_t id);
+
+static uint64_t sign_bits(ai_str_t id);
+static sign_job_t *sign_find(uint64_t bits);
+static sign_job_t *sign_add(uint64_t bits);
 static const char *sign_again(ai_str_t id, uint64_t wall_msec);
 
 
 static struct {
-    int          on;            /* read by other threads, set before them */
-    ai_sign_t   *keys;
-    sign_job_t  *jobs;
+    int            on;          /* read by other threads, set before them */
+    ai_sign_t     *keys;
+    sign_table_t  *table;
 } sign;
 
 
@@ -61,10 +71,10 @@ sign_open(const char *file)
 
     ai_wipe(text, sizeof(text));
 
-    if (keys != NULL && sign.jobs == NULL) {
-        sign.jobs = calloc(SIGN_JOBS, sizeof(*sign.jobs));
+    if (keys != NULL && sign.table == NULL) {
+        sign.table = calloc(1, sizeof(*sign.table));
 
-        if (sign.jobs == NULL) {
+        if (sign.table == NULL) {
             ai_sign_close(keys);
             keys = NULL;
             why = "no memory";
@@ -91,7 +101,7 @@ void
 sign_close(void)
 {
     ai_sign_close(sign.keys);
-    free(sign.jobs);
+    free(sign.table);
     memset(&sign, 0, sizeof(sign));
 }
 
@@ -141,9 +151,15 @@ sign_refused(const ai_delivery_t *d, const ai_job_t *job, uint64_t wall_msec)
 static const char *
 sign_again(ai_str_t id, uint64_t wall_msec)
 {
+    uint64_t     bits;
     sign_job_t  *job;
 
-    job = sign_job(id);
+    bits = sign_bits(id);
+    job = sign_find(bits);
+
+    if (job == NULL) {
+        job = sign_add(bits);
+    }
 
     if (job->settled_msec != 0
         && wall_msec > job->settled_msec + SIGN_SETTLED_MSEC)
@@ -161,6 +177,9 @@ sign_again(ai_str_t id, uint64_t wall_msec)
 }
 
 
+/* Whoever can write to Redis has jobs settled by ids of his choice: those make
+ * no place here. */
+
 void
 sign_settled(ai_str_t id, uint64_t wall_msec)
 {
@@ -170,23 +189,23 @@ sign_settled(ai_str_t id, uint64_t wall_msec)
         return;
     }
 
-    job = sign_job(id);
+    job = sign_find(sign_bits(id));
 
-    if (job->settled_msec == 0) {
+    if (job != NULL && job->settled_msec == 0) {
         job->settled_msec = wall_msec;
     }
 }
 
 
-/* Nobody without a key chooses an id: its last bits are as good as a hash. */
+/* Nobody without a key chooses the id of a job that begins: its last bits are
+ * as good as a hash. */
 
-static sign_job_t *
-sign_job(ai_str_t id)
+static uint64_t
+sign_bits(ai_str_t id)
 {
-    char         digit;
-    size_t       i;
-    uint64_t     bits;
-    sign_job_t  *job;
+    char      digit;
+    size_t    i;
+    uint64_t  bits;
 
     for (i = id.len - 16, bits = 0; i < id.len; i++) {
         digit = id.data[i];
@@ -194,12 +213,59 @@ sign_job(ai_str_t id)
                                                     : digit - 'a' + 10);
     }
 
-    job = &sign.jobs[bits % SIGN_JOBS];
+    return bits;
+}
 
-    if (job->id != bits) {
-        memset(job, 0, sizeof(*job));
-        job->id = bits;
+
+static sign_job_t *
+sign_find(uint64_t bits)
+{
+    uint32_t     place;
+    sign_job_t  *job;
+
+    for (place = sign.table->chains[bits % SIGN_JOBS];
+         place != 0;
+         place = job->next)
+    {
+        job = &sign.table->jobs[place - 1];
+
+        if (job->bits == bits) {
+            return job;
+        }
     }
+
+    return NULL;
+}
+
+
+static sign_job_t *
+sign_add(uint64_t bits)
+{
+    uint32_t       place, *p;
+    sign_job_t    *job;
+    sign_table_t  *table;
+
+    table = sign.table;
+    job = &table->jobs[table->oldest];
+    place = ++table->oldest;
+    table->oldest %= SIGN_JOBS;
+
+    if (job->begins != 0) {
+        p = &table->chains[job->bits % SIGN_JOBS];
+
+        while (*p != place) {
+            p = &table->jobs[*p - 1].next;
+        }
+
+        *p = job->next;
+    }
+
+    p = &table->chains[bits % SIGN_JOBS];
+
+    memset(job, 0, sizeof(*job));
+    job->bits = bits;
+    job->next = *p;
+    *p = place;
 
     return job;
 }

@@ -20,7 +20,7 @@
 /* How far a job's id, which is its time, may be from the clock here. */
 #define SIGN_AGE_MSEC      (3 * 3600 * 1000)
 #define SIGN_AGE_BACKGROUND_MSEC  (48 * 3600 * 1000)
-/* Jobs begun that are remembered: 1 MB a process. */
+/* The last jobs begun are remembered, as many: 2 MB a process. */
 #define SIGN_JOBS          65536
 
 /* The keys of a file; NULL: none, ever.  0, or -1 after a line in the log: then

@@ -264,6 +264,7 @@ ngx_http_ai_conf_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         /* Arguments end with a zero byte, and so do names. */
 
+        name = &ngx_http_ai_jwt_names[k];
         alcf->jwt_claims[k].data = value[i].data + name->len;
         alcf->jwt_claims[k].len = value[i].len - name->len;
     }

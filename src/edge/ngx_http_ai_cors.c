@@ -56,7 +56,7 @@ static ngx_str_t  ngx_http_ai_cors_in[] = {
     ngx_string("accept"), ngx_string("anthropic-"), ngx_string("api-key"),
     ngx_string("authorization"), ngx_string("cache-control"),
     ngx_string("content-type"), ngx_string("idempotency-key"),
-    ngx_string("last-event-id"), ngx_string("openai-"), ngx_string("prefer"),
+    ngx_string("if-none-match"), ngx_string("last-event-id"), ngx_string("openai-"), ngx_string("prefer"),
     ngx_string("traceparent"), ngx_string("user-agent"),
     ngx_string("x-ai-"), ngx_string("x-api-key"),
     ngx_string("x-client-request-id"), ngx_string("x-goog-api-key"),
@@ -234,6 +234,18 @@ ngx_http_ai_cors_wrong(ngx_str_t *value)
         if (*p <= ' ' || *p > '~' || ngx_strchr("/*@?#,\"\\", *p) != NULL) {
             return "behind the host, or its port, nothing may stand";
         }
+    }
+
+    /* such an origin would never come */
+
+    if ((value->len > 8 + 4
+         && ngx_strncasecmp(value->data, (u_char *) "https://", 8) == 0
+         && ngx_strncmp(last - 4, ":443", 4) == 0)
+        || (value->len > 7 + 3
+            && ngx_strncasecmp(value->data, (u_char *) "http://", 7) == 0
+            && ngx_strncmp(last - 3, ":80", 3) == 0))
+    {
+        return "browsers leave out the port that is the scheme's own";
     }
 
     return NULL;
@@ -540,9 +552,10 @@ ngx_http_ai_cors_asked(ngx_http_request_t *r, ngx_http_ai_loc_conf_t *alcf,
 static ngx_uint_t
 ngx_http_ai_cors_name(ngx_http_ai_loc_conf_t *alcf, u_char *name, size_t len)
 {
-    u_char      *p;
-    ngx_str_t   *s;
-    ngx_uint_t   i;
+    u_char                   *p;
+    ngx_str_t                *s;
+    ngx_uint_t                i;
+    ngx_http_ai_tenant_by_t  *by;
 
     for (p = name; p < name + len; p++) {
         if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9')
@@ -559,6 +572,19 @@ ngx_http_ai_cors_name(ngx_http_ai_loc_conf_t *alcf, u_char *name, size_t len)
             : len == s->len && ngx_memcmp(s->data, name, len) == 0)
         {
             return 1;
+        }
+    }
+
+    if (alcf->tenant != NULL) {
+        by = alcf->tenant->elts;
+
+        for (i = 0; i < alcf->tenant->nelts; i++) {
+            if (by[i].type == NGX_HTTP_AI_TENANT_HEADER
+                && len == by[i].name.len
+                && ngx_memcmp(by[i].name.data, name, len) == 0)
+            {
+                return 1;
+            }
         }
     }
 

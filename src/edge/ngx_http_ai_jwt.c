@@ -141,7 +141,9 @@ ngx_http_ai_jwt_sha(ngx_http_ai_loc_conf_t *alcf, ai_str_t token, u_char *sha)
     static u_char                   digest[AI_SHA256_LEN];
     static ngx_http_ai_loc_conf_t  *conf;
 
-    if (conf != alcf || generation != ngx_http_ai_jwt_generation) {
+    if (conf == NULL || conf != alcf
+        || generation != ngx_http_ai_jwt_generation)
+    {
         p = ngx_cpymem(ngx_http_ai_jwt_hashed, alcf->jwt_digest,
                        AI_SHA256_LEN);
         key = alcf->jwt_keys->elts;

@@ -71,6 +71,20 @@ local function set_back()
     end
 end
 
+-- Or a turn in the future would be behind all that others have until then; who
+-- holds something is next by that soon enough.
+local function mend_turns()
+    local now = turn_at(us)
+    for _, lane in pairs(LANES) do
+        for _, tenant in ipairs(call('ZRANGEBYSCORE', P .. lane[1],
+                                     '(' .. int(now), '(' .. int(TURN),
+                                     'LIMIT', 0, max))
+        do
+            call('ZADD', P .. lane[1], now, tenant)
+        end
+    end
+end
+
 local function is_dead(worker)
     local score = call('ZSCORE', P .. ALIVE, 'w:' .. worker)
     return not score or tonumber(score) < cutoff
@@ -237,6 +251,7 @@ else
         mend_suspects()
     end
     slots = muster(ms)
+    mend_turns()
     call('HSET', P .. SWEEP, 'last', ms, 'grace_until', grace_until,
          'pressure', pressure(), 'cursor', (cursor + 1) % 1000000000)
     pump(us, math.max(START_MIN, left))
