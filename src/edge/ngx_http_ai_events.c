@@ -10,7 +10,7 @@
 
 /* A log that a slow client reads on outlives its end: so many ms from each of
  * the edge's looks on, for so many looks (an hour). */
-#define NGX_HTTP_AI_EVENTS_KEEP      "30000"
+#define NGX_HTTP_AI_EVENTS_KEEP      "60000"
 #define NGX_HTTP_AI_EVENTS_KEEP_MAX  720
 
 
