@@ -132,19 +132,65 @@ admit($id, share(sha(1), 'cs', one => 200000));
 is(keep($id, o => '', log => "o $etag", logged => 100000), 'OK', 'in its log');
 $s->settle($id, 1, 1, tenant => 't', ttl => 60000, events => [h => 'h',
     (s => 'z' x 60000, c => 'z' x 40000), e => $row]);
+is($s->job($id)->{state}, 'done', 'ended');
+cmp_ok($s->cmd('PTTL', $s->key("ev:$id")), '>', 50000, 'it lives as long');
 @hit = split / /, hit(sha(1));
 is("$hit[-2] $hit[-1]", "$etag $id", 'and is found there');
 like(hit(sha(1), shape => 's'), qr/^OK/, 'in its shape only');
 $s->cmd('DEL', $s->key("ev:$id"));
 like(hit(sha(1)), qr/^OK/, 'not without it');
 
+# Until its job is done nobody knows how that log ends.
+$s->fresh(w1 => 50);
+my @log = (h => 'h', (s => 'z' x 60000, c => 'z' x 40000));
+$id = $s->id;
+admit($id, share(sha(1), 'cs', one => 200000));
+$s->run('emit', $id, 1, 'w1', 1, 65536, @log);
+keep($id, o => '', log => "o $etag", logged => 100000);
+like(hit(sha(1)), qr/^OK/, 'not while it runs');
+$s->settle($id, 1, 4, tenant => 't', state => 'failed', ttl => 60000,
+    events => [x => "cause 4\nlost\n"]);
+like(hit(sha(1)), qr/^OK/, 'nor when it failed');
+
+# A log that is not kept after all lives as any other.
+for my $why (['too large', one => 1000],
+    ['purged', one => 200000, sub { $s->run('purge', '', '', '', 0, 9) }])
+{
+    my ($name, @o) = @$why;
+    my $purge = ref $o[-1] ? pop @o : sub { };
+    $s->fresh(w1 => 50);
+    $id = $s->id;
+    admit($id, share(sha(1), 'cs', @o));
+    keep($id, o => '', log => "o $etag", logged => 100000);
+    $purge->();
+    $s->settle($id, 1, 1, tenant => 't', ttl => 600000, events => [@log,
+        e => $row]);
+    cmp_ok($s->cmd('PTTL', $s->key($_)), '<=', 60000, "$name: $_")
+        for "ev:$id", "job:$id";
+}
+
+# One that expired is counted once when it is kept again.
+$s->fresh(w1 => 50);
+kept(sha($_)) for 1 .. 20;
+$n = sum();
+for my $m (members()) {
+    $s->cmd('ZADD', $s->key('cached'), 1000, $m);
+    $s->cmd('DEL', $s->key('cache:' . (split / /, $m)[0]));
+}
+kept(sha(20));
+kept(sha($_)) for 1 .. 20;
+is(sum(), $n, 'all of them again, as many bytes');
+is(scalar(members()), 20, 'of as many');
+
 # Purges.
 $s->fresh(w1 => 50);
 kept(sha(1));
 kept(sha(2), model => 'x');
 kept(sha(3), tenant => 'u');
-is($s->run('purge', '', 'x', '', 0, 2), 'OK 1 1', 'a step, by model');
-is($s->run('purge', '', 'x', '', 1, 2), 'OK 0 0', 'the last step');
+my $step = $s->run('purge', '', 'x', '', 0, 2);
+like($step, qr/^OK 1 [1-9]\d+$/, 'a step, by model');
+is($s->run('purge', '', 'x', '', (split / /, $step)[2], 2), 'OK 0 0',
+    'the last step');
 like(hit(sha(2)), qr/^OK/, 'has gone');
 is($s->run('purge', 'u', '', '', 0, 100), 'OK 1 0', 'by tenant');
 like(hit(sha(1)), qr/^HIT/, 'others stay');
@@ -157,6 +203,20 @@ admit($id, share(sha(1), 'cs'));
 $s->run('purge', '', '', '', 0, 100);
 is(keep($id), 'NO', 'what was asked for before a purge is not kept');
 is($s->run('purge', '', '', 'x', 0, 100), 'ERR arguments', 'no hash');
+
+# What goes meanwhile hides nothing from the steps that follow.
+$s->fresh(w1 => 50);
+kept(sha($_), ttl => 60000 + 100 * $_) for 1 .. 5;
+$step = $s->run('purge', 'u', '', '', 0, 2);
+$s->run('purge', 't', '', sha($_), 0, 1) for 1, 2;
+$s->run('purge', 't', '', '', (split / /, $step)[2], 100);
+like(hit(sha($_)), qr/^OK/, "$_ has gone") for 3 .. 5;
+$s->fresh(w1 => 50);
+kept(sha($_)) for 1 .. 5;
+$s->cmd('ZADD', $s->key('cached'), 9e12, $_) for members();
+is($s->run('purge', 't', '', '', 0, 2), 'OK 5 9000000000000',
+    'those that end at once go at once');
+is($s->run('purge', 't', '', '', 9e12, 2), 'OK 0 0', 'and are all');
 
 # Joining.
 $s->fresh(w1 => 50);
@@ -244,7 +304,33 @@ my @rows = map { ($s->id, 1000 + $_, 't', "key:1\t-\tchat\topenai\tm", $row, '')
     1 .. 3;
 is($s->run('hits', @rows), 'OK', 'records of hits');
 is(causes()->{cache}, 3, 'are in the outbox');
+my $limit = "1 1 0 0 m\nr h 9 - tenant\n";
+@rows = map { ($s->id, 1000, 't', "key:1\t-\tchat\topenai\tm", $row, $limit) }
+    1 .. 3;
+is($s->run('hits', @rows), 'OK', 'with limits') for 1 .. 3;
+my ($used) = @{ $s->cmd('KEYS', $s->key('lim:t:rh:*')) };
+is((split / /, $s->cmd('GET', $used))[1], 3, 'a repeat counts once');
 is($s->run('hits', 'x', @rows[1 .. 5]), 'ERR record', 'no job');
 is($s->run('hits', @rows[0 .. 4]), 'ERR number of arguments', 'too few');
+
+# The ledger gets their records: what it said before is not all any more.
+sub ticket {
+    $s->cmd('XTRIM', $s->key('outbox'), 'MAXLEN', 0);
+    my @look = $s->call('seed', 't');
+    return sub { $s->run('seed', 't', @look[1 .. 3], 0, 'rd:tenant', 3) };
+}
+$s->fresh(w1 => 50);
+kept(sha(1));
+admit($s->id, share(sha(2), 'j'));
+my $set = ticket();
+$s->run('hits', @rows);
+is($set->(), 'AGAIN', 'what an edge gave');
+$set = ticket();
+hit(sha(1));
+is($set->(), 'AGAIN', 'what Redis gave');
+$set = ticket();
+admit($s->id, share(sha(2), 'j'), edge => 'e2');
+is($set->(), 'AGAIN', 'a join');
+is(ticket()->(), 'OK', 'nothing since');
 
 done_testing();

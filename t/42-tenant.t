@@ -190,10 +190,10 @@ is(looked_up('nemo', 'none', path => "/open$models", says('nemo')), 404,
 
 # What admit compares: the record's version, where no key has one.
 $fake->cmd('SET', $fake->s->key('pv:tenant:acme'), 4, 'EX', 100);
-$fake->cmd('HSET', 'ai1:tenant:acme', 'v', 4);
+$fake->change('acme', v => 4);
 is(job_of("/fixed$chat")->{status}, 200, 'a stale record is read again');
 $fake->cmd('SET', $fake->s->key('pv:tenant:acme'), 5, 'EX', 100);
-$fake->cmd('HMSET', 'ai1:tenant:acme', 'v', 5, 'state', 'disabled');
+$fake->change('acme', v => 5, state => 'disabled');
 is(AiHttp->post($edge->port, "/fixed$chat", \%ask)->status, 403,
     'and refuses, if the tenant is disabled now');
 

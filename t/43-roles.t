@@ -111,8 +111,7 @@ is(status(POST => "/open$chat", undef), 200, 'without ai_auth all may');
 my $late = $fake->key('demo', id => 'late');
 is($ops{completions}->($late), 200, 'a member');
 $fake->cmd('SET', $fake->s->key('pv:late'), 2, 'EX', 100);
-$fake->cmd('HMSET', 'ai1:key:' . Digest::SHA::sha256_hex($late), 'v', 2,
-    'role', 'viewer');
+$fake->change(Digest::SHA::sha256_hex($late), v => 2, role => 'viewer');
 is($ops{completions}->($late), 403, 'is a viewer when it is admitted');
 
 # Whose jobs.

@@ -108,7 +108,7 @@ $redis->cmd('DEL', 'ai1:key:' . sha256_hex($live->{key}));
 my $got = answered($bells, 10_001, 60);
 is(scalar(keys %$got), 10_001, 'each of 10,000 unknown keys is answered');
 is((grep { !/^(?:none|down|ok)$/ } values %$got), 0, 'none or down');
-cmp_ok((grep { $_ eq 'none' } values %$got), '>', 1000, 'many with none');
+cmp_ok((grep { $_ eq 'none' } values %$got), '>', 100, 'many with none');
 isnt($got->{ sha256_hex($live->{key}) }, 'none',
     'a known one among them is not called unknown');
 cmp_ok(rss($_), '<', 100_000, 'the memory of a worker is bounded')

@@ -154,7 +154,7 @@ is($res->json->{error}{code}, 'invalid_api_key', 'by ai_error');
 
 # A version that is older than the queue knows: looked up again, once.
 $fake->cmd('SET', $fake->s->key('pv:k1'), 5, 'EX', 100);
-$fake->cmd('HSET', 'ai1:key:' . sha256_hex($key), 'v', 5);
+$fake->change(sha256_hex($key), v => 5);
 $s = AiHttp->stream(port => $edge->port, path => $chat, key => $key,
     json => \%ask);
 $job = $fake->job;

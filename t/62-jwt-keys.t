@@ -5,6 +5,7 @@
 use AiTest;
 use AiFake;
 use AiJwt;
+use AiSign;
 use AiWork;
 
 my $t = AiTest->new;
@@ -176,7 +177,7 @@ is($res->status, 503, 'without a set nobody knows');
 ok($res->header('retry-after'), 'and it says when to come again');
 is(scalar(() = $idp->requests), 0, 'the edge fetches nothing');
 
-my $work = AiWork->new($t, n => 2);
+my $work = AiWork->new($t, n => 2, args => ['--sign-file', $t->sign_file]);
 becomes($first, 'url', 200, 'a worker fetches it');
 my ($req) = grep { $_->{path} eq '/jwks' } $idp->requests;
 is($req->{method}, 'GET', 'by GET');
@@ -202,12 +203,25 @@ cmp_ok($at[-1] - $at[-2], '>', 25, 'not at once') if $at[-1];
 
 # Redis loses it, and has it again from the next edge's look or worker's fetch.
 my $text = $t->redis->cmd('GET', $set);
-$t->redis->cmd('SET', $set, AiJwt::jwks($secret));
+$t->redis->cmd('SET', $set, AiSign::jwks($t->sign_key, $url,
+    AiJwt::jwks($secret)));
 $t->redis->cmd('PUBLISH', 'ai1:keys', 'W' . ($set =~ s/.*://r) . "\n");
 ok(wait_for(sub { $edge->log =~ /holds a secret/ }, 20, 'it'),
     'a secret that everybody can read is no key');
 is(status($first, 'url'), 200, 'and the last good set stays');
 $t->redis->cmd('SET', $set, AiJwt::jwks($third), 'EX', 1000);
+$t->redis->cmd('PUBLISH', 'ai1:keys', 'W' . ($set =~ s/.*://r) . "\n");
+ok(wait_for(sub { $edge->log =~ /are not signed by a key of ours/ }, 20, 'it'),
+    'a set that nobody signed');
+is(status($third, 'url'), 401, 'lets nobody in');
+is(status($first, 'url'), 200, 'and the last good one stays');
+$t->redis->cmd('SET', $set, AiSign::jwks($t->sign_key, "$url/other",
+    AiJwt::jwks($third)), 'EX', 1000);
+$t->redis->cmd('PUBLISH', 'ai1:keys', 'W' . ($set =~ s/.*://r) . "\n");
+select undef, undef, undef, 0.5;
+is(status($third, 'url'), 401, 'nor one that was signed for another URL');
+$t->redis->cmd('SET', $set, AiSign::jwks($t->sign_key, $url,
+    AiJwt::jwks($third)), 'EX', 1000);
 $t->redis->cmd('PUBLISH', 'ai1:keys', 'W' . ($set =~ s/.*://r) . "\n");
 becomes($third, 'url', 200, 'a set that was announced is read');
 is(status($first, 'url'), 401, 'and is the only one');

@@ -46,7 +46,8 @@ my $p = $t->provider(script => sub {
 my $ai = 'ai_provider up { api openai; url ' . $p->url('/v1') . '; }'
     . ' ai_provider an { api anthropic; url ' . $p->url . '; }';
 my $location = 'ai_cache 1m; ai_cache_bypass $http_x_bypass;'
-    . ' add_header X-Status $ai_cache_status always;';
+    . ' add_header X-Status $ai_cache_status always;'
+    . ' add_header X-Tokens $ai_output_tokens always;';
 $t->start(edge => { ai => $ai, location => $location });
 
 my $chat = '/v1/chat/completions';
@@ -231,6 +232,9 @@ for (1, 2) {
     like($again->header('age'), qr/^\d+$/, 'and Age');
     is($again->header('x-request-id'), $large->header('x-request-id'),
         'and headers');
+    is($again->header('x-ratelimit-remaining-requests'), undef,
+        'but those of the call');
+    is($again->header('x-tokens'), '0', 'and no tokens');
 }
 
 # The other dialect.

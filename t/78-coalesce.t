@@ -7,11 +7,12 @@ use AiFake;
 my $t = AiTest->new;
 $t->redis;
 my $fake = AiFake->new($t);
-my $one = $t->edge(name => 'one', location => 'ai_coalesce on;'
-    . ' ai_stream_heartbeat off; ');
+# Of two kinds: who comes by /short waits for a second only.
+my $location = 'ai_coalesce on; ai_stream_heartbeat off; } location /short/ {'
+    . ' ai_pass; ai_coalesce on; ai_queue_timeout 1s;';
+my $one = $t->edge(name => 'one', location => $location);
 $one->start;
-my $two = $t->edge(name => 'two', location => 'ai_coalesce on;'
-    . ' ai_stream_heartbeat off; ');
+my $two = $t->edge(name => 'two', location => $location);
 $two->start;
 $t->{key} = $fake->key('demo');
 my $chat = '/v1/chat/completions';
@@ -178,6 +179,35 @@ $job->answer('{"h":1}');
 is($_->response->body, '{"h":1}', 'both have it') for @waiting;
 $_->close for $first, @waiting;
 
+# Who waited as long as it may goes alone: others, who came later or may wait
+# longer, go on.
+$first = open_at($one, ask('i'));
+$g = $fake->job;
+my $patient = open_at($one, ask('k'));
+wait_for(sub { $t->redis->cmd('LLEN', $t->prefix . 'backlog:demo') == 1 }, 30,
+    'one to wait');
+for my $edge ($one, $two) {
+    my $short = AiHttp->stream(port => $edge->port, path => "/short$chat",
+        json => ask('k'), key => $t->{key});
+    my $r = $short->response;
+    is($r->status, 503, 'its time is over');
+    is($r->json->{error}{code}, 'queue_timeout', 'which it is told');
+    $short->close;
+}
+my $short = AiHttp->stream(port => $two->port, path => "/short$chat",
+    json => ask('l'), key => $t->{key});
+wait_for(sub { $t->redis->cmd('LLEN', $t->prefix . 'backlog:demo') == 2 }, 30,
+    'another to wait');
+my $longer = open_at($two, ask('l'));
+is($short->response->status, 503, 'the leader\'s time is over');
+$short->close;
+$g->answer('{}');
+for my $case ([$patient, '{"k":1}'], [$longer, '{"l":1}']) {
+    $fake->job->answer($case->[1]);
+    is($case->[0]->response->body, $case->[1], 'who waits longer has it');
+}
+$_->close for $first, $patient, $longer;
+
 # The ledger has a record of each follower.
 my %cause;
 for my $e (@{ $t->redis->cmd('XRANGE', $t->prefix . 'outbox', '-', '+') }) {
@@ -187,6 +217,6 @@ for my $e (@{ $t->redis->cmd('XRANGE', $t->prefix . 'outbox', '-', '+') }) {
     $cause{$u[17]}++;
     is("$f{n} $u[0] @u[6, 7, 11]", 'demo done 0 0 0', 'costs nothing');
 }
-is($cause{join}, 3 + 1 + 2 + 2 + 1 + 1, 'a record a follower');
+is($cause{join}, 3 + 1 + 2 + 2 + 1 + 1 + 3, 'a record a follower');
 
 done_testing();

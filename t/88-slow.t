@@ -69,6 +69,21 @@ wait_for(sub {
     $t->pg->value('select count(*) from ngxai.ledger') > $many
 }, 120, 'all answers to be in their logs');
 grown("$many that do not read 1 MB", %rss);
+
+# A log expires 30 s after its end, unless somebody reads on.
+my ($log) = sort keys %{ $t->redis->keys('ai1:{*}:ev:*') };
+my %least = ($log => 30_000, $log =~ s/:ev:/:job:/r => 30_000);
+eval {
+    wait_for(sub {
+        for my $key (sort keys %least) {
+            my $ttl = $t->redis->cmd('PTTL', $key);
+            delete $least{$key} if $ttl > $least{$key} + 2000;
+            $least{$key} = $ttl if defined $least{$key} && $ttl < $least{$key};
+        }
+        return !%least;
+    }, 60);
+};
+is_deeply([keys %least], [], 'the log of a slow client stays');
 for my $round (1 .. 20) {
     for my $s (@slow) {
         sysread $s->{sock}, $s->{in}, 1, length $s->{in};

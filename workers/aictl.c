@@ -30,6 +30,9 @@ static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
         "user of Sentinel (AI_REDIS_SENTINEL_USER)" },
     [AICTL_OPT_SENTINEL_PASSWORD_FILE] = { "redis-sentinel-password-file",
         "FILE", "password of it (AI_REDIS_SENTINEL_PASSWORD_FILE)" },
+    [AICTL_OPT_SIGN_FILE] = { "sign-file", "FILE",
+        "keys that edges and workers share; without it keys work, after a "
+        "look-up by the workers (AI_SIGN_FILE)" },
     [AICTL_OPT_POSTGRES] = { "postgres", "CONNINFO",
         "Postgres, as libpq takes it (AI_POSTGRES)" },
     [AICTL_OPT_JSON] = { "json", NULL, "print JSON" },
@@ -370,7 +373,9 @@ aictl_environment(aictl_t *a)
         { AICTL_OPT_REDIS, "AI_REDIS" },
         { AICTL_OPT_REDIS_PASSWORD_FILE, "AI_REDIS_PASSWORD_FILE" },
         { AICTL_OPT_SENTINEL_USER, "AI_REDIS_SENTINEL_USER" },
-        { AICTL_OPT_SENTINEL_PASSWORD_FILE, "AI_REDIS_SENTINEL_PASSWORD_FILE" }
+        { AICTL_OPT_SENTINEL_PASSWORD_FILE,
+          "AI_REDIS_SENTINEL_PASSWORD_FILE" },
+        { AICTL_OPT_SIGN_FILE, "AI_SIGN_FILE" }
     };
 
     for (i = 0; i < sizeof(vars) / sizeof(vars[0]); i++) {
@@ -440,6 +445,7 @@ main(int argc, char **argv)
     }
 
     aictl_redis_close(&a);
+    ai_sign_close(a.sign);
 
     if (fflush(stdout) != 0 && rc == AICTL_OK) {
         aictl_error("cannot write: %s", strerror(errno));

@@ -13,6 +13,7 @@
 
 #include "ai_keys.h"
 #include "ai_scripts.h"
+#include "ai_sign.h"
 #include "ai_str.h"
 
 /* Exit codes. */
@@ -31,6 +32,7 @@ typedef enum {
     AICTL_OPT_REDIS_PASSWORD_FILE,
     AICTL_OPT_SENTINEL_USER,
     AICTL_OPT_SENTINEL_PASSWORD_FILE,
+    AICTL_OPT_SIGN_FILE,
     AICTL_OPT_POSTGRES,
     AICTL_OPT_JSON,
     AICTL_OPT_HELP,
@@ -64,6 +66,7 @@ typedef struct {
     const char    *verb;                    /* of the command that runs */
     PGconn        *pg;                      /* NULL until aictl_pg() */
     aictl_redis_t *redis;                   /* NULL until aictl_redis() */
+    ai_sign_t     *sign;                    /* NULL until a principal is */
     unsigned       shards;                  /* 0 until aictl_shards() */
 } aictl_t;
 
@@ -72,7 +75,8 @@ typedef struct {
 #define AICTL_COMMON                                                          \
     (AICTL_BIT(REDIS) | AICTL_BIT(REDIS_PASSWORD_FILE)                        \
      | AICTL_BIT(SENTINEL_USER) | AICTL_BIT(SENTINEL_PASSWORD_FILE)           \
-     | AICTL_BIT(POSTGRES) | AICTL_BIT(JSON) | AICTL_BIT(HELP))
+     | AICTL_BIT(SIGN_FILE) | AICTL_BIT(POSTGRES) | AICTL_BIT(JSON)           \
+     | AICTL_BIT(HELP))
 
 typedef struct {
     const char *noun;

@@ -4,6 +4,7 @@
  * checked against.  Owns nothing.
  */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,11 +30,85 @@ aictl_principal_of_key(const char *name)
 }
 
 
+/* The keys, read once: AICTL_OK too where there is no file. */
+
+static int
+aictl_principal_keys(aictl_t *a)
+{
+    FILE        *f;
+    char         text[AI_SIGN_FILE_MAX + 1];
+    size_t       n;
+    const char  *file, *why;
+
+    file = a->opt[AICTL_OPT_SIGN_FILE];
+
+    if (file == NULL || *file == '\0' || a->sign) {
+        return AICTL_OK;
+    }
+
+    f = fopen(file, "re");
+
+    if (f == NULL) {
+        aictl_error("%s: %s", file, strerror(errno));
+        return AICTL_FAILED;
+    }
+
+    n = fread(text, 1, sizeof(text), f);
+    why = ferror(f) ? "it cannot be read" : "it is over 8192 bytes long";
+
+    (void) fclose(f);
+
+    if (n <= AI_SIGN_FILE_MAX) {
+        a->sign = ai_sign_open((ai_str_t) { n, text }, &why);
+    }
+
+    ai_wipe(text, sizeof(text));
+
+    if (a->sign == NULL) {
+        aictl_error("%s is no file of keys: %s", file, why);
+        return AICTL_FAILED;
+    }
+
+    return AICTL_OK;
+}
+
+
+static int
+aictl_principal_sign(aictl_t *a, const char *name, int argc,
+    const char **argv, char mac[AI_SHA256_HEX + 1])
+{
+    int       i, at;
+    ai_str_t  field, values[AI_SIGN_FIELDS];
+
+    for (i = 0; i < AI_SIGN_FIELDS; i++) {
+        values[i] = ai_str("");
+    }
+
+    values[ai_sign_field(ai_str("v"))] = (ai_str_t) { strlen(argv[1]),
+                                                      argv[1] };
+
+    for (i = 3; i + 1 < argc; i += 2) {
+        field = (ai_str_t) { strlen(argv[i]), argv[i] };
+        at = ai_sign_field(field);
+
+        if (at != -1) {
+            values[at] = (ai_str_t) { strlen(argv[i + 1]), argv[i + 1] };
+        }
+    }
+
+    mac[AI_SHA256_HEX] = '\0';
+
+    return ai_sign_principal(a->sign, (ai_str_t) { strlen(name), name },
+                             values, mac);
+}
+
+
 static aictl_write_e
 aictl_principal_script(aictl_t *a, const char *name, const PGresult *row)
 {
     int             i, argc;
-    const char     *argv[3 + 2 * PRINCIPAL_COLUMNS];
+    char            mac[AI_SHA256_HEX + 1];
+    const char     *argv[3 + 2 * (PRINCIPAL_COLUMNS + 1)];
     redisReply     *reply;
     aictl_write_e   rc;
 
@@ -45,6 +120,21 @@ aictl_principal_script(aictl_t *a, const char *name, const PGresult *row)
     for (i = 1; i < PQnfields(row); i++) {
         argv[argc++] = PQfname(row, i);
         argv[argc++] = PQgetvalue(row, 0, i);
+    }
+
+    if (aictl_principal_keys(a) != AICTL_OK) {
+        return AICTL_WRITE_FAILED;
+    }
+
+    if (a->sign) {
+
+        if (aictl_principal_sign(a, name, argc, argv, mac) != 0) {
+            aictl_error("OpenSSL cannot sign");
+            return AICTL_WRITE_FAILED;
+        }
+
+        argv[argc++] = "mac";
+        argv[argc++] = mac;
     }
 
     reply = aictl_redis_script(a, AI_SCRIPT_PRINCIPAL, AI_GLOBAL_PREFIX, argc,

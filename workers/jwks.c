@@ -14,6 +14,7 @@
 #include "ai_jwk.h"
 #include "catalog.h"
 #include "http.h"
+#include "sign.h"
 
 
 #define JWKS_CATALOG_SEC  172800        /* since an edge named it */
@@ -459,7 +460,7 @@ jwks_fetch(jwks_url_t *u)
     u->len = 0;
     u->age = JWKS_AGE;
 
-    u->text = malloc(AI_JWKS_MAX);
+    u->text = malloc(AI_JWKS_MAX + AI_SIGN_CATALOG_ADDS);
     u->call = u->text ? http_start(u->jwks->w->http, &req, &jwks_events, u)
                       : NULL;
 
@@ -633,10 +634,22 @@ jwks_end(jwks_url_t *u, const char *why)
 static void
 jwks_put(jwks_url_t *u)
 {
+    int       made;
     char      key[AI_KEY_MAX];
     size_t    len;
     char      text[AI_SHA256_HEX + 2];
     ai_str_t  argv[5];
+
+    made = sign_jwks((ai_str_t) { AI_SHA256_HEX, u->hex },
+                     (ai_str_t) { u->len, u->text }, u->text + u->len);
+
+    if (made == -1) {
+        return;
+    }
+
+    if (made) {
+        u->len += AI_SIGN_CATALOG_ADDS;
+    }
 
     len = ai_keys_jwks(key, sizeof(key), (ai_str_t) { AI_SHA256_HEX, u->hex });
 

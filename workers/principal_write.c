@@ -8,15 +8,21 @@
 
 #include "ai_keys.h"
 #include "principal.h"
+#include "sign.h"
+
+
+static int principal_sign(ai_str_t name, unsigned argc, const ai_str_t *argv,
+    char mac[AI_SHA256_HEX]);
 
 
 int
 principal_write(redis_t *rc, ai_str_t name, const PGresult *res,
     redis_reply_pt cb, void *data)
 {
-    int          i;
+    int          i, made;
+    char         mac[AI_SHA256_HEX];
     unsigned     argc;
-    ai_str_t     argv[3 + 2 * PRINCIPAL_COLUMNS];
+    ai_str_t     argv[3 + 2 * (PRINCIPAL_COLUMNS + 1)];
     const char  *text;
 
     argc = 0;
@@ -41,6 +47,43 @@ principal_write(redis_t *rc, ai_str_t name, const PGresult *res,
         }
     }
 
+    made = principal_sign(name, argc, argv, mac);
+
+    if (made == -1) {
+        return -1;
+    }
+
+    if (made) {
+        argv[argc++] = ai_str("mac");
+        argv[argc++] = (ai_str_t) { sizeof(mac), mac };
+    }
+
     return redis_script(rc, AI_SCRIPT_PRINCIPAL, ai_str(AI_GLOBAL_PREFIX), cb,
                         data, argc, argv);
+}
+
+
+static int
+principal_sign(ai_str_t name, unsigned argc, const ai_str_t *argv,
+    char mac[AI_SHA256_HEX])
+{
+    int       at;
+    unsigned  i;
+    ai_str_t  values[AI_SIGN_FIELDS];
+
+    for (i = 0; i < AI_SIGN_FIELDS; i++) {
+        values[i] = ai_str("");
+    }
+
+    values[ai_sign_field(ai_str("v"))] = argv[1];
+
+    for (i = 3; i + 1 < argc; i += 2) {
+        at = ai_sign_field(argv[i]);
+
+        if (at != -1) {
+            values[at] = argv[i + 1];
+        }
+    }
+
+    return sign_principal(name, values, mac);
 }

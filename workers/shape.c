@@ -172,6 +172,11 @@ shape_append(json_t *object, const char *name, const json_t *text)
     }
 
     old = json_object_get(object, name);
+
+    if (old != NULL && !json_is_string(old) && !json_is_null(old)) {
+        return -1;
+    }
+
     one = json_is_string(old) ? json_string_length(old) : 0;
     two = json_string_length(text);
 
@@ -205,7 +210,9 @@ shape_known(const json_t *object, const char *const *names)
             /* void */
         }
 
-        if (*name == NULL && !json_is_null(value)) {
+        if (*name == NULL && !json_is_null(value)
+            && !(json_is_array(value) && json_array_size(value) == 0))
+        {
             return 0;
         }
     }

@@ -48,10 +48,11 @@ char *shape_end(shape_buf_t *b, size_t *len);
  * "[DONE]" and for a comment), 0 at the end, -1 what is none.  The caller
  * json_decref()s. */
 int shape_next(ai_str_t *raw, json_t **value);
-/* Appends text to the string of that name, made where there is none: 0 or
- * -1. */
+/* Appends text to the string of that name, made where there is none: 0, or -1
+ * where something else has that name. */
 int shape_append(json_t *object, const char *name, const json_t *text);
-/* Whether each member that is not null is in names: 1 or 0. */
+/* Whether each member that says something, so is neither null nor an empty
+ * list, is in names: 1 or 0. */
 int shape_known(const json_t *object, const char *const *names);
 json_t *shape_load(ai_str_t text);
 char *shape_dump(const json_t *value, size_t *len);

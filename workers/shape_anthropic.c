@@ -23,6 +23,9 @@ static const struct {
 #define ANTHROPIC_INPUT   3
 #define ANTHROPIC_DELTAS  4
 
+static const char *const  anthropic_event[] = {
+    "type", "index", "message", "content_block", "delta", NULL
+};
 static const char *const  anthropic_message_end[] = {
     "type", "delta", "usage", "context_management", NULL
 };
@@ -65,6 +68,10 @@ anthropic_add_delta(json_t *block, const json_t *delta)
     size_t   i;
     json_t  *list;
 
+    if (json_object_size(delta) != 2) {
+        return -1;
+    }
+
     if (anthropic_is(delta, "citations_delta")) {
         list = json_object_get(block, "citations");
 
@@ -81,11 +88,9 @@ anthropic_add_delta(json_t *block, const json_t *delta)
 
     for (i = 0; i < ANTHROPIC_DELTAS; i++) {
         if (anthropic_is(delta, anthropic_deltas[i].type)) {
-            return json_object_size(delta) == 2
-                   ? shape_append(block, anthropic_deltas[i].member,
-                                  json_object_get(delta,
-                                                  anthropic_deltas[i].text))
-                   : -1;
+            return shape_append(block, anthropic_deltas[i].member,
+                                json_object_get(delta,
+                                                anthropic_deltas[i].text));
         }
     }
 
@@ -157,6 +162,12 @@ anthropic_add(json_t **message, const json_t *event, int *done)
 
     if (anthropic_is(event, "ping")) {
         return 0;
+    }
+
+    if (!anthropic_is(event, "message_delta")
+        && !shape_known(event, anthropic_event))
+    {
+        return -1;
     }
 
     if (anthropic_is(event, "message_start")) {

@@ -33,6 +33,28 @@ static const char *const  openai_call[] = {
 static const char *const  openai_function[] = { "name", "arguments", NULL };
 
 
+/* A member that is said once, by some again or as nothing: 0, or -1 where it
+ * is said to be another. */
+
+static int
+openai_set_text(json_t *to, const char *name, const json_t *value)
+{
+    json_t  *old;
+
+    if (!json_is_string(value) || json_string_length(value) == 0) {
+        return 0;
+    }
+
+    old = json_object_get(to, name);
+
+    if (old == NULL) {
+        return json_object_set(to, name, (json_t *) value);
+    }
+
+    return json_equal(old, value) ? 0 : -1;
+}
+
+
 /* The member at this index of an array, made where it is the next. */
 
 static json_t *
@@ -77,18 +99,15 @@ openai_member(json_t *object, const char *name, json_t *(*make)(void))
 static int
 openai_add_function(json_t *to, const json_t *from)
 {
-    json_t  *name, *text;
+    json_t  *text;
 
-    if (!json_is_object(from) || !shape_known(from, openai_function)) {
+    if (!json_is_object(from) || !shape_known(from, openai_function)
+        || openai_set_text(to, "name", json_object_get(from, "name")) != 0)
+    {
         return -1;
     }
 
-    name = json_object_get(from, "name");
     text = json_object_get(from, "arguments");
-
-    if (json_is_string(name) && json_object_set(to, "name", name) != 0) {
-        return -1;
-    }
 
     return text == NULL || json_is_null(text) ? 0
            : shape_append(to, "arguments", text);
@@ -118,18 +137,8 @@ openai_add_calls(json_t *message, const json_t *calls)
             return -1;
         }
 
-        value = json_object_get(call, "id");
-
-        if (json_is_string(value) && json_string_length(value) != 0
-            && json_object_set(to, "id", value) != 0)
-        {
-            return -1;
-        }
-
-        value = json_object_get(call, "type");
-
-        if (json_is_string(value)
-            && json_object_set(to, "type", value) != 0)
+        if (openai_set_text(to, "id", json_object_get(call, "id")) != 0
+            || openai_set_text(to, "type", json_object_get(call, "type")) != 0)
         {
             return -1;
         }
@@ -159,9 +168,7 @@ openai_add_delta(json_t *message, const json_t *delta)
         return -1;
     }
 
-    value = json_object_get(delta, "role");
-
-    if (json_is_string(value) && json_object_set(message, "role", value) != 0)
+    if (openai_set_text(message, "role", json_object_get(delta, "role")) != 0)
     {
         return -1;
     }

@@ -283,6 +283,23 @@ sign_body_ok(const ai_job_t *job, ai_str_t body)
 }
 
 
+int
+sign_jwks(ai_str_t name, ai_str_t text, char line[AI_SIGN_CATALOG_ADDS])
+{
+    return sign.keys == NULL ? 0
+           : ai_sign_jwks(sign.keys, name, text, line) == 0 ? 1 : -1;
+}
+
+
+int
+sign_principal(ai_str_t name, const ai_str_t values[AI_SIGN_FIELDS],
+    char mac[AI_SHA256_HEX])
+{
+    return sign.keys == NULL ? 0
+           : ai_sign_principal(sign.keys, name, values, mac) == 0 ? 1 : -1;
+}
+
+
 const char *
 sign_catalog_refused(ai_str_t name, ai_str_t mac)
 {

@@ -147,7 +147,7 @@ ai_role_allows(ai_str_t role, ai_str_t scopes, ai_right_e right)
 
 
 ai_str_t
-ai_role_mightiest(ai_str_t roles)
+ai_role_mightiest(ai_str_t roles, ai_role_e most)
 {
     int       role, best;
     ai_str_t  word, name;
@@ -158,7 +158,7 @@ ai_role_mightiest(ai_str_t roles)
     while (ai_role_next(&roles, &word)) {
         role = ai_role_find(word);
 
-        if (role > best) {
+        if (role > best && role <= (int) most) {
             best = role;
             name = word;
         }

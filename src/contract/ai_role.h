@@ -62,10 +62,10 @@ ai_allowed_e ai_role_allows(ai_str_t role, ai_str_t scopes, ai_right_e right);
 
 /*
  * Of what others say (a token): the name of the mightiest role among those
- * separated by blanks that is one of ours, or the empty one; and, appended,
- * the scopes that are ours.
+ * separated by blanks that is one of ours and no mightier than most, or the
+ * empty one; and, appended, the scopes that are ours.
  */
-ai_str_t ai_role_mightiest(ai_str_t roles);
+ai_str_t ai_role_mightiest(ai_str_t roles, ai_role_e most);
 void ai_scopes_known(ai_buf_t *b, ai_str_t scopes);
 
 /* Appends why not, a sentence for people. */

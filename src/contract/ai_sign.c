@@ -18,9 +18,15 @@
 /* What a signature is good for: one of a catalog signs no job. */
 #define AI_SIGN_JOB      "ngx-ai job 1\n"
 #define AI_SIGN_CATALOG  "ngx-ai catalog 1\n"
+#define AI_SIGN_JWKS     "ngx-ai jwks 1\n"
+#define AI_SIGN_KEY      "ngx-ai principal 1\n"
 
 /* "mac 64\n<hex>\n": the last field of a signed spec. */
 #define AI_SIGN_FIELD    "mac 64\n"
+
+/* Of a principal: label, name, lengths, and its values. */
+#define AI_SIGN_PARTS    (3 + AI_SIGN_FIELDS)
+#define AI_SIGN_LENGTHS  (AI_SIGN_FIELDS * 21 + 2)
 
 
 struct ai_sign_s {
@@ -31,10 +37,18 @@ struct ai_sign_s {
 
 
 static const char *ai_sign_key(ai_sign_t *s, ai_str_t key);
-static int ai_sign_make(ai_sign_t *s, unsigned key, ai_str_t label,
-    ai_str_t text, char hex[AI_SHA256_HEX]);
-static int ai_sign_known(ai_sign_t *s, ai_str_t label, ai_str_t text,
+static void ai_sign_parts(ai_str_t parts[AI_SIGN_PARTS], ai_str_t name,
+    const ai_str_t *values, char lengths[AI_SIGN_LENGTHS]);
+static int ai_sign_make(ai_sign_t *s, unsigned key, const ai_str_t *parts,
+    size_t n, char hex[AI_SHA256_HEX]);
+static int ai_sign_known(ai_sign_t *s, const ai_str_t *parts, size_t n,
     ai_str_t mac);
+
+
+static const char *const  ai_sign_fields[AI_SIGN_FIELDS] = {
+    "v", "state", "id", "tenant", "tenant_state", "weight", "plan", "user",
+    "role", "scopes", "models", "expires", "networks"
+};
 
 
 ai_sign_t *
@@ -157,11 +171,12 @@ void
 ai_sign_spec(ai_sign_t *s, ai_buf_t *b, const char *mark)
 {
     char      hex[AI_SHA256_HEX];
-    ai_str_t  spec;
+    ai_str_t  parts[2];
 
-    spec = (ai_str_t) { (size_t) (b->pos - mark), mark };
+    parts[0] = ai_str(AI_SIGN_JOB);
+    parts[1] = (ai_str_t) { (size_t) (b->pos - mark), mark };
 
-    if (b->full || ai_sign_make(s, 0, ai_str(AI_SIGN_JOB), spec, hex) != 0) {
+    if (b->full || ai_sign_make(s, 0, parts, 2, hex) != 0) {
         b->full = 1;
         return;
     }
@@ -173,7 +188,7 @@ ai_sign_spec(ai_sign_t *s, ai_buf_t *b, const char *mark)
 int
 ai_sign_spec_ok(ai_sign_t *s, ai_str_t spec)
 {
-    ai_str_t     mac;
+    ai_str_t     mac, parts[2];
     const char  *field;
 
     if (spec.len < AI_SIGN_SPEC_ADDS) {
@@ -190,16 +205,23 @@ ai_sign_spec_ok(ai_sign_t *s, ai_str_t spec)
         return -1;
     }
 
-    return ai_sign_known(s, ai_str(AI_SIGN_JOB), spec, mac);
+    parts[0] = ai_str(AI_SIGN_JOB);
+    parts[1] = spec;
+
+    return ai_sign_known(s, parts, 2, mac);
 }
 
 
 int
 ai_sign_catalog(ai_sign_t *s, ai_str_t name, char line[AI_SIGN_CATALOG_ADDS])
 {
-    line[0] = '\n';
+    ai_str_t  parts[2];
 
-    return ai_sign_make(s, 0, ai_str(AI_SIGN_CATALOG), name, line + 1);
+    line[0] = '\n';
+    parts[0] = ai_str(AI_SIGN_CATALOG);
+    parts[1] = name;
+
+    return ai_sign_make(s, 0, parts, 2, line + 1);
 }
 
 
@@ -228,33 +250,136 @@ ai_sign_catalog_cut(ai_str_t *text)
 int
 ai_sign_catalog_ok(ai_sign_t *s, ai_str_t name, ai_str_t mac)
 {
-    if (mac.len != AI_SHA256_HEX) {
-        return -1;
+    ai_str_t  parts[2];
+
+    parts[0] = ai_str(AI_SIGN_CATALOG);
+    parts[1] = name;
+
+    return ai_sign_known(s, parts, 2, mac);
+}
+
+
+int
+ai_sign_jwks(ai_sign_t *s, ai_str_t name, ai_str_t text,
+    char line[AI_SIGN_CATALOG_ADDS])
+{
+    ai_str_t  parts[3];
+
+    line[0] = '\n';
+    parts[0] = ai_str(AI_SIGN_JWKS);
+    parts[1] = name;
+    parts[2] = text;
+
+    return ai_sign_make(s, 0, parts, 3, line + 1);
+}
+
+
+int
+ai_sign_jwks_ok(ai_sign_t *s, ai_str_t name, ai_str_t text, ai_str_t mac)
+{
+    ai_str_t  parts[3];
+
+    parts[0] = ai_str(AI_SIGN_JWKS);
+    parts[1] = name;
+    parts[2] = text;
+
+    return ai_sign_known(s, parts, 3, mac);
+}
+
+
+int
+ai_sign_field(ai_str_t field)
+{
+    int  i;
+
+    for (i = 0; i < AI_SIGN_FIELDS; i++) {
+        if (ai_str_eqz(field, ai_sign_fields[i])) {
+            return i;
+        }
     }
 
-    return ai_sign_known(s, ai_str(AI_SIGN_CATALOG), name, mac);
+    return -1;
+}
+
+
+int
+ai_sign_principal(ai_sign_t *s, ai_str_t name,
+    const ai_str_t values[AI_SIGN_FIELDS], char mac[AI_SHA256_HEX])
+{
+    char      lengths[AI_SIGN_LENGTHS];
+    ai_str_t  parts[AI_SIGN_PARTS];
+
+    ai_sign_parts(parts, name, values, lengths);
+
+    return ai_sign_make(s, 0, parts, AI_SIGN_PARTS, mac);
+}
+
+
+int
+ai_sign_principal_ok(ai_sign_t *s, ai_str_t name,
+    const ai_str_t values[AI_SIGN_FIELDS], ai_str_t mac)
+{
+    char      lengths[AI_SIGN_LENGTHS];
+    ai_str_t  parts[AI_SIGN_PARTS];
+
+    ai_sign_parts(parts, name, values, lengths);
+
+    return ai_sign_known(s, parts, AI_SIGN_PARTS, mac);
+}
+
+
+/* The lengths stand in front, so that no value can pass for two. */
+
+static void
+ai_sign_parts(ai_str_t parts[AI_SIGN_PARTS], ai_str_t name,
+    const ai_str_t *values, char lengths[AI_SIGN_LENGTHS])
+{
+    int       i;
+    ai_buf_t  b;
+
+    ai_buf_init(&b, lengths, AI_SIGN_LENGTHS);
+
+    for (i = 0; i < AI_SIGN_FIELDS; i++) {
+        ai_buf_add_z(&b, " ");
+        ai_buf_add_int(&b, (int64_t) values[i].len);
+        parts[3 + i] = values[i];
+    }
+
+    ai_buf_add_z(&b, "\n");
+
+    parts[0] = ai_str(AI_SIGN_KEY);
+    parts[1] = name;
+    parts[2] = (ai_str_t) { ai_buf_len(&b), lengths };
 }
 
 
 /* A context that is initialised without a key keeps the one it has. */
 
 static int
-ai_sign_make(ai_sign_t *s, unsigned key, ai_str_t label, ai_str_t text,
+ai_sign_make(ai_sign_t *s, unsigned key, const ai_str_t *parts, size_t n,
     char hex[AI_SHA256_HEX])
 {
-    size_t         len;
+    size_t         i, len;
     EVP_MAC_CTX   *ctx;
     unsigned char  raw[AI_SHA256_LEN];
 
     ctx = s->keys[key];
 
-    if (EVP_MAC_init(ctx, NULL, 0, NULL) != 1
-        || EVP_MAC_update(ctx, (const unsigned char *) label.data, label.len)
-           != 1
-        || EVP_MAC_update(ctx, (const unsigned char *) text.data, text.len)
-           != 1
-        || EVP_MAC_final(ctx, raw, &len, sizeof(raw)) != 1
-        || len != sizeof(raw))
+    if (EVP_MAC_init(ctx, NULL, 0, NULL) != 1) {
+        return -1;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (parts[i].len
+            && EVP_MAC_update(ctx, (const unsigned char *) parts[i].data,
+                              parts[i].len)
+               != 1)
+        {
+            return -1;
+        }
+    }
+
+    if (EVP_MAC_final(ctx, raw, &len, sizeof(raw)) != 1 || len != sizeof(raw))
     {
         return -1;
     }
@@ -266,13 +391,17 @@ ai_sign_make(ai_sign_t *s, unsigned key, ai_str_t label, ai_str_t text,
 
 
 static int
-ai_sign_known(ai_sign_t *s, ai_str_t label, ai_str_t text, ai_str_t mac)
+ai_sign_known(ai_sign_t *s, const ai_str_t *parts, size_t n, ai_str_t mac)
 {
     char      hex[AI_SHA256_HEX];
     unsigned  i;
 
+    if (mac.len != AI_SHA256_HEX) {
+        return -1;
+    }
+
     for (i = 0; i < s->nkeys; i++) {
-        if (ai_sign_make(s, i, label, text, hex) == 0
+        if (ai_sign_make(s, i, parts, n, hex) == 0
             && ai_equal_ct(hex, mac.data, sizeof(hex)))
         {
             return 1;

@@ -1,6 +1,6 @@
 /*
- * Signatures of what edges give workers through Redis (docs/wire.md, 12):
- * HMAC-SHA256 by keys that both know and Redis does not.  One ai_sign_t a
+ * Signatures of what edges and workers give each other through Redis
+ * (docs/wire.md, 12): HMAC-SHA256 by keys that both know and Redis does not.  One ai_sign_t a
  * process, used by one thread at a time.
  */
 
@@ -13,7 +13,8 @@
 #define AI_SIGN_KEYS_MAX   8
 #define AI_SIGN_FILE_MAX   8192
 #define AI_SIGN_SPEC_ADDS  72          /* bytes a signature adds to a spec */
-#define AI_SIGN_CATALOG_ADDS  65       /* and to a catalog */
+#define AI_SIGN_CATALOG_ADDS  65       /* and to a catalog or a JWKS */
+#define AI_SIGN_FIELDS     13          /* of a principal, that are signed */
 
 typedef struct ai_sign_s  ai_sign_t;
 
@@ -42,5 +43,22 @@ int ai_sign_catalog(ai_sign_t *s, ai_str_t name,
 ai_str_t ai_sign_catalog_cut(ai_str_t *text);
 /* As ai_sign_spec_ok, for what was cut off. */
 int ai_sign_catalog_ok(ai_sign_t *s, ai_str_t name, ai_str_t mac);
+
+/* The same for a JWKS, whose name is its URL's SHA-256; it is cut off by
+ * ai_sign_catalog_cut. */
+int ai_sign_jwks(ai_sign_t *s, ai_str_t name, ai_str_t text,
+    char line[AI_SIGN_CATALOG_ADDS]);
+int ai_sign_jwks_ok(ai_sign_t *s, ai_str_t name, ai_str_t text, ai_str_t mac);
+
+/* Where a field of a principal has its place among the signed values: 0 to
+ * AI_SIGN_FIELDS - 1; -1 for one that is not signed. */
+int ai_sign_field(ai_str_t field);
+/* The signature of a principal of this name (a key's SHA-256, or a tenant),
+ * which is its field mac.  Values that it does not have are empty.  0, or -1
+ * where OpenSSL fails; the second as ai_sign_spec_ok. */
+int ai_sign_principal(ai_sign_t *s, ai_str_t name,
+    const ai_str_t values[AI_SIGN_FIELDS], char mac[AI_SHA256_HEX]);
+int ai_sign_principal_ok(ai_sign_t *s, ai_str_t name,
+    const ai_str_t values[AI_SIGN_FIELDS], ai_str_t mac);
 
 #endif

@@ -778,9 +778,19 @@ ngx_http_ai_admit_seeded(ngx_http_ai_seed_t *s, ngx_uint_t ok)
 static void
 ngx_http_ai_admit_unseeded(ngx_http_ai_open_t *open)
 {
+    ngx_http_ai_ctx_t  *ctx;
+
+    ctx = open->ctx;
+
     ngx_log_error(NGX_LOG_WARN, open->request->connection->log, 0,
                   "ai: what tenant \"%V\" has used of a day or a month is not "
                   "known: the ledger cannot be asked", &open->tenant);
+
+    if (ctx->limits != NULL && ctx->limits->dry) {
+        ctx->limits = NULL;
+        ngx_http_ai_admit_send(open);
+        return;
+    }
 
     ngx_http_ai_stream_fail(open, "unavailable",
                             open->conf->redis_error_status,
@@ -802,7 +812,14 @@ ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open)
     argv[0] = open->ctx->job;
     argv[1] = open->tenant;
     ngx_str_set(&argv[2], "timeout");
-    ngx_str_set(&argv[3], "unstarted");
+
+    if (ngx_http_ai_edge_shared(open)) {
+        ngx_str_set(&argv[3], "shared");
+
+    } else {
+        ngx_str_set(&argv[3], "unstarted");
+    }
+
     ngx_str_set(&argv[4], "queue_timeout");
     argv[5] = ngx_http_ai_edge->id;
 
@@ -842,6 +859,13 @@ ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 
     if (ai_str_eqz(word, "CANCELLED")) {
         open->ended = 1;
+        ngx_http_ai_stream_fail(open, "queue_timeout", 0, -1);
+        return;
+    }
+
+    /* It goes on for those who came later. */
+
+    if (ai_str_eqz(word, "SHARED")) {
         ngx_http_ai_stream_fail(open, "queue_timeout", 0, -1);
         return;
     }

@@ -137,7 +137,9 @@ ngx_http_ai_cache_control(ngx_http_request_t *r, ngx_http_ai_share_t *share)
             share->join = 0;
         }
 
-        if (ngx_http_ai_cache_word(&h[i].value, "max-age", &n)) {
+        if (ngx_http_ai_cache_word(&h[i].value, "max-age", &n)
+            && (share->max_age < 0 || n < share->max_age))
+        {
             share->max_age = n;
         }
     }
@@ -507,11 +509,18 @@ ngx_http_ai_cache_hit(ngx_http_ai_open_t *open, ai_resp_t *reply)
         /* As one who comes back for the events of a job that has ended. */
 
         if (!ai_id_job_ok(log)
-            || ngx_http_ai_cache_copy(pool, &id, log) != NGX_OK)
+            || ngx_http_ai_cache_copy(pool, &id, log) != NGX_OK
+            || ngx_http_ai_cache_copy(pool, &hit.usage, usage) != NGX_OK
+            || ngx_http_ai_cache_copy(pool, &hit.head, head) != NGX_OK
+            || ngx_http_ai_cache_head(r, open->ctx, &hit.head) != NGX_OK)
         {
             ngx_http_ai_stream_redis_error(open);
             return;
         }
+
+        /* What that log says of its own call is not this one's. */
+
+        open->ctx->usage_line = hit.usage;
 
         share->hit = 1;
         share->age = hit.age;
@@ -580,6 +589,7 @@ ngx_http_ai_cache_joined(ngx_http_ai_open_t *open, ai_resp_t *reply)
 
     ngx_http_ai_limit_passed(open, reply, 3);
     ngx_str_set(&open->ctx->share->status, "JOIN");
+    open->ctx->share->joined = 1;
     ngx_http_ai_count(cache_joined);
 
     ngx_http_ai_edge_follow(open, &id);

@@ -36,12 +36,19 @@ struct ngx_http_ai_share_s {
     unsigned                    store:1;
     unsigned                    join:1;
     unsigned                    hit:1;
+    unsigned                    joined:1;
     unsigned                    keyed:1;      /* key is known */
     char                        shape;        /* o, s, v: object, stream,
                                                  stream with usage */
     u_char                      sum[AI_SHA256_HEX];   /* of the body */
     u_char                      key[AI_SHA256_HEX];
 };
+
+
+#define ngx_http_ai_cache_is_hit(ctx)                                        \
+    ((ctx)->share != NULL && (ctx)->share->hit)
+#define ngx_http_ai_cache_is_joined(ctx)                                     \
+    ((ctx)->share != NULL && (ctx)->share->joined)
 
 
 /* An answer that is kept; strings are borrowed. */
@@ -93,6 +100,10 @@ ngx_int_t ngx_http_ai_cache_key(ngx_http_request_t *r,
 /* ngx_http_ai_cache_send.c: sends it; what a content handler returns. */
 ngx_int_t ngx_http_ai_cache_send(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_http_ai_hit_t *hit);
+/* Its headers, and who made it, from its head, which must live as long as the
+ * request: NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_ai_cache_head(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, ngx_str_t *head);
 
 /*
  * ngx_http_ai_cache_zone.c: shared memory.  Nothing exact lives there.

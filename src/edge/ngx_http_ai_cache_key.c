@@ -97,6 +97,12 @@ ngx_http_ai_cache_key_scope(ai_buf_t *b, ngx_http_ai_loc_conf_t *conf,
         break;
 
     case NGX_HTTP_AI_SCOPE_KEY:
+        if (p->anonymous) {
+            return NGX_DECLINED;
+        }
+
+        /* A token's subject may be a key's id, too. */
+        ngx_http_ai_cache_key_int(b, p->jwt);
         name = &p->id;
         break;
 

@@ -132,9 +132,20 @@ ngx_http_ai_cache_row(ngx_str_t *job, ngx_str_t *tenant, ngx_str_t *base,
 }
 
 
+/* Holds the process, too, but not for ever. */
+
 static void
 ngx_http_ai_cache_rows_tick(ngx_event_t *ev)
 {
+    if (ngx_exiting && ngx_http_ai_cache_nrows
+        && ++ngx_http_ai_cache_tries > NGX_HTTP_AI_CACHE_ROWS_LAST)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ai: %ui ledger records of kept answers are lost",
+                      ngx_http_ai_cache_nrows);
+        return;
+    }
+
     if (ngx_http_ai_cache_giving) {
         ngx_http_ai_cache_rows_again();
         return;
@@ -144,20 +155,9 @@ ngx_http_ai_cache_rows_tick(ngx_event_t *ev)
 }
 
 
-/* Holds the process, too, but not for ever. */
-
 static void
 ngx_http_ai_cache_rows_again(void)
 {
-    if (ngx_exiting
-        && ++ngx_http_ai_cache_tries > NGX_HTTP_AI_CACHE_ROWS_LAST)
-    {
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "ai: %ui ledger records of kept answers are lost",
-                      ngx_http_ai_cache_nrows);
-        return;
-    }
-
     if (!ngx_http_ai_cache_rows_timer.timer_set) {
         ngx_add_timer(&ngx_http_ai_cache_rows_timer,
                       NGX_HTTP_AI_CACHE_ROWS_EVERY);
@@ -226,6 +226,8 @@ ngx_http_ai_cache_rows_given(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         ngx_http_ai_count(redis_errors);
         return;
     }
+
+    ngx_http_ai_cache_tries = 0;
 
     for (i = 0; i < n; i++) {
         row = &ngx_http_ai_cache_rows[ngx_http_ai_cache_first];

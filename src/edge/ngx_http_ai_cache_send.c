@@ -9,10 +9,6 @@
 #include "ai_record.h"
 
 
-static ngx_int_t ngx_http_ai_cache_send_head(ngx_http_request_t *r,
-    ngx_http_ai_ctx_t *ctx, ngx_str_t *head);
-
-
 ngx_int_t
 ngx_http_ai_cache_send(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ngx_http_ai_hit_t *hit)
@@ -34,7 +30,7 @@ ngx_http_ai_cache_send(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     ngx_str_set(&key, "X-AI-Job");
 
-    if (ngx_http_ai_cache_send_head(r, ctx, &hit->head) != NGX_OK
+    if (ngx_http_ai_cache_head(r, ctx, &hit->head) != NGX_OK
         || ngx_http_ai_add_header(r, &key, &ctx->job) != NGX_OK
         || ngx_http_ai_cache_headers(r, ctx) != NGX_OK
         || ngx_http_ai_limit_headers(r, ctx) != NGX_OK)
@@ -89,8 +85,8 @@ ngx_http_ai_cache_send(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 }
 
 
-static ngx_int_t
-ngx_http_ai_cache_send_head(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+ngx_int_t
+ngx_http_ai_cache_head(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ngx_str_t *head)
 {
     int        rc;

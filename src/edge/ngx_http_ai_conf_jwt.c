@@ -6,6 +6,8 @@
 
 #include "ngx_http_ai_jwt.h"
 #include "ngx_http_ai_steps.h"
+#include "ai_keys.h"
+#include "ai_role.h"
 
 
 #define NGX_HTTP_AI_JWT_LEEWAY      30
@@ -14,6 +16,8 @@
 #define NGX_HTTP_AI_JWT_CLAIM_MAX   63
 
 
+static ngx_int_t ngx_http_ai_conf_jwt_tenant(ngx_conf_t *cf,
+    ngx_http_ai_jwt_key_t *key, ngx_str_t *value);
 static ngx_int_t ngx_http_ai_conf_jwt_source(ngx_conf_t *cf,
     ngx_http_ai_jwt_set_t *s, ngx_str_t *value, ngx_uint_t url);
 static ngx_int_t ngx_http_ai_conf_jwt_algorithms(ngx_conf_t *cf,
@@ -73,6 +77,7 @@ ngx_http_ai_conf_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_memzero(&source, sizeof(ngx_http_ai_jwt_set_t));
 
     key->leeway = NGX_CONF_UNSET;
+    key->role = NGX_CONF_UNSET;
 
     if (ngx_array_init(&key->audiences, cf->pool, 1, sizeof(ngx_str_t))
         != NGX_OK)
@@ -128,6 +133,22 @@ ngx_http_ai_conf_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             continue;
         }
 
+        if (ngx_strncmp(value[i].data, "tenant=", 7) == 0
+            && ngx_http_ai_conf_jwt_tenant(cf, key, &value[i]) == NGX_OK)
+        {
+            continue;
+        }
+
+        if (ngx_strncmp(value[i].data, "role=", 5) == 0
+            && key->role == NGX_CONF_UNSET)
+        {
+            key->role = ai_role_find((ai_str_t) { value[i].len - 5,
+                                        (const char *) value[i].data + 5 });
+            if (key->role >= 0 && value[i].len > 5) {
+                continue;
+            }
+        }
+
         if (ngx_strncmp(value[i].data, "leeway=", 7) == 0
             && key->leeway == NGX_CONF_UNSET)
         {
@@ -166,6 +187,16 @@ ngx_http_ai_conf_jwt_key(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     if (key->issuer.len == 0) {
         return "needs an \"issuer=\"";
+    }
+
+    /* Whom all tenants are open to is the administrator's to say. */
+
+    if (key->role == NGX_CONF_UNSET) {
+        key->role = AI_ROLE_TENANT_ADMIN;
+    }
+
+    if (key->role == AI_ROLE_PLATFORM_ADMIN && key->tenants.len) {
+        return "with a \"tenant=\" can have no \"role=platform_admin\"";
     }
 
     /* Everybody can read what lies at a URL. */
@@ -233,6 +264,7 @@ ngx_http_ai_conf_jwt_claim(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
         /* Arguments end with a zero byte, and so do names. */
 
+        name = &ngx_http_ai_jwt_names[k];
         alcf->jwt_claims[k].data = value[i].data + name->len;
         alcf->jwt_claims[k].len = value[i].len - name->len;
     }
@@ -293,8 +325,8 @@ ngx_http_ai_merge_jwt(ngx_conf_t *cf, ngx_http_ai_loc_conf_t *prev,
 
     for (i = 0; i < conf->jwt_keys->nelts; i++) {
         audience = key[i].audiences.elts;
-        size += 4 * (NGX_INT64_LEN + 1) + key[i].issuer.len
-                + key[i].set->file.len + key[i].set->url.len;
+        size += 6 * (NGX_INT64_LEN + 1) + key[i].issuer.len
+                + key[i].tenants.len + key[i].set->file.len + key[i].set->url.len;
 
         for (k = 0; k < key[i].audiences.nelts; k++) {
             size += NGX_INT64_LEN + 1 + audience[k].len;
@@ -322,6 +354,9 @@ ngx_http_ai_merge_jwt(ngx_conf_t *cf, ngx_http_ai_loc_conf_t *prev,
         ai_buf_add_z(&b, " ");
         ai_buf_add_int(&b, key[i].leeway);
         ai_buf_add_z(&b, " ");
+        ai_buf_add_int(&b, key[i].role);
+        ai_buf_add_z(&b, " ");
+        ngx_http_ai_conf_jwt_hash(&b, &key[i].tenants);
         ai_buf_add_int(&b, key[i].audiences.nelts);
         ai_buf_add_z(&b, " ");
 
@@ -340,6 +375,45 @@ ngx_http_ai_merge_jwt(ngx_conf_t *cf, ngx_http_ai_loc_conf_t *prev,
     }
 
     return NGX_CONF_OK;
+}
+
+
+/* "tenant=NAME", one more. */
+
+static ngx_int_t
+ngx_http_ai_conf_jwt_tenant(ngx_conf_t *cf, ngx_http_ai_jwt_key_t *key,
+    ngx_str_t *value)
+{
+    u_char    *p, *start;
+    ngx_str_t  name;
+
+    name.data = value->data + 7;
+    name.len = value->len - 7;
+
+    if (!ai_keys_tenant_ok(ngx_http_ai_str(&name))
+        || key->tenants.len + 1 + name.len > NGX_HTTP_AI_JWT_TENANTS_MAX)
+    {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(cf->pool, key->tenants.len + 1 + name.len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    start = p;
+
+    if (key->tenants.len) {
+        p = ngx_cpymem(p, key->tenants.data, key->tenants.len);
+        *p++ = ' ';
+    }
+
+    p = ngx_cpymem(p, name.data, name.len);
+
+    key->tenants.len = p - start;
+    key->tenants.data = start;
+
+    return NGX_OK;
 }
 
 

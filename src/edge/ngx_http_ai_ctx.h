@@ -49,6 +49,7 @@ struct ngx_http_ai_ctx_s {
 
     /* tenant, a part of identify; the first is what principal was before */
     ngx_http_ai_principal_t    *own;          /* as the credential says */
+    ngx_str_t                   claimed;      /* its tenant, before claim= */
     ngx_array_t                *tenant_by;    /* the strategies it was by */
     ngx_str_t                   tenant;       /* being looked up, or was */
     u_char                      tenant_sha[AI_SHA256_HEX];

@@ -782,6 +782,21 @@ ngx_http_ai_edge_listens(ngx_str_t *job)
 }
 
 
+ngx_uint_t
+ngx_http_ai_edge_shared(ngx_http_ai_open_t *open)
+{
+    unsigned    listening;
+    ngx_uint_t  shared;
+
+    listening = open->listening;
+    open->listening = 0;
+    shared = ngx_http_ai_edge_listens(&open->ctx->job);
+    open->listening = listening;
+
+    return shared;
+}
+
+
 /* One that listens to this job, or NULL. */
 
 static ngx_http_ai_open_t *

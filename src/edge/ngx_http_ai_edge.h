@@ -93,6 +93,8 @@ struct ngx_http_ai_open_s {
     ngx_http_ai_redis_cmd_t     range;
     ngx_http_ai_redis_cmd_t     state;
     ngx_msec_t                  heard;        /* last sign of life */
+    ngx_uint_t                  kept;         /* times the log was, for a slow
+                                                 client */
     ngx_uint_t                  count;        /* entries to ask for */
     ngx_uint_t                  entries;      /* of the last read */
     ngx_uint_t                  taken;        /* and how many were new */
@@ -167,6 +169,8 @@ void ngx_http_ai_edge_unfollow(ngx_str_t *job, ngx_uint_t shard,
 void ngx_http_ai_edge_close(ngx_http_ai_open_t *open);
 /* Whether a request of this process listens to it, as Redis knows. */
 ngx_uint_t ngx_http_ai_edge_listens(ngx_str_t *job);
+/* Whether another request of this process than this one listens to its job. */
+ngx_uint_t ngx_http_ai_edge_shared(ngx_http_ai_open_t *open);
 
 
 #endif /* NGX_HTTP_AI_EDGE_H */

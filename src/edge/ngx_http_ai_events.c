@@ -8,6 +8,12 @@
 #include "ngx_http_ai_metrics.h"
 
 
+/* A log that a slow client reads on outlives its end: so many ms from each of
+ * the edge's looks on, for so many looks (an hour). */
+#define NGX_HTTP_AI_EVENTS_KEEP      "30000"
+#define NGX_HTTP_AI_EVENTS_KEEP_MAX  720
+
+
 static ngx_int_t ngx_http_ai_events_take(ngx_http_ai_open_t *open,
     ai_event_t *ev, ngx_uint_t log);
 static void ngx_http_ai_events_range(ngx_http_ai_redis_cmd_t *cmd,
@@ -483,4 +489,34 @@ ngx_http_ai_events_failed(ngx_http_ai_open_t *open)
 
     open->heard = ngx_current_msec - NGX_HTTP_AI_SILENCE + 1000;
     ngx_http_ai_stream_timer(open, 1000);
+}
+
+
+void
+ngx_http_ai_events_keep(ngx_http_ai_open_t *open)
+{
+    char        key[AI_KEY_MAX];
+    ngx_str_t   argv[4];
+    ngx_uint_t  i;
+
+    static ai_key_e  keys[] = { AI_KEY_JOB, AI_KEY_EV };
+
+    if (open->kept == NGX_HTTP_AI_EVENTS_KEEP_MAX) {
+        return;
+    }
+
+    open->kept++;
+
+    ngx_str_set(&argv[0], "PEXPIRE");
+    ngx_str_set(&argv[2], NGX_HTTP_AI_EVENTS_KEEP);
+    ngx_str_set(&argv[3], "GT");
+
+    for (i = 0; i < 2; i++) {
+        ngx_http_ai_edge_key(&argv[1], key, keys[i], open->shard,
+                             &open->ctx->job);
+
+        (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                         NGX_HTTP_AI_REDIS_COMMANDS, NULL,
+                                         argv, 4);
+    }
 }

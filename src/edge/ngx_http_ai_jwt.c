@@ -39,7 +39,8 @@ static ngx_http_ai_jwt_key_t *ngx_http_ai_jwt_issuer(
 static ngx_uint_t ngx_http_ai_jwt_for_us(ngx_http_ai_jwt_key_t *key,
     ai_jwt_claims_t *claims);
 static ngx_int_t ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf,
-    ai_str_t payload, ngx_http_ai_principal_t *p, const char **refusal);
+    ngx_http_ai_jwt_key_t *key, ai_str_t payload, ngx_http_ai_principal_t *p,
+    const char **refusal);
 static ngx_int_t ngx_http_ai_jwt_text(ai_str_t payload, ngx_str_t *name,
     char *buf, size_t size, ngx_str_t *value);
 static size_t ngx_http_ai_jwt_escape(char *out, ai_str_t s);
@@ -140,7 +141,9 @@ ngx_http_ai_jwt_sha(ngx_http_ai_loc_conf_t *alcf, ai_str_t token, u_char *sha)
     static u_char                   digest[AI_SHA256_LEN];
     static ngx_http_ai_loc_conf_t  *conf;
 
-    if (conf != alcf || generation != ngx_http_ai_jwt_generation) {
+    if (conf == NULL || conf != alcf
+        || generation != ngx_http_ai_jwt_generation)
+    {
         p = ngx_cpymem(ngx_http_ai_jwt_hashed, alcf->jwt_digest,
                        AI_SHA256_LEN);
         key = alcf->jwt_keys->elts;
@@ -239,7 +242,9 @@ ngx_http_ai_jwt_verify(ngx_http_ai_loc_conf_t *alcf, ai_str_t token,
         return AI_JWT_ESIGNATURE;
     }
 
-    if (ngx_http_ai_jwt_principal(alcf, jws.payload, p, refusal) != NGX_OK) {
+    if (ngx_http_ai_jwt_principal(alcf, key, jws.payload, p, refusal)
+        != NGX_OK)
+    {
         return AI_JWT_OK;
     }
 
@@ -299,8 +304,9 @@ ngx_http_ai_jwt_for_us(ngx_http_ai_jwt_key_t *key, ai_jwt_claims_t *claims)
  * nobody's; what else cannot be read makes the token none. */
 
 static ngx_int_t
-ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
-    ngx_http_ai_principal_t *p, const char **refusal)
+ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf,
+    ngx_http_ai_jwt_key_t *key, ai_str_t payload, ngx_http_ai_principal_t *p,
+    const char **refusal)
 {
     ai_buf_t                  b;
     ai_str_t                  role;
@@ -317,6 +323,7 @@ ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
 
     p->weight = 1;
     p->jwt = 1;
+    p->tenants = key->tenants;
 
     rc = ngx_http_ai_jwt_text(payload, &claim[NGX_HTTP_AI_JWT_TENANT],
                               t->tenant, sizeof(t->tenant), &p->tenant);
@@ -356,9 +363,16 @@ ngx_http_ai_jwt_principal(ngx_http_ai_loc_conf_t *alcf, ai_str_t payload,
         return NGX_ERROR;
     }
 
+    /* Without a user it would be nobody's, who sees the jobs of all. */
+
+    if (p->user.len == 0) {
+        p->user = p->id;
+    }
+
     /* What an issuer has beside our roles and scopes is nothing to us. */
 
-    role = ai_role_mightiest(ngx_http_ai_str(&p->role));
+    role = ai_role_mightiest(ngx_http_ai_str(&p->role),
+                             (ai_role_e) key->role);
     p->role.data = (u_char *) role.data;
     p->role.len = role.len;
 

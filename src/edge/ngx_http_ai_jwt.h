@@ -12,6 +12,7 @@
 
 #define NGX_HTTP_AI_JWT_SETS_MAX       64     /* files and URLs */
 #define NGX_HTTP_AI_JWT_AUDIENCES_MAX  16     /* of an ai_jwt_key */
+#define NGX_HTTP_AI_JWT_TENANTS_MAX    512    /* bytes, of an ai_jwt_key */
 #define NGX_HTTP_AI_JWT_KEYS_MAX       16     /* ai_jwt_key at a level */
 /* Seconds a verified token is remembered at most. */
 #define NGX_HTTP_AI_JWT_REMEMBERED     60
@@ -46,6 +47,9 @@ typedef struct {
 typedef struct {
     ngx_str_t                   issuer;
     ngx_array_t                 audiences;    /* ngx_str_t; none: any */
+    ngx_str_t                   tenants;      /* of its tokens, separated by
+                                               * blanks; none: any */
+    ngx_int_t                   role;         /* ai_role_e, none mightier */
     time_t                      leeway;
     ngx_http_ai_jwt_set_t      *set;
 } ngx_http_ai_jwt_key_t;

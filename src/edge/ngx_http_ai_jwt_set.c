@@ -359,6 +359,9 @@ ngx_http_ai_jwt_got(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 {
     ngx_http_ai_jwt_set_t *s = cmd->data;
 
+    ai_str_t    mac, text;
+    ai_sign_t  *sign;
+
     if (status != NGX_HTTP_AI_REDIS_OK) {
         return;
     }
@@ -367,10 +370,32 @@ ngx_http_ai_jwt_got(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 
     s->stale = s->again;
 
-    if (reply->type == AI_RESP_STRING) {
-        (void) ngx_http_ai_jwt_take(s, (ai_str_t) { reply->len, reply->str },
-                                    ngx_cycle->log, NGX_LOG_ERR, &s->url);
+    if (reply->type != AI_RESP_STRING) {
+        return;
     }
+
+    text = (ai_str_t) { reply->len, reply->str };
+    mac = ai_sign_catalog_cut(&text);
+    sign = ngx_http_ai_edge->amcf->redis->sign;
+
+    /* Who can write to Redis must not say who may sign tokens. */
+
+    if (sign != NULL
+        && ai_sign_jwks_ok(sign, (ai_str_t) { AI_SHA256_HEX,
+                                              (const char *) s->sha },
+                           text, mac)
+           != 1)
+    {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ai: keys of \"%V\" in Redis are not signed by a key of "
+                      "ours (have the workers a --sign-file?)%s", &s->url,
+                      s->set != NULL ? "; the last good ones stay" : "");
+        ngx_http_ai_jwt_want(s);
+        return;
+    }
+
+    (void) ngx_http_ai_jwt_take(s, text, ngx_cycle->log, NGX_LOG_ERR,
+                                &s->url);
 }
 
 

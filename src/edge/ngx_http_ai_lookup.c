@@ -43,6 +43,8 @@ static void ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_lookup_timeout(ngx_event_t *ev);
+static ngx_uint_t ngx_http_ai_lookup_signed(ngx_http_ai_search_t *s,
+    ai_resp_t *reply);
 static ngx_uint_t ngx_http_ai_lookup_parse(ngx_http_ai_search_t *s,
     ai_resp_t *reply, ngx_http_ai_principal_t *p);
 static void ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
@@ -269,6 +271,23 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         return;
     }
 
+    if (!ngx_http_ai_lookup_signed(s, reply)) {
+
+        /* As one that is missing: a worker asks Postgres, and signs. */
+
+        if (!s->asked) {
+            ngx_http_ai_lookup_ask(s);
+            return;
+        }
+
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ai: the record of a %s in Redis is not signed by a key "
+                      "of ours (have the workers a --sign-file?)",
+                      s->tenant_len ? "tenant" : "key");
+        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+        return;
+    }
+
     state = ngx_http_ai_lookup_parse(s, reply, &p);
 
     if (state != NGX_HTTP_AI_KEY_DOWN) {
@@ -358,6 +377,47 @@ ngx_http_ai_lookup_timeout(ngx_event_t *ev)
     ngx_http_ai_search_t *s = ev->data;
 
     ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
+}
+
+
+/* Whether it is as a worker wrote it, where edges and workers share a key:
+ * who can write to Redis must not say who is let in. */
+
+static ngx_uint_t
+ngx_http_ai_lookup_signed(ngx_http_ai_search_t *s, ai_resp_t *reply)
+{
+    int         at;
+    size_t      i;
+    ai_str_t    name, value, mac, values[AI_SIGN_FIELDS];
+    ai_sign_t  *sign;
+
+    sign = ngx_http_ai_edge->amcf->redis->sign;
+
+    if (sign == NULL) {
+        return 1;
+    }
+
+    mac = ai_str("");
+
+    for (i = 0; i < AI_SIGN_FIELDS; i++) {
+        values[i] = ai_str("");
+    }
+
+    for (i = 0; i + 1 < reply->elements; i += 2) {
+        name = ngx_http_ai_reply_str(reply, i);
+        value = ngx_http_ai_reply_str(reply, i + 1);
+        at = ai_sign_field(name);
+
+        if (at != -1) {
+            values[at] = value;
+
+        } else if (ai_str_eqz(name, "mac")) {
+            mac = value;
+        }
+    }
+
+    return ai_sign_principal_ok(sign, ngx_http_ai_lookup_name(s), values, mac)
+           == 1;
 }
 
 

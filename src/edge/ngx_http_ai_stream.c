@@ -624,6 +624,10 @@ ngx_http_ai_stream_tick(ngx_event_t *ev)
             open->heard = now;
             left = 0;
 
+            if (open->lagging || open->reading) {
+                ngx_http_ai_events_keep(open);
+            }
+
             if (!open->lagging) {
                 ngx_http_ai_events_read(open);
             }

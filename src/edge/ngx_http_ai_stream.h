@@ -35,6 +35,8 @@
 void ngx_http_ai_events_frames(ngx_http_ai_open_t *open, ai_str_t frames);
 /* Reads on from the log; once more, if it is being read. */
 void ngx_http_ai_events_read(ngx_http_ai_open_t *open);
+/* The rest of the log is wanted yet, by a client that is slow. */
+void ngx_http_ai_events_keep(ngx_http_ai_open_t *open);
 
 /* One event that is next in order: NGX_OK, or NGX_AGAIN where there was no
  * room for all of it: then the log is read when there is. */

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_stream.h"
+#include "ngx_http_ai_cache.h"
 #include "ai_headers.h"
 #include "ai_record.h"
 
@@ -115,6 +116,7 @@ ngx_http_ai_take_head(ngx_http_ai_open_t *open, ai_str_t payload)
         }
 
         if (ai_str_eqz(name, "header") && !open->header && !open->early
+            && !ngx_http_ai_cache_is_hit(open->ctx)
             && ngx_http_ai_take_header(r, value) != NGX_OK)
         {
             return NGX_ERROR;
@@ -364,7 +366,9 @@ ngx_http_ai_take_usage(ngx_http_ai_open_t *open, ai_str_t line)
 
     open->ctx->ended = ngx_http_ai_usec();
 
-    if (line.len == 0 || line.len > AI_USAGE_LINE_MAX) {
+    if (line.len == 0 || line.len > AI_USAGE_LINE_MAX
+        || ngx_http_ai_cache_is_hit(open->ctx))
+    {
         return;
     }
 

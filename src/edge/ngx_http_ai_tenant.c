@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_ai_tenant_claim(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ai_tenant_choose(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_array_t *strategies, ngx_str_t *own,
     ngx_str_t *name, ngx_uint_t *sure);
+static ngx_uint_t ngx_http_ai_tenant_bound(ngx_http_ai_principal_t *p,
+    ngx_str_t *own);
 static ngx_int_t ngx_http_ai_tenant_look(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_str_t *name);
 static void ngx_http_ai_tenant_looked(ngx_http_ai_lookup_t *l,
@@ -79,6 +81,10 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     if (!ctx->tenanted) {
         ctx->own = ctx->principal;
 
+        if (ctx->own != NULL) {
+            ctx->claimed = ctx->own->tenant;
+        }
+
     } else if (ctx->own != NULL) {
         /* an internal redirect led to where other strategies hold */
         ctx->refusal = NULL;
@@ -98,6 +104,10 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     ngx_str_null(&own);
 
+    /* Another place's claim= may have said it. */
+
+    p->tenant = ctx->claimed;
+
     if (!p->anonymous && !p->jwt) {
         own = p->tenant;
     }
@@ -112,6 +122,11 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
         if (own.len == 0) {
             own = p->tenant;
+        }
+
+        if (p->tenants.len && !ngx_http_ai_tenant_bound(p, &own)) {
+            return ngx_http_ai_tenant_refuse(ctx, "forbidden",
+                        "The issuer of this token is of other tenants.");
         }
 
         p->tenant = own;
@@ -345,6 +360,40 @@ ngx_http_ai_tenant_claim(ngx_http_request_t *r, ngx_str_t *name,
     }
 
     return rc;
+}
+
+
+/* Whether a token is of a tenant that its issuer is for: the only one, where
+ * it says none. */
+
+static ngx_uint_t
+ngx_http_ai_tenant_bound(ngx_http_ai_principal_t *p, ngx_str_t *own)
+{
+    u_char  *word, *last, *end;
+
+    word = p->tenants.data;
+    last = word + p->tenants.len;
+
+    if (own->len == 0) {
+        *own = p->tenants;
+        return ngx_strlchr(word, last, ' ') == NULL;
+    }
+
+    for ( /* void */ ; word < last; word = end + 1) {
+        end = ngx_strlchr(word, last, ' ');
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        if ((size_t) (end - word) == own->len
+            && ngx_memcmp(word, own->data, own->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -441,6 +441,18 @@ ngx_http_ai_variable_usage(ngx_http_request_t *r, ai_usage_t *u)
         return NGX_DECLINED;
     }
 
+    /* The call was another's, who pays for it. */
+
+    if (ngx_http_ai_cache_is_joined(ctx)) {
+        u->input = 0;
+        u->output = 0;
+        u->cached_read = 0;
+        u->cached_write = 0;
+        u->reasoning = 0;
+        u->cost = 0;
+        u->attempts = 0;
+    }
+
     return NGX_OK;
 }
 

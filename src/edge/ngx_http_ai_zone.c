@@ -259,6 +259,7 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
     ngx_atomic_uint_t epoch, ngx_uint_t state, ngx_http_ai_principal_t *p)
 {
     size_t                      size;
+    time_t                      until;
     u_char                     *text;
     uint32_t                    index, *link;
     ngx_str_t                  *s[NGX_HTTP_AI_ZONE_STRINGS];
@@ -321,6 +322,9 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
             *link = record->next;
         }
 
+        record->until = 0;
+        ngx_memory_barrier();
+
         index = record - sh->records;
         ngx_memcpy(record->sha, sha, AI_SHA256_HEX);
 
@@ -331,13 +335,20 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
         record->used = 1;
     }
 
+    /* Who is killed here leaves nobody another one's rights: what is half
+     * written has passed. */
+
+    record->until = 0;
+    ngx_memory_barrier();
+
+    until = ngx_time() + NGX_HTTP_AI_ZONE_TTL;
+
     record->generation = sh->generation;
     record->state = state;
-    record->until = ngx_time() + NGX_HTTP_AI_ZONE_TTL;
 
     if (p != NULL) {
-        if (p->until && p->until < record->until) {
-            record->until = p->until;
+        if (p->until && p->until < until) {
+            until = p->until;
         }
 
         record->weight = p->weight;
@@ -353,6 +364,9 @@ ngx_http_ai_zone_put(ngx_shm_zone_t *zone, u_char *sha,
             }
         }
     }
+
+    ngx_memory_barrier();
+    record->until = until;
 
     ngx_queue_remove(&record->lru);
     ngx_queue_insert_head(&sh->lru, &record->lru);
@@ -520,4 +534,5 @@ ngx_http_ai_principal_strings(ngx_http_ai_principal_t *p, ngx_str_t **s)
     s[6] = &p->models;
     s[7] = &p->plan;
     s[8] = &p->networks;
+    s[9] = &p->tenants;
 }

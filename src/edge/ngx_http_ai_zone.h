@@ -29,7 +29,7 @@
 
 /* Of those, how many text fields a principal has; see
  * ngx_http_ai_principal_strings. */
-#define NGX_HTTP_AI_ZONE_STRINGS   9
+#define NGX_HTTP_AI_ZONE_STRINGS   10
 
 /*
  * A principal as shared memory and Redis have it (docs/wire.md, 7).  A
@@ -46,6 +46,7 @@ typedef struct {
     ngx_str_t                   models;       /* space-separated, empty: all */
     ngx_str_t                   plan;         /* the tenant's */
     ngx_str_t                   networks;     /* space-separated, empty: all */
+    ngx_str_t                   tenants;      /* a token's, as networks */
     ngx_uint_t                  weight;
     time_t                      expires;      /* 0: never */
     time_t                      until;        /* not remembered longer; or 0 */

@@ -26,7 +26,9 @@ local function kept(sha, tenant, shape, max_age, us)
     local bytes, log = c[6], ''
     if not bytes then
         local form, id, etag = (c[7] or ''):match('^(%a) (%S+) (%S+)$')
-        if form ~= shape or call('EXISTS', P .. EV .. id) == 0 then
+        if form ~= shape or call('EXISTS', P .. EV .. id) == 0
+           or call('HGET', P .. JOB .. id, 'state') ~= 'done'
+        then
             return
         end
         bytes, log = etag, id
@@ -76,6 +78,7 @@ local function share_find(share, job, tenant, edge, base)
     local function note(what, usage)
         call('SET', P .. SHARED .. job, what, 'PX', SHARED_MS)
         ledger(job, 1, at, tenant, base, usage)
+        call('HDEL', P .. SEEDING, tenant)
     end
 
     if flags:find('c', 1, true) then

@@ -9,7 +9,9 @@
 local job, tenant, reason, mode = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local cause, edge, user = ARGV[5], ARGV[6], ARGV[7] or ''
 
-if #ARGV < 6 or #ARGV > 7 or (mode ~= 'now' and mode ~= 'unstarted') then
+if #ARGV < 6 or #ARGV > 7
+   or (mode ~= 'now' and mode ~= 'unstarted' and mode ~= 'shared')
+then
     return wrong('mode')
 end
 if reason ~= 'client' and reason ~= 'disconnect' and reason ~= 'timeout'
@@ -22,7 +24,7 @@ if #cause > 32 or not cause:find('^[a-z_]+$') then
 end
 
 local h = call('HMGET', P .. JOB .. job, 'tenant', 'state', 'tip', 'owner',
-               'base')
+               'base', 'lst')
 local state = h[2]
 if not state or h[1] ~= tenant
    or user ~= '' and (h[5] or ''):match('^[^\t]*\t([^\t]*)') ~= user
@@ -41,15 +43,33 @@ local function forsaken(owner)
            and (not beat or tonumber(beat) < us / 1000 - STALE_MS)
 end
 
-if mode == 'unstarted' and (state == 'running' or seq_of(h[3]) > 0) then
+-- Others, who came later, may wait longer.
+local function others()
+    if mode == 'shared' then
+        return true
+    end
+    for e in h[6]:gmatch('%S+') do
+        if edge ~= '' and e ~= edge then
+            return true
+        end
+    end
+end
+
+if mode ~= 'now' and (state == 'running' or seq_of(h[3]) > 0) then
     if seq_of(h[3]) > 0 or not forsaken(h[4]) then
         return { 'RUNNING' }
+    end
+    if others() then
+        return { 'SHARED' }
     end
     local b = call('HMGET', P .. JOB .. job, 'class', 'bytes')
     release(job, tenant, h[4])
     call('HSET', P .. JOB .. job, 'state', 'waiting')
     queue(job, tenant, b[1], b[2], us, 'LPUSH')
     state = 'waiting'
+end
+if mode ~= 'now' and others() then
+    return { 'SHARED' }
 end
 return { cancel_job(job, us, { state = state, tip = h[3], owner = h[4] },
                     reason, cause, edge) }

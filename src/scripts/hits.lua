@@ -1,9 +1,10 @@
 -- The ledger records of answers that an edge gave from its shared memory, and
--- what its limits count of them; a repeat is the same records again.
+-- what its limits count of them; a repeat is the same records again, and counts
+-- nothing.
 
 -- @include end
 
-local WORDS, ROWS_MAX = 6, 128
+local WORDS, ROWS_MAX, SHARED_MS = 6, 128, 60000
 
 if #ARGV == 0 or #ARGV % WORDS ~= 0 or #ARGV > WORDS * ROWS_MAX then
     return wrong('number of arguments')
@@ -29,7 +30,10 @@ for i = 1, #ARGV, WORDS do
         return wrong('record')
     end
     ledger(job, 1, at, tenant, ARGV[i + 3], ARGV[i + 4])
-    if ARGV[i + 5] ~= '' then
+    call('HDEL', P .. SEEDING, tenant)
+    if ARGV[i + 5] ~= ''
+       and call('SET', P .. SHARED .. job, 'hit', 'NX', 'PX', SHARED_MS)
+    then
         count(job, tenant, ARGV[i + 5])
     end
 end

@@ -56,6 +56,8 @@ if v ~= '' then
     call('HSET', key, 'v', v)
 end
 call('PEXPIRE', key, ttl)
-call('ZADD', P .. CACHED, int(ms + ttl), sha .. ' ' .. size)
-call('HINCRBY', P .. CACHE_SUM, 'bytes', size)
+-- One that expired and was as large may be counted yet.
+if call('ZADD', P .. CACHED, int(ms + ttl), sha .. ' ' .. size) == 1 then
+    call('HINCRBY', P .. CACHE_SUM, 'bytes', size)
+end
 return { 'OK' }

@@ -33,7 +33,18 @@ if sha ~= '' then
     return { 'OK', found and '1' or '0', '0' }
 end
 
-local members = call('ZRANGE', P .. CACHED, cursor, cursor + max - 1)
+-- The cursor is the ms of an end, for ranks change while others keep; of those
+-- that end in one ms none is left for later.
+local members = call('ZRANGEBYSCORE', P .. CACHED, '(' .. int(cursor), '+inf',
+                     'LIMIT', 0, max)
+local last, next = members[max], '0'
+if last then
+    next = int(tonumber(call('ZSCORE', P .. CACHED, last)))
+    for _, member in ipairs(call('ZRANGEBYSCORE', P .. CACHED, next, next)) do
+        members[#members + 1] = member
+    end
+end
+
 local removed = 0
 for _, member in ipairs(members) do
     local name = member:match('^%x+')
@@ -43,8 +54,6 @@ for _, member in ipairs(members) do
         unkeep(name)
         uncount(member)
         removed = removed + 1
-    else
-        cursor = cursor + 1
     end
 end
-return { 'OK', int(removed), #members < max and '0' or int(cursor) }
+return { 'OK', int(removed), next }

@@ -90,6 +90,16 @@ local function unwait_it()
     unqueue(job, tenant, b[1], b[2])
 end
 
+-- A log lives longer only where it is the answer that was kept.
+if ttl then
+    local share = call('HGET', P .. JOB .. job, 'share')
+    if share and not (call('HGET', P .. CACHE .. share:match('^%x+'), 'log')
+                      or ''):find(' ' .. job .. ' ', 1, true)
+    then
+        ttl = nil
+    end
+end
+
 local us, fin = clock()
 local log
 tip, log = append_args(job, h[2], seq, h[3], tip_seq, 12, limit, h[4], true)

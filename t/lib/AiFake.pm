@@ -11,6 +11,7 @@ use strict;
 use warnings;
 use AiProc qw(wait_for);
 use AiScripts;
+use AiSign;
 use Digest::SHA qw(sha256_hex);
 use Time::HiRes qw(time sleep);
 
@@ -54,8 +55,7 @@ sub principal {
         weight => 1, plan => '', user => '', role => '', scopes => '',
         models => '', expires => 0, %o);
 
-    return $self->{s}->run('principal', sha256_hex($key), $version, 86400000,
-        map { ($_ => $f{$_}) } sort keys %f);
+    return $self->write(sha256_hex($key), $version, %f);
 }
 
 
@@ -64,8 +64,30 @@ sub tenant {
     my ($self, $name, $version, %o) = @_;
     my %f = (state => 'active', plan => '', weight => 1, %o);
 
-    return $self->{s}->run('principal', $name, $version || 1, 86400000,
+    return $self->write($name, $version || 1, %f);
+}
+
+
+# A principal by the name it has in Redis, signed as a worker would.
+sub write {
+    my ($self, $name, $version, %f) = @_;
+    my $key = $self->{t}->sign_key;
+
+    $f{mac} = AiSign::principal($key, $name, { %f, v => $version }) if $key;
+    return $self->{s}->run('principal', $name, $version, 86400000,
         map { ($_ => $f{$_}) } sort keys %f);
+}
+
+
+# Some fields of one that is there, which nobody hears of.
+sub change {
+    my ($self, $name, %f) = @_;
+    my $at = 'ai1:' . (length $name == 64 ? 'key' : 'tenant') . ":$name";
+    my $key = $self->{t}->sign_key;
+    my %all = (%{ $self->{t}->redis->hash('HGETALL', $at) }, %f);
+
+    $all{mac} = AiSign::principal($key, $name, \%all) if $key;
+    $self->cmd('HSET', $at, %all);
 }
 
 

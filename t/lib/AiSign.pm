@@ -1,4 +1,4 @@
-# What an edge with ai_redis ... sign=file: adds to a spec and to a catalog,
+# What edges and workers add to a spec, a catalog, a principal and a JWKS,
 # written anew after docs/wire.md.
 package AiSign;
 
@@ -35,6 +35,25 @@ sub catalog {
 
     return "$text\n" . hmac_sha256_hex("ngx-ai catalog 1\n"
         . sha256_hex($text), $key);
+}
+
+
+# The field mac of a principal (a key's SHA-256, or a tenant).
+sub principal {
+    my ($key, $name, $f) = @_;
+    my @v = map { defined $f->{$_} ? $f->{$_} : '' } qw(v state id tenant
+        tenant_state weight plan user role scopes models expires networks);
+
+    return hmac_sha256_hex("ngx-ai principal 1\n$name"
+        . join('', map { ' ' . length } @v) . "\n" . join('', @v), $key);
+}
+
+
+sub jwks {
+    my ($key, $url, $text) = @_;
+
+    return "$text\n" . hmac_sha256_hex("ngx-ai jwks 1\n" . sha256_hex($url)
+        . $text, $key);
 }
 
 1;

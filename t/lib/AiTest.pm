@@ -150,6 +150,14 @@ sub sign_file {
 }
 
 
+# The key of it that signs.
+sub sign_key {
+    my $file = $_[0]->sign_file;
+
+    return $file ? slurp($file) =~ s/\n.*//sr : undef;
+}
+
+
 # What stands behind an address in ai_redis.
 sub signs {
     my ($self) = @_;
@@ -353,6 +361,7 @@ sub try_aictl {
     my $status = AiProc->spawn(cmd => [$self->built('aictl'), @args],
         out => $out, cwd => $self->{dir}, env => { $self->san_env,
             AI_REDIS => $self->redis->url,
+            $self->{sign} ? (AI_SIGN_FILE => $self->sign_file) : (),
             AI_POSTGRES => $self->pg->conninfo('ngxai_admin'),
             AI_POSTGRES_OWNER => $self->pg->conninfo('ngxai_owner') })->wait(60);
 

@@ -130,14 +130,22 @@ foreign(void **state)
 
     (void) state;
 
-    ai_unit_is(ai_role_mightiest(T("a viewer member b")), "member", 6,
+    ai_unit_is(ai_role_mightiest(T("a viewer member b"),
+                                 AI_ROLE_PLATFORM_ADMIN), "member", 6,
                __FILE__, __LINE__);
-    ai_unit_is(ai_role_mightiest(T("viewer")), "viewer", 6, __FILE__,
-               __LINE__);
-    ai_unit_is(ai_role_mightiest(T("tenant_admin platform_admin member")),
+    ai_unit_is(ai_role_mightiest(T("viewer"), AI_ROLE_PLATFORM_ADMIN), "viewer",
+               6, __FILE__, __LINE__);
+    ai_unit_is(ai_role_mightiest(T("tenant_admin platform_admin member"),
+                                 AI_ROLE_PLATFORM_ADMIN),
                "platform_admin", 14, __FILE__, __LINE__);
-    assert_int_equal(ai_role_mightiest(T("a b")).len, 0);
-    assert_int_equal(ai_role_mightiest(EMPTY).len, 0);
+    ai_unit_is(ai_role_mightiest(T("member platform_admin tenant_admin"),
+                                 AI_ROLE_TENANT_ADMIN),
+               "tenant_admin", 12, __FILE__, __LINE__);
+    assert_int_equal(ai_role_mightiest(T("platform_admin"),
+                                       AI_ROLE_TENANT_ADMIN).len, 0);
+    assert_int_equal(ai_role_mightiest(T("a b"),
+                                       AI_ROLE_PLATFORM_ADMIN).len, 0);
+    assert_int_equal(ai_role_mightiest(EMPTY, AI_ROLE_PLATFORM_ADMIN).len, 0);
 
     ai_buf_init(&b, text, sizeof(text));
     ai_scopes_known(&b, T("openid tools profile  jobs:read email"));
