@@ -25,7 +25,7 @@ sub user {
 my @server = map {
     my $r = AiRedis->new(dir => $t->subdir("redis$_"), aof => 1,
         tcp => $port[$_], args => ['--repl-diskless-sync-delay', 0,
-            '--min-replicas-to-write', 1, '--min-replicas-max-lag', 2]);
+            '--min-replicas-to-write', 1, '--min-replicas-max-lag', 8]);
     user($r);
     $r;
 } 0 .. 2;
@@ -37,8 +37,8 @@ my @sentinel = map {
     my $dir = $t->subdir("sentinel$_");
     text("$dir/conf", "port $port[$_]\nbind 127.0.0.1\ndir $dir\n"
         . "sentinel monitor m 127.0.0.1 $port[0] 2\n"
-        . "sentinel down-after-milliseconds m 1000\n"
-        . "sentinel failover-timeout m 5000\n"
+        . "sentinel down-after-milliseconds m 4000\n"
+        . "sentinel failover-timeout m 10000\n"
         . "requirepass \"secret 2\"\nsentinel sentinel-pass \"secret 2\"\n");
     AiProc->spawn(name => 'sentinel', out => "$dir/log", cwd => $dir,
         cmd => ['redis-server', "$dir/conf", '--sentinel']);
