@@ -1,7 +1,7 @@
 /*
  * Whether a job and a catalog come from an edge (docs/wire.md, 12), whether
- * a job may begin once more, and signatures of what is for edges.  The keys are the process's; without them
- * everything is good.  For the loop's thread.
+ * a job may begin once more, and signatures of what is for edges.  The keys
+ * are the process's; without them everything is good.  For the loop's thread.
  */
 
 #ifndef SIGN_H

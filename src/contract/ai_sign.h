@@ -1,7 +1,7 @@
 /*
  * Signatures of what edges and workers give each other through Redis
- * (docs/wire.md, 12): HMAC-SHA256 by keys that both know and Redis does not.  One ai_sign_t a
- * process, used by one thread at a time.
+ * (docs/wire.md, 12): HMAC-SHA256 by keys that both know and Redis does not.
+ * One ai_sign_t a process, used by one thread at a time.
  */
 
 #ifndef AI_SIGN_H

@@ -326,7 +326,8 @@ ngx_http_ai_merge_jwt(ngx_conf_t *cf, ngx_http_ai_loc_conf_t *prev,
     for (i = 0; i < conf->jwt_keys->nelts; i++) {
         audience = key[i].audiences.elts;
         size += 6 * (NGX_INT64_LEN + 1) + key[i].issuer.len
-                + key[i].tenants.len + key[i].set->file.len + key[i].set->url.len;
+                + key[i].tenants.len + key[i].set->file.len
+                + key[i].set->url.len;
 
         for (k = 0; k < key[i].audiences.nelts; k++) {
             size += NGX_INT64_LEN + 1 + audience[k].len;
