@@ -288,4 +288,18 @@ for (['sha', 'g' x 64, 1, 1, 'a', 'b'], ['tenant', 'A b', 1, 1, 'a', 'b'],
 }
 is($hash->()->{v}, 10, 'write nothing');
 
+# A counter that is asked for again, of a tenant that is never quiet: what has
+# ended since the sum was asked for stays counted.
+$s->fresh(w1 => 10);
+$s->run('seed', 't', ($s->call('seed', 't'))[1 .. 3], 0, 'td:user:b', 0);
+my $late = $s->id;
+$s->admit($late, 't', policy => "1 1 0 0 m\nt d 100 - user:b\n");
+$s->cmd('SET', $s->key('lim:t:epoch'), 5, 'PX', 60000);
+my @asked = $s->call('seed', 't');
+$s->settle($late, 1, 1);
+is($s->run('seed', 't', @asked[1 .. 3], 0, 'td:user:b', 0), 'AGAIN', 'not all');
+is($s->run('seed', 't', @asked[1 .. 3], 1, 'td:user:b', 0), 'OK', 'by force');
+is($s->cmd('GET', $s->key('lim:t:td:user:b')), "$asked[2] 3 0 5",
+    'what ended meanwhile is counted');
+
 done_testing();

@@ -264,6 +264,24 @@ for my $end (sub { $s->settle($_[0], 1, 1, tenant => 't') },
     like(admit($s->id, share(sha(1), 'j')), qr/^OK/, 'an end');
 }
 
+# Who waited too long ends the job only where nobody else listens.
+sub give_up { my ($edge, $mode) = @_; return $s->run('cancel', $leader, 't',
+    'timeout', $mode || 'unstarted', 'queue_timeout', $edge) }
+$s->fresh(w1 => 1);
+admit($s->id, '');
+$leader = $s->id;
+admit($leader, share(sha(1), 'j'));
+is($s->job($leader)->{state}, 'waiting', 'a job that waits');
+is(give_up('e1', 'shared'), 'SHARED', 'others of the edge listen');
+admit($s->id, share(sha(1), 'j'), edge => 'e2');
+is(give_up($_), 'SHARED', "$_ is not alone") for 'e1', 'e2';
+is($s->run('leave', $leader, 'e1', 0), 'OK 1 none', 'the first goes');
+like(admit($s->id, share(sha(1), 'j'), edge => 'e3'), qr/^JOIN $leader/,
+    'it can be joined yet');
+is($s->run('leave', $leader, 'e3', 1), 'OK 1 none', 'another goes');
+is(give_up('e2'), 'CANCELLED', 'the last one ends it');
+is($s->job($leader)->{state}, 'cancelled', 'for good');
+
 # At most sixteen edges.
 $s->fresh(w1 => 50);
 $leader = $s->id;

@@ -141,7 +141,7 @@ wait_for(sub { my $n = () = $t->worker_log =~ /secrets are read again/g;
     $n == 2 }, 10, 'SIGHUP');
 $first->reload;
 is($t->chat('c')->status, 200, 'the old key is gone');
-AiSign::file($file, $key);
+AiSign::file($file, $key, $new);
 $first->reload;
 is($t->chat('d')->status, 503, 'an edge that comes back to it knows nobody');
 AiSign::file($file, $new);

@@ -2,6 +2,7 @@
 # A key that no edge knows: asked for in ai1:lookup, answered by a worker from
 # Postgres, told by a bell.  This test is the edge.
 use AiTest;
+use AiSign;
 use Digest::SHA qw(sha256_hex);
 
 my $t = AiTest->new(allow_log => [qr/Postgres is away/, qr/malformed/]);
@@ -46,6 +47,8 @@ ask($hex);
 is(bell(), "K$hex ok\n", 'a known key: the bell says ok');
 is_deeply($redis->hash('HGETALL', "ai1:key:$hex"), $hash,
     'a worker writes what aictl wrote');
+is(delete $hash->{mac}, AiSign::principal($t->sign_key, $hex, $hash),
+    'signed');
 my $expires = delete $hash->{expires};
 cmp_ok(abs($expires - time() - 2 * 86400), '<', 120, 'with its expiry');
 is_deeply($hash, { v => $hash->{v}, state => 'active', id => $mine->{id},
@@ -61,7 +64,8 @@ my $none = sha256_hex('ngx-nothing');
 ask($none);
 is(bell(), "K$none none\n", 'an unknown key: none');
 is_deeply($redis->hash('HGETALL', "ai1:key:$none"),
-    { v => 0, state => 'unknown' }, 'and so it is written');
+    { v => 0, state => 'unknown', mac => AiSign::principal($t->sign_key,
+    $none, { v => 0, state => 'unknown' }) }, 'and so it is written');
 $ttl = $redis->cmd('PTTL', "ai1:key:$none");
 ok($ttl > 0 && $ttl <= 10_000, 'for ten seconds');
 

@@ -55,6 +55,13 @@ SKIP: {
     cmp_ok(rss() - $before, '<', 1500, '8 MB for a client that does not read');
 }
 $job->end;
+
+# However long it takes: it reads what lies in the log.
+for my $key (map { $fake->s->key("$_:" . $job->id) } qw(ev job)) {
+    $fake->cmd('PEXPIRE', $key, 15000);
+    wait_for(sub { $fake->cmd('PTTL', $key) > 30000 }, 14,
+        'the log is held for it');
+}
 my $bad = 0;
 my $seen = 0;
 while (my $ev = $s->event) {

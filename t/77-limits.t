@@ -106,6 +106,8 @@ is($used, $usage->{prompt_tokens} + $usage->{completion_tokens},
     'what was not used is there again');
 is($t->chat('a', key => $key, body => { max_tokens => 3990 })->status, 429,
     'more than remains');
+is($t->chat('a', key => $key, body => { max_completion_tokens => 1,
+    max_tokens => 3990 })->status, 429, 'the larger of two');
 is($t->chat('a', key => $key, body => { max_completion_tokens => 1000, n => 4 })
     ->status, 429, 'so many choices');
 is($t->chat('a', key => $key, body => { model => 'echo/other' })->status, 403,

@@ -1,5 +1,6 @@
 /*
- * Thin covers of OpenSSL's hash, random and memory functions.  Owns nothing.
+ * Thin covers of OpenSSL's hash, random and memory functions.  Owns the
+ * process's SHA-256, which is looked up once.
  */
 
 #include "ai_crypto.h"
@@ -15,10 +16,35 @@
 #define AI_API_KEY_BYTES   32
 
 
+static void ai_sha256_find(void);
+static const EVP_MD *ai_sha256_md(void);
+
+
+static CRYPTO_ONCE  ai_sha256_once = CRYPTO_ONCE_STATIC_INIT;
+static EVP_MD      *ai_sha256_found;
+
+
+static void
+ai_sha256_find(void)
+{
+    ai_sha256_found = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+
+/* EVP_sha256() is looked up, under locks, in each use. */
+
+static const EVP_MD *
+ai_sha256_md(void)
+{
+    return CRYPTO_THREAD_run_once(&ai_sha256_once, ai_sha256_find) == 1
+           && ai_sha256_found != NULL ? ai_sha256_found : EVP_sha256();
+}
+
+
 int
 ai_sha256(unsigned char out[AI_SHA256_LEN], ai_str_t data)
 {
-    if (EVP_Digest(data.data, data.len, out, NULL, EVP_sha256(), NULL) != 1) {
+    if (EVP_Digest(data.data, data.len, out, NULL, ai_sha256_md(), NULL) != 1) {
         return -1;
     }
 
@@ -61,7 +87,7 @@ ai_sha256_begin(void)
 
     ctx = EVP_MD_CTX_new();
 
-    if (ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1) {
+    if (ctx != NULL && EVP_DigestInit_ex(ctx, ai_sha256_md(), NULL) != 1) {
         EVP_MD_CTX_free(ctx);
         ctx = NULL;
     }

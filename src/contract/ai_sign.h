@@ -39,7 +39,8 @@ int ai_sign_spec_ok(ai_sign_t *s, ai_str_t spec);
  * a line end.  0, or -1 where OpenSSL fails. */
 int ai_sign_catalog(ai_sign_t *s, ai_str_t name,
     char line[AI_SIGN_CATALOG_ADDS]);
-/* Takes a signature off the text; it is empty where there is none. */
+/* Takes a signature off the text, a catalog's or a JWKS'; it is empty where
+ * there is none. */
 ai_str_t ai_sign_catalog_cut(ai_str_t *text);
 /* As ai_sign_spec_ok, for what was cut off. */
 int ai_sign_catalog_ok(ai_sign_t *s, ai_str_t name, ai_str_t mac);

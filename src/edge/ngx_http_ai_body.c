@@ -663,13 +663,16 @@ ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 
     /* The provider is who judges them: what is no number is not known. */
 
-    ctx->max_output = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_MAX,
+    ctx->max_output = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_MAX + 1,
                                               NGX_HTTP_AI_OUTPUT_MAX);
 
-    if (ctx->max_output < 0 || ctx->dialect != AI_DIALECT_OPENAI) {
-        ctx->max_output = ngx_http_ai_body_number(body,
-                                                  NGX_HTTP_AI_FIELD_MAX + 1,
-                                                  NGX_HTTP_AI_OUTPUT_MAX);
+    if (ctx->dialect == AI_DIALECT_OPENAI) {
+
+        /* Of two the larger: which of them counts, providers differ on. */
+
+        n = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_MAX,
+                                    NGX_HTTP_AI_OUTPUT_MAX);
+        ctx->max_output = ngx_max(ctx->max_output, n);
     }
 
     if (ctx->dialect != AI_DIALECT_OPENAI) {

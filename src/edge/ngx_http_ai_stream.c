@@ -11,6 +11,10 @@
 #include "ngx_http_ai_metrics.h"
 
 
+/* How long a log lives on after a slow client's last sign, ms. */
+#define NGX_HTTP_AI_STREAM_HOLD  "60000"
+
+
 static void ngx_http_ai_stream_run(ngx_event_t *ev);
 static void ngx_http_ai_stream_output(ngx_http_ai_open_t *open);
 static ngx_int_t ngx_http_ai_stream_header(ngx_http_ai_open_t *open);
@@ -23,6 +27,7 @@ static void ngx_http_ai_stream_finalize(ngx_http_ai_open_t *open,
     ngx_int_t rc);
 static void ngx_http_ai_stream_writer(ngx_http_request_t *r);
 static void ngx_http_ai_stream_tick(ngx_event_t *ev);
+static void ngx_http_ai_stream_hold(ngx_http_ai_open_t *open);
 
 
 static ngx_str_t  ngx_http_ai_sse_type = ngx_string("text/event-stream");
@@ -630,6 +635,9 @@ ngx_http_ai_stream_tick(ngx_event_t *ev)
 
             if (!open->lagging) {
                 ngx_http_ai_events_read(open);
+
+            } else {
+                ngx_http_ai_stream_hold(open);
             }
         }
 
@@ -677,4 +685,30 @@ ngx_http_ai_stream_tick(ngx_event_t *ev)
     }
 
     ngx_http_ai_stream_timer(open, ngx_max(next, 1));
+}
+
+
+/* What a slow client has yet to read may be of a job that has ended. */
+
+static void
+ngx_http_ai_stream_hold(ngx_http_ai_open_t *open)
+{
+    char        key[AI_KEY_MAX];
+    ngx_str_t   argv[4];
+    ngx_uint_t  i;
+
+    static const ai_key_e  keys[] = { AI_KEY_JOB, AI_KEY_EV };
+
+    ngx_str_set(&argv[0], "PEXPIRE");
+    ngx_str_set(&argv[2], NGX_HTTP_AI_STREAM_HOLD);
+    ngx_str_set(&argv[3], "GT");
+
+    for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        ngx_http_ai_edge_key(&argv[1], key, keys[i], open->shard,
+                             &open->ctx->job);
+
+        (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                         NGX_HTTP_AI_REDIS_COMMANDS, NULL,
+                                         argv, 4);
+    }
 }

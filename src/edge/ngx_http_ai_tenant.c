@@ -563,6 +563,10 @@ ngx_http_ai_tenant_again(ngx_http_ai_ctx_t *ctx, ngx_http_ai_principal_t *was)
     own = ctx->principal;
     ctx->own = own;
 
+    if (own != NULL) {
+        ctx->claimed = own->tenant;
+    }
+
     if (own == NULL
         || (own->tenant.len == was->tenant.len
             && ngx_memcmp(own->tenant.data, was->tenant.data, was->tenant.len)

@@ -3,29 +3,29 @@
 
 local function month_of(day)
     local z = day + 719468
-    local era = math.floor(z / 146097)
+    local era = floor(z / 146097)
     local doe = z - era * 146097
-    local yoe = math.floor((doe - math.floor(doe / 1460)
-                            + math.floor(doe / 36524)
-                            - math.floor(doe / 146096)) / 365)
-    local doy = doe - (365 * yoe + math.floor(yoe / 4)
-                       - math.floor(yoe / 100))
-    local m = math.floor((5 * doy + 2) / 153)
+    local yoe = floor((doe - floor(doe / 1460)
+                            + floor(doe / 36524)
+                            - floor(doe / 146096)) / 365)
+    local doy = doe - (365 * yoe + floor(yoe / 4)
+                       - floor(yoe / 100))
+    local m = floor((5 * doy + 2) / 153)
     return (yoe + era * 400) * 12 + m + 2
 end
 
 -- The first day of a month.
 local function first_day(month)
-    local year, m = math.floor((month - 2) / 12), (month - 2) % 12
-    local era = math.floor(year / 400)
+    local year, m = floor((month - 2) / 12), (month - 2) % 12
+    local era = floor(year / 400)
     local yoe = year - era * 400
-    return era * 146097 + yoe * 365 + math.floor(yoe / 4)
-           - math.floor(yoe / 100) + math.floor((153 * m + 2) / 5) - 719468
+    return era * 146097 + yoe * 365 + floor(yoe / 4)
+           - floor(yoe / 100) + floor((153 * m + 2) / 5) - 719468
 end
 
 -- Of a window d or M at a time: its number, and ms to its end.
 local function calendar(window, ms)
-    local day = math.floor(ms / 86400000)
+    local day = floor(ms / 86400000)
     if window == 'd' then
         return day, (day + 1) * 86400000 - ms
     end

@@ -17,49 +17,60 @@ local function heal(key)
     return call('SCARD', key)
 end
 
--- One line, or where it shares its counter with another that one's counter:
---   key, kind, window, at (number of its window), cur, prev (or what has been
---   settled, and reserved), used (by now), left (ms of its window)
+-- One line's counter, which others may share:
+--   what, key, kind, window, width (ms, of one that slides), at (number of its
+--   window), cur, prev (or what has been settled, and reserved), used (by now),
+--   left (ms of its window); at, cur and prev as texts where they are known
+local function new_counter(what, key, kind, window)
+    return { what = what, key = key, kind = kind, window = window,
+             width = SLIDING[window], at = 0, cur = 0, prev = 0, used = 0,
+             left = 0, at_text = false, cur_text = false, prev_text = false,
+             epoch = false, missing = false }
+end
+
 local function slide(c, text, ms)
-    local width = SLIDING[c.window]
-    local now, window, cur, prev = math.floor(ms / width), nil, 0, 0
-    c.left = width - ms % width
+    local width = c.width
+    local now, window, cur, prev = floor(ms / width), nil, 0, 0
+    local _, at_text, prev_text
+    local left = width - ms % width
     if text then
-        window, cur, prev = counter(text)
+        window, cur, prev, _, at_text, _, prev_text = counter(text)
     end
     if not window or window < now - 1 then
-        cur, prev = 0, 0
+        cur, prev, at_text, prev_text = 0, 0, nil, nil
     elseif window == now - 1 then
-        cur, prev = 0, cur
+        cur, prev, at_text, prev_text = 0, cur, nil, nil
     elseif window > now then
         -- Redis' clock was set back
-        now, c.left = window, width
+        now, left = window, width
     end
-    c.at, c.cur, c.prev = now, cur, prev
-    c.used = cur + math.ceil(prev * c.left / width)
+    c.at, c.cur, c.prev, c.left = now, cur, prev, left
+    c.at_text, c.prev_text = at_text, prev_text
+    c.used = cur + ceil(prev * left / width)
 end
 
 local function stand(c, text, now, left, epoch)
-    local window, settled, reserved, since
+    local window, settled, reserved, since, at_text, cur_text
     if text then
-        window, settled, reserved, since = counter(text)
+        window, settled, reserved, since, at_text, cur_text = counter(text)
     end
     if not window or since ~= epoch then
         return false
     end
     if window < now then
-        settled, reserved = 0, 0
+        settled, reserved, at_text, cur_text = 0, 0, nil, nil
     elseif window > now then
         now = window
     end
     c.at, c.cur, c.prev, c.left, c.epoch = now, settled, reserved, left, epoch
+    c.at_text, c.cur_text = at_text, cur_text
     c.used = settled + reserved
     return true
 end
 
 -- ms until so much more fits; nil where it never will.
 local function wait_ms(c, max, want)
-    local width = SLIDING[c.window]
+    local width = c.width
     if want > max then
         return nil
     elseif c.kind == 'c' then
@@ -74,7 +85,7 @@ end
 
 -- When all that is counted now has gone.
 local function reset_ms(c, want)
-    local width = SLIDING[c.window]
+    local width = c.width
     if c.kind == 'c' then
         return 0
     elseif not width then
@@ -85,78 +96,82 @@ local function reset_ms(c, want)
     return c.prev > 0 and c.left or 0
 end
 
-local function seconds(ms)
-    return int(math.ceil(ms / 1000))
-end
-
 -- Reads the policy: its lines, counters and estimates, or nil, what is wrong.
 local function parse(text)
     local input, output, cost, price, name, pos =
         text:match('^(%d+) ([%d-]+) (%d+) (%d+) ([^%s]+)\n()')
-    local p = { lines = {}, counters = {}, keys = {}, text = {}, sets = {} }
-    if not input or output ~= '-' and not num(output) then
+    local counters, keys = {}, {}
+    local p = { counters = counters, keys = keys, c = {}, max = {}, dry = {},
+                n = 0, day = false, month = false, input = num(input),
+                output = num(output), name = name, cost = num(cost),
+                price = num(price) }
+    if not input or output ~= '-' and not p.output then
         return nil
     end
-    local known = {}
+    local base, known, n = P .. LIM .. tenant .. ':', {}, 0
     while pos <= #text do
         local kind, window, max, flag, subject, next =
             text:match(LINE, pos)
+        max = tonumber(max)
         if not kind or (kind == 'c') ~= (window == '-')
-           or #p.lines == LIMITS_MAX or not num(max)
+           or n == LIMITS_MAX or max >= NUM_MAX
         then
             return nil
         end
         local what = kind .. window .. ':' .. subject
         local c = known[what]
         if not c then
-            c = { what = what, key = P .. LIM .. tenant .. ':' .. what,
-                  kind = kind, window = window }
+            c = new_counter(what, base .. what, kind, window)
             known[what] = c
-            p.counters[#p.counters + 1] = c
+            counters[#counters + 1] = c
             if kind ~= 'c' then
-                p.keys[#p.keys + 1] = c.key
+                keys[#keys + 1] = c.key
             end
-            p.stands = p.stands or window == 'd' or window == 'M'
+            p.day = p.day or window == 'd'
+            p.month = p.month or window == 'M'
         end
-        p.lines[#p.lines + 1] = { c = c, max = num(max), dry = flag == 'n' }
+        n = n + 1
+        p.c[n], p.max[n], p.dry[n] = c, max, flag == 'n'
         pos = next
     end
-    p.input, p.output, p.name = num(input), num(output), name
-    p.cost, p.price = num(cost), num(price)
+    p.n = n
     return p
 end
 
 -- Reads the counters; the lines, from 0, of those that nobody has seeded.
 local function read(p, ms)
-    local n = #p.keys
+    local n, stands = #p.keys, p.day or p.month
     local estimate, epoch
     if not p.output then
         n = n + 1
         estimate, p.keys[n] = n, P .. LIM .. tenant .. ':est:' .. p.name
     end
-    if p.stands then
+    if stands then
         n = n + 1
         epoch, p.keys[n] = n, P .. LIM .. tenant .. ':epoch'
     end
     local text = n > 0 and call('MGET', unpack(p.keys)) or {}
     if estimate then
-        p.output = math.ceil(tonumber(text[estimate] or OUTPUT_DEFAULT))
+        p.output = ceil(tonumber(text[estimate] or OUTPUT_DEFAULT))
     end
     epoch = epoch and text[epoch] or '0'
     local day, day_left, month, month_left, missing
-    if p.stands then
+    if stands then
         -- @include calendar
-        day, day_left = calendar('d', ms)
-        month, month_left = calendar('M', ms)
+        if p.day then
+            day, day_left = calendar('d', ms)
+        end
+        if p.month then
+            month, month_left = calendar('M', ms)
+        end
     end
     local i = 0
     for _, c in ipairs(p.counters) do
         if c.kind == 'c' then
             c.used = call('SCARD', c.key)
-            c.cur, c.prev, c.left = 0, 0, 0
         else
             i = i + 1
-            if SLIDING[c.window] then
+            if c.width then
                 slide(c, text[i], ms)
             elseif not stand(c, text[i], c.window == 'd' and day or month,
                              c.window == 'd' and day_left or month_left, epoch)
@@ -170,8 +185,8 @@ local function read(p, ms)
         return nil
     end
     local list = {}
-    for k, line in ipairs(p.lines) do
-        if line.c.missing then
+    for k = 1, p.n do
+        if p.c[k].missing then
             list[#list + 1] = int(k - 1)
         end
     end
@@ -183,7 +198,7 @@ end
 --
 -- free: an answer that no provider makes.  It is a request all the same.
 local function limit(us, free)
-    local ms = math.floor(us / 1000)
+    local ms = floor(us / 1000)
     local p = parse(ARGV[17])
     if not p then
         return nil, wrong('policy')
@@ -194,25 +209,26 @@ local function limit(us, free)
     end
 
     local tokens = p.input + p.output
-    local cost = p.cost + math.ceil(p.output * p.price / 1000000)
+    local cost = p.cost + ceil(p.output * p.price / 1000000)
     local wants = { r = 1, t = tokens, b = cost, c = 1 }
     if free then
         wants.t, wants.b, wants.c = 0, 0, 0
     end
 
     local refused, wait, would, longest
-    for i, line in ipairs(p.lines) do
-        local c, want = line.c, wants[line.c.kind]
-        local over = c.used + want > line.max
+    for i = 1, p.n do
+        local c, max = p.c[i], p.max[i]
+        local want = wants[c.kind]
+        local over = c.used + want > max
         if over and c.kind == 'c' and want > 0 then
             c.used = heal(c.key)
-            over = c.used + want > line.max
+            over = c.used + want > max
         end
         if over and (not free or c.kind == 'r') then
-            if line.dry then
+            if p.dry[i] then
                 would = would or i
             else
-                local w = wait_ms(c, line.max, want)
+                local w = wait_ms(c, max, want)
                 if not refused or (longest and (not w or w > longest)) then
                     refused, longest, wait = i, w, w or c.left
                 end
@@ -221,16 +237,20 @@ local function limit(us, free)
     end
 
     local text = {}
-    for i, line in ipairs(p.lines) do
-        local c = line.c
+    for i = 1, p.n do
+        local c = p.c[i]
         local want = refused and 0 or wants[c.kind]
-        text[2 * i - 1] = counted(line.max - c.used - want)
-        text[2 * i] = c.kind == 'c' and '-' or seconds(reset_ms(c, want))
+        local left = p.max[i] - c.used - want
+        if left < 0 then
+            left = 0
+        end
+        text[i] = c.kind == 'c' and format('%.0f -', left)
+                  or format('%.0f %.0f', left, ceil(reset_ms(c, want) / 1000))
     end
     text = table.concat(text, ' ')
     if refused then
         return nil, { 'LIMIT', longest and int(math.max(1,
-                      math.ceil(wait / 1000))) or '-', int(refused - 1), text }
+                      ceil(wait / 1000))) or '-', int(refused - 1), text }
     end
 
     -- What settle must know; nothing where nothing comes back.
@@ -244,21 +264,22 @@ local function limit(us, free)
                     call('PEXPIRE', c.key, UNFINISHED_MS)
                     lim[#lim + 1] = c.what .. ' 0\n'
                 end
-            elseif SLIDING[c.window] then
-                if want > 0 then
-                    call('SET', c.key, int(c.at) .. ' '
-                         .. counted(c.cur + want) .. ' ' .. counted(c.prev),
-                         'PX', COUNTER_MS[c.window])
-                end
-                if c.kind ~= 'r' then
-                    lim[#lim + 1] = c.what .. ' ' .. int(c.at) .. '\n'
-                end
             else
-                local done = free and want or 0
-                call('SET', c.key, int(c.at) .. ' ' .. counted(c.cur + done)
-                     .. ' ' .. counted(c.prev + want - done) .. ' ' .. c.epoch,
-                     'PX', COUNTER_MS[c.window])
-                lim[#lim + 1] = c.what .. ' ' .. int(c.at) .. '\n'
+                local at = c.at_text or int(c.at)
+                if not c.width then
+                    local done = free and want or 0
+                    call('SET', c.key, at .. ' '
+                         .. (done == 0 and c.cur_text or counted(c.cur + done))
+                         .. ' ' .. counted(c.prev + want - done) .. ' '
+                         .. c.epoch, 'PX', COUNTER_MS[c.window])
+                elseif want > 0 then
+                    call('SET', c.key, at .. ' ' .. counted(c.cur + want)
+                         .. ' ' .. (c.prev_text or counted(c.prev)), 'PX',
+                         COUNTER_MS[c.window])
+                end
+                if c.kind ~= 'r' or not c.width then
+                    lim[#lim + 1] = c.what .. ' ' .. at .. '\n'
+                end
             end
         end
         return int(tokens) .. ' ' .. int(cost) .. ' ' .. p.name .. '\n'

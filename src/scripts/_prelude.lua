@@ -3,6 +3,7 @@
 -- KEYS[1] is the shard's prefix.
 
 local P, ARGV, call = KEYS[1], ARGV, redis.call
+local format, floor, ceil = string.format, math.floor, math.ceil
 
 local BACKLOG, BACKLOG_BATCH = 'backlog:', 'backlog:batch:'
 local WAITING, WAITING_BATCH = 'waiting', 'waiting:batch'
@@ -41,7 +42,7 @@ local function clock()
 end
 
 local function int(n)
-    return string.format('%.0f', n)
+    return format('%.0f', n)
 end
 
 -- From one time to another, as text: not below 0 where the clock was set back.

@@ -35,31 +35,32 @@ end
 -- What it was charged at, in the window of its admit: the one that is now, or
 -- the one before.
 local function recount(key, window, at, text, was, is)
-    local now, a, b, epoch = nil, 0, 0, nil
-    if text then
-        now, a, b, epoch = counter(text)
-    end
+    local now, a, b, epoch, now_text, a_text, b_text
     local sliding = SLIDING[window]
+    if text then
+        now, a, b, epoch, now_text, a_text, b_text = counter(text)
+    end
     if not now and not sliding then
         return
     end
     if not now or now < at then
-        now, a, b = at, 0, 0
+        now, a, b, now_text, a_text, b_text = at, 0, 0, int(at), '0', '0'
     end
     if not sliding then
         if now ~= at then
             return
         end
-        a, b = a + is, b - was
+        a_text = counted(a + is)
+        b_text = counted(b - was) .. ' ' .. epoch
     elseif now == at then
-        a = a + is - was
+        a_text = counted(a + is - was)
     elseif now == at + 1 then
-        b = b + is - was
+        b_text = counted(b + is - was)
     else
         return
     end
-    call('SET', key, int(now) .. ' ' .. counted(a) .. ' ' .. counted(b)
-         .. (sliding and '' or ' ' .. epoch), 'PX', COUNTER_MS[window])
+    call('SET', key, now_text .. ' ' .. a_text .. ' ' .. b_text, 'PX',
+         COUNTER_MS[window])
 end
 
 local function give_back(job, tenant, lim, lines)
@@ -94,7 +95,7 @@ local function give_back(job, tenant, lim, lines)
     end
     if learn then
         call('SET', keys[n + 1],
-             string.format('%.2f', estimate(text[n + 1], output)), 'PX',
+             format('%.2f', estimate(text[n + 1], output)), 'PX',
              ESTIMATE_MS)
     end
 end

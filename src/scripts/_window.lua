@@ -9,14 +9,18 @@ local COUNTER_MS = { s = '2000', m = '120000', h = '7200000', d = '172800000',
 local EPOCH_MS, ESTIMATE_MS = '3888000000', '604800000'
 local COUNT_MAX = 9007199254740991
 
--- Which window a text is of, and its three other words.
+-- Which window a text is of, and its three other words; of those that often
+-- stay the texts, too, for of a number Lua makes text slowly.
 local function counter(text)
     local window, a, b, c = text:match('^(%d+) (%d+) (%d+) ?(%d*)$')
-    return tonumber(window), tonumber(a), tonumber(b), c
+    return tonumber(window), tonumber(a), tonumber(b), c, window, a, b
 end
 
 local function counted(n)
-    return int(math.max(0, math.min(COUNT_MAX, n)))
+    if n <= 0 then
+        return '0'
+    end
+    return format('%.0f', n < COUNT_MAX and n or COUNT_MAX)
 end
 
 -- The ledger gets what no counter counts: they are seeded again.

@@ -62,15 +62,21 @@ for i = 6, #ARGV, 2 do
     local window = ARGV[i]:sub(2, 2)
     local now = window == 'd' and days or months
     local text = call('GET', key)
-    local stands, _, reserved, since
+    local stands, settled, reserved, since
     if text then
-        stands, _, reserved, since = counter(text)
+        stands, settled, reserved, since = counter(text)
     end
-    -- Who runs keeps what it reserved.
     if not stands or since ~= epoch then
-        reserved = stands and int(stands) == now and reserved or 0
-        call('SET', key, now .. ' ' .. counted(num(ARGV[i + 1])) .. ' '
-             .. counted(reserved) .. ' ' .. epoch, 'PX', COUNTER_MS[window])
+        local sum = num(ARGV[i + 1])
+        -- Who runs keeps what it reserved; what has ended since a sum was
+        -- asked for, of a tenant that is never quiet, is not in it.
+        if not stands or int(stands) ~= now then
+            reserved = 0
+        elseif force and settled > sum then
+            sum = settled
+        end
+        call('SET', key, now .. ' ' .. counted(sum) .. ' ' .. counted(reserved)
+             .. ' ' .. epoch, 'PX', COUNTER_MS[window])
     end
 end
 return { 'OK' }

@@ -21,6 +21,15 @@
 #define NAME_MAC                                                              \
     "037754d36a64741131315500611695cfc52ebfe9906c1e619cae265069a12b4b"
 
+/* printf 'ngx-ai jwks 1\nab..{"keys":[]}', the same key */
+#define JWKS   "{\"keys\":[]}"
+#define JWKS_MAC                                                              \
+    "ae6e364343b9b585b6c59f53f573c94fef81b5622b19dfc31b0521830eb57707"
+
+/* printf 'ngx-ai principal 1\nacme 1 6 0 0 0 1 3 0 0 0 0 0 0\n7active3pro' */
+#define TENANT_MAC                                                            \
+    "2305d9492e66da84d15fa43ab330b4f194ed080a0fc723da53fa6679a34fc5c4"
+
 
 static ai_sign_t *
 keys(const char *text)
@@ -182,13 +191,82 @@ catalogs(void **state)
 }
 
 
+static void
+sets(void **state)
+{
+    char        line[AI_SIGN_CATALOG_ADDS];
+    ai_sign_t  *one, *both;
+
+    (void) state;
+
+    one = keys(KEY_A);
+    both = keys(KEY_B "\n" KEY_A "\n");
+
+    assert_int_equal(ai_sign_jwks(one, Z(NAME), Z(JWKS), line), 0);
+    assert_memory_equal(line, "\n" JWKS_MAC, sizeof(line));
+
+    assert_int_equal(ai_sign_jwks_ok(both, Z(NAME), Z(JWKS), Z(JWKS_MAC)), 1);
+    assert_int_equal(ai_sign_jwks_ok(one, Z(NAME), Z(JWKS " "), Z(JWKS_MAC)),
+                     0);
+    assert_int_equal(ai_sign_jwks_ok(one, Z(NAME), Z(JWKS), Z(NAME_MAC)), 0);
+    assert_int_equal(ai_sign_jwks_ok(one, Z(NAME), Z(JWKS), Z("")), -1);
+
+    ai_sign_close(one);
+    ai_sign_close(both);
+}
+
+
+static void
+principals(void **state)
+{
+    char        mac[AI_SHA256_HEX];
+    unsigned    i;
+    ai_str_t    v[AI_SIGN_FIELDS];
+    ai_sign_t  *one;
+
+    (void) state;
+
+    one = keys(KEY_A);
+
+    for (i = 0; i < AI_SIGN_FIELDS; i++) {
+        v[i] = Z("");
+    }
+
+    v[ai_sign_field(Z("v"))] = Z("7");
+    v[ai_sign_field(Z("state"))] = Z("active");
+    v[ai_sign_field(Z("weight"))] = Z("3");
+    v[ai_sign_field(Z("plan"))] = Z("pro");
+    assert_int_equal(ai_sign_field(Z("mac")), -1);
+    assert_int_equal(ai_sign_field(Z("name")), -1);
+
+    assert_int_equal(ai_sign_principal(one, Z("acme"), v, mac), 0);
+    assert_memory_equal(mac, TENANT_MAC, sizeof(mac));
+    assert_int_equal(ai_sign_principal_ok(one, Z("acme"), v, Z(TENANT_MAC)),
+                     1);
+    assert_int_equal(ai_sign_principal_ok(one, Z("acm"), v, Z(TENANT_MAC)),
+                     0);
+    assert_int_equal(ai_sign_principal_ok(one, Z("acme"), v, Z("")), -1);
+
+    /* the same bytes, otherwise divided */
+
+    v[ai_sign_field(Z("plan"))] = Z("ro");
+    v[ai_sign_field(Z("weight"))] = Z("3p");
+    assert_int_equal(ai_sign_principal_ok(one, Z("acme"), v, Z(TENANT_MAC)),
+                     0);
+
+    ai_sign_close(one);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(files),
         cmocka_unit_test(specs),
-        cmocka_unit_test(catalogs)
+        cmocka_unit_test(catalogs),
+        cmocka_unit_test(sets),
+        cmocka_unit_test(principals)
     };
 
     return run_group(tests);
