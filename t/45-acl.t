@@ -2,6 +2,7 @@
 # conf/redis-users.acl: each part does all of its work with the rights of its
 # own user, which are few.
 use AiTest;
+use AiJwt;
 use AiRedis;
 
 my $t = AiTest->new;
@@ -27,9 +28,10 @@ while ($acl =~ /^user ngxai-(\w+) (.*)$/mg) {
     $may{$user} = { map { $_ => 1 } $rights =~ /\+(\S+)/g };
 }
 my %scripts = (
-    edge => [qw(admit beat body cancel join leave seed)],
-    worker => [qw(beat claim emit inherit leave principal seed settle sweep)],
-    admin => [qw(cancel principal)]);
+    edge => [qw(admit beat body cancel hits join leave)],
+    worker => [qw(beat claim emit inherit keep leave principal seed settle
+        sweep)],
+    admin => [qw(principal purge)]);
 sub commands {
     my ($name, $seen) = @_;
     my $lua = slurp($t->root . "/src/scripts/$name.lua");
@@ -64,9 +66,18 @@ my $sock = $r->path;
 $t->pg;
 $t->start_workers(redis => "unix:ngxai-worker\@$sock",
     args => ['--redis-password-file', "$keys/redis-worker.password"]);
+my $token = AiJwt->new(alg => 'ES256', kid => 'one');
+my $set = AiJwt::jwks($token);
+my $idp = $t->provider(script => sub { $_[1]->answer(200, $set) });
 $t->edge(redis => "unix:$sock user=ngxai-edge "
     . "password=file:$keys/redis-edge.password",
-    ai => 'ai_resume 20s; ai_header_delay 1s;')->start;
+    ai => 'ai_resume 20s; ai_header_delay 1s; ai_zone cache 1m; ai_auth key jwt;'
+        . ' ai_plan default { requests 10000/h; tokens 900000000/day;'
+        . ' budget 1000usd/month; concurrency 100; }'
+        . ' ai_price echo/echo input=1 output=1;'
+        . ' ai_jwt_key url=' . $idp->url('/jwks') . ' issuer=idp;'
+        . ' add_header X-Status $ai_cache_status always;',
+    location => 'ai_cache 1m; ai_coalesce on; ai_auth key jwt;')->start;
 
 sub admin {
     my (@args) = @_;
@@ -126,6 +137,40 @@ $stream->close;
 wait_for(sub { !grep { /running/ } map { $r->cmd('HGET', $_, 'state') || '' }
     keys %{ $r->keys($t->prefix . 'job:*') } }, 30, 'a stream that was left');
 
+# Kept answers, out of Redis and out of shared memory; joined calls.
+my %same = (body => { temperature => 0 });
+is($t->chat('kept', %same)->header('x-ai-cache'), 'MISS', 'not kept yet');
+wait_for(sub { $t->chat('kept', %same)->header('x-ai-cache') eq 'HIT' }, 10,
+    'kept') for 1 .. 3;
+my %one = (model => 'echo/echo', stream => JSON::PP::true, temperature => 0,
+    messages => [{ role => 'user', content => 'one ' x 100 }]);
+my @both = map { my $s = $t->stream('/v1/chat/completions', \%one);
+    [$s, $s->head->header('x-ai-cache')] } 1, 2;
+is($both[1][1], 'JOIN', 'a joined call');
+@both = map { $_->[0] } @both;
+$both[0]->close;
+like(join('', map { $_->{data} } $both[1]->events), qr/DONE/, 'to its end');
+$both[1]->close;
+wait_for(sub { $r->cmd('XLEN', $t->prefix . 'outbox') == 0 }, 30, 'the ledger');
+
+# A token, whose tenant is looked up, with keys from a URL.
+my $who = $token->token({ iss => 'idp', sub => 'ann', tenant => 'demo',
+    exp => int(time) + 600 });
+wait_for(sub { $t->get('/v1/models', key => $who)->status == 200 }, 30, 'a token');
+is($t->chat('hello', key => $who)->status, 200, 'with limits');
+
+done_well('cache', 'purge', '--tenant', 'demo');
+is($t->chat('kept', %same)->header('x-ai-cache'), 'MISS', 'purged');
+done_well(qw(tenant create other --plan p --weight 2));
+done_well(qw(tenant set other --weight 3));
+done_well(qw(tenant disable other));
+done_well(qw(tenant enable other));
+done_well(qw(tenant list));
+done_well(qw(key create --tenant demo --user ann));
+done_well(qw(user list --tenant demo));
+done_well(qw(user disable ann --tenant demo));
+done_well(qw(user enable ann --tenant demo));
+done_well(qw(key list));
 done_well('doctor');
 done_well('queue');
 done_well('jobs', '--tenant', 'demo');
@@ -151,6 +196,10 @@ unlike($t->edge->log, qr/NOPERM/, 'nor does the edge');
 # What they may not.
 
 for (['edge', qr/NOPERM/, qw(FLUSHALL)], ['edge', qr/NOPERM/, qw(CONFIG SET dir /tmp)],
+    ['edge', qr/NOPERM/, qw(CONFIG GET requirepass)],
+    ['admin', qr/NOPERM/, qw(CONFIG GET requirepass)],
+    ['edge', qr/NOPERM/, qw(HSET ai1:tenant:x v 1)],
+    ['edge', qr/NOPERM/, qw(SET ai1:jwks:x y)],
     ['edge', qr/NOPERM/, qw(HSET ai1:key:x v 1)], ['edge', qr/NOPERM/, qw(KEYS *)],
     ['edge', qr/NOPERM/, qw(GET other)], ['edge', qr/NOPERM/, qw(ACL LIST)],
     ['edge', qr/NOPERM/, qw(PUBLISH other x)], ['edge', qr/NOPERM/, qw(DEBUG SLEEP 0)],

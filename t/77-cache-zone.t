@@ -103,7 +103,7 @@ sub commands {
     my %name = map { $beat->{$_}{sha} => $_ } keys %$beat;
     s/"([0-9a-f]{40})"/'"' . ($name{$1} || $1) . '"'/e for @seen;
     return grep { !/ lua\] /
-        && !/"(?:beat|hits|sweep)"|"(?:PING|ECHO|CONFIG|MONITOR)"/i } @seen;
+        && !/"(?:beat|hits|sweep)"|"(?:PING|ECHO|INFO|MONITOR)"/i } @seen;
 }
 fill('b', '{"n":2}');
 my @seen = commands(sub { $t->post($chat, ask('b')) });

@@ -41,12 +41,12 @@ fi
 for user in edge worker admin; do
     file=$dir/redis-$user.password
     [ ! -s "$file" ] || continue
+    rm -f "$dir/redis-users.acl"
     { secret; echo; } > "$file.new"
     case $user in
         worker) place "$file" yes ;;
         *) place "$file" '' ;;
     esac
-    rm -f "$dir/redis-users.acl"
 done
 
 if [ ! -s "$dir/redis-users.acl" ]; then

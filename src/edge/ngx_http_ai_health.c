@@ -58,7 +58,8 @@ static void ngx_http_ai_health_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
     ai_resp_t *reply);
 static void ngx_http_ai_health_sweep(ngx_http_ai_health_t *h,
     ai_resp_t *reply);
-static void ngx_http_ai_health_config(u_char *text, ai_resp_t *reply);
+static void ngx_http_ai_health_info(u_char *text, ai_resp_t *reply,
+    char *name);
 static ngx_int_t ngx_http_ai_health_done(ngx_http_ai_gather_t *g);
 static void ngx_http_ai_health_details(ai_buf_t *b, ngx_http_ai_health_t *h);
 static ngx_uint_t ngx_http_ai_health_check(ai_buf_t *b, const char *name,
@@ -109,7 +110,7 @@ ngx_http_ai_health_ask(ngx_http_request_t *r, ngx_http_ai_health_e kind)
 {
     char                      keys[3][AI_KEY_MAX];
     ngx_uint_t                i;
-    ngx_str_t                 argv[NGX_HTTP_AI_HEALTH_LAST][3];
+    ngx_str_t                 argv[NGX_HTTP_AI_HEALTH_LAST][2];
     ngx_http_ai_health_t     *h;
     ngx_http_ai_gather_cmd_t  cmds[NGX_HTTP_AI_HEALTH_LAST];
 
@@ -140,15 +141,12 @@ ngx_http_ai_health_ask(ngx_http_request_t *r, ngx_http_ai_health_e kind)
     ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_TIME][0], "TIME");
     cmds[NGX_HTTP_AI_HEALTH_TIME].argc = 1;
 
-    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_POLICY][0], "CONFIG");
-    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_POLICY][1], "GET");
-    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_POLICY][2], "maxmemory-policy");
-    cmds[NGX_HTTP_AI_HEALTH_POLICY].argc = 3;
+    /* Not CONFIG GET: who may ask that reads Redis' passwords, too. */
 
-    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_AOF][0], "CONFIG");
-    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_AOF][1], "GET");
-    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_AOF][2], "appendonly");
-    cmds[NGX_HTTP_AI_HEALTH_AOF].argc = 3;
+    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_POLICY][0], "INFO");
+    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_POLICY][1], "memory");
+    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_AOF][0], "INFO");
+    ngx_str_set(&argv[NGX_HTTP_AI_HEALTH_AOF][1], "persistence");
 
     for (i = 0; i < 3; i++) {
         argv[slots[i]][1].len = ai_keys_make(keys[i], AI_KEY_MAX, names[i], 0,
@@ -181,11 +179,11 @@ ngx_http_ai_health_reply(ngx_http_ai_gather_t *g, ngx_uint_t i,
         break;
 
     case NGX_HTTP_AI_HEALTH_POLICY:
-        ngx_http_ai_health_config(h->policy, reply);
+        ngx_http_ai_health_info(h->policy, reply, "\nmaxmemory_policy:");
         break;
 
     case NGX_HTTP_AI_HEALTH_AOF:
-        ngx_http_ai_health_config(h->aof, reply);
+        ngx_http_ai_health_info(h->aof, reply, "\naof_enabled:");
         break;
 
     case NGX_HTTP_AI_HEALTH_TIME:
@@ -252,14 +250,29 @@ ngx_http_ai_health_sweep(ngx_http_ai_health_t *h, ai_resp_t *reply)
 
 
 static void
-ngx_http_ai_health_config(u_char *text, ai_resp_t *reply)
+ngx_http_ai_health_info(u_char *text, ai_resp_t *reply, char *name)
 {
-    if (reply->type == AI_RESP_ARRAY && reply->elements == 2
-        && reply->element[1].type == AI_RESP_STRING)
-    {
-        ngx_cpystrn(text, (u_char *) reply->element[1].str,
-                    NGX_HTTP_AI_HEALTH_TEXT);
+    u_char  *p, *last;
+
+    if (reply->type != AI_RESP_STRING) {
+        return;
     }
+
+    last = (u_char *) reply->str + reply->len;
+    p = ngx_strnstr((u_char *) reply->str, name, reply->len);
+
+    if (p == NULL) {
+        return;
+    }
+
+    p += ngx_strlen(name);
+    last = ngx_min(last, p + NGX_HTTP_AI_HEALTH_TEXT - 1);
+
+    while (p < last && *p > ' ') {
+        *text++ = *p++;
+    }
+
+    *text = '\0';
 }
 
 
@@ -295,14 +308,14 @@ ngx_http_ai_health_done(ngx_http_ai_gather_t *g)
     } else {
         bad += ngx_http_ai_health_check(&b, "redis", NULL);
 
-        /* Where an ACL forbids CONFIG, the two cannot be known. */
+        /* Where an ACL forbids INFO, the two cannot be known. */
 
         bad += ngx_http_ai_health_check(&b, "redis_eviction",
                    h->policy[0] == '\0'
                    || ngx_strcmp(h->policy, "noeviction") == 0
                    ? NULL : "maxmemory-policy must be noeviction");
         bad += ngx_http_ai_health_check(&b, "redis_persistence",
-                   h->aof[0] == '\0' || ngx_strcmp(h->aof, "yes") == 0
+                   h->aof[0] == '\0' || ngx_strcmp(h->aof, "1") == 0
                    ? NULL : "appendonly must be on");
         bad += ngx_http_ai_health_check(&b, "redis_memory",
                    h->pressure == 0 ? NULL : "memory is nearly full");
