@@ -77,11 +77,12 @@ ngx_http_ai_take_head(ngx_http_ai_open_t *open, ai_str_t payload)
     int64_t              n;
     ai_str_t             name, value;
     ngx_str_t           *s;
-    ngx_uint_t           stream;
+    ngx_uint_t           stream, hit;
     ngx_http_request_t  *r;
 
     r = open->request;
     stream = 0;
+    hit = ngx_http_ai_cache_is_hit(open->ctx);
 
     while ((rc = ai_record_next(&payload, &name, &value)) == 1) {
 
@@ -115,8 +116,7 @@ ngx_http_ai_take_head(ngx_http_ai_open_t *open, ai_str_t payload)
             continue;
         }
 
-        if (ai_str_eqz(name, "header") && !open->header && !open->early
-            && !ngx_http_ai_cache_is_hit(open->ctx)
+        if (ai_str_eqz(name, "header") && !open->header && !open->early && !hit
             && ngx_http_ai_take_header(r, value) != NGX_OK)
         {
             return NGX_ERROR;
