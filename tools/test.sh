@@ -87,10 +87,13 @@ scripts_pass() {
 # The module counts what ran, in an nginx with AddressSanitizer where Debian's
 # sources can be had, else in the ordinary one.
 nginx_pass() {
-    local tests
+    local tests='' test
     # LeakSanitizer itself crashes at the end of t/62-jwt-keys.t.
-    tests=$(ls t/0[67]-*.t t/20-*.t t/[46]*.t t/7[2-6]*.t t/80-*.t \
-        t/81-upgrade.t t/95-chaos-replay.t | grep -v 62-jwt-keys)
+    for test in t/0[67]-*.t t/20-*.t t/[46]*.t t/7[2-6]*.t t/80-*.t \
+        t/81-upgrade.t t/95-chaos-replay.t
+    do
+        [ "$test" = t/62-jwt-keys.t ] || tests="$tests $test"
+    done
     if COV=1 tools/asan-nginx.sh build/asan; then
         counted="$counted $root/build/asan/module"
         # shellcheck disable=SC2086
