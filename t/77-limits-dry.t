@@ -15,9 +15,10 @@ my $redis = $t->redis;
 my @got = map { $t->chat($_) } qw(one two);
 is($got[0]->status . $got[1]->status, '200200', 'beyond the limit');
 is($got[1]->header('x-ratelimit-limit-requests'), undef, 'no headers');
-like(slurp($t->edge->{dir} . '/limits.log'),
-    qr/^tenant limit of 1 request per hour\|200$/m,
-    'it says which would have refused');
+# nginx writes its line behind the answer.
+my $line = qr/^tenant limit of 1 request per hour\|200$/m;
+eval { wait_for(sub { slurp($t->edge->{dir} . '/limits.log') =~ $line }, 20) };
+is($@, '', 'it says which would have refused');
 is((split ' ', $redis->cmd('GET', $t->prefix . 'lim:demo:rh:tenant'))[1], 2,
     'both are counted');
 
