@@ -14,8 +14,8 @@ use IO::Socket::INET;
 my $root = AiTest->root;
 my $build = $ENV{AI_T_REDIS_BUILD} || "$root/build/redis-module";
 
-# With an nginx of tools/asan-nginx.sh, as that builds the module.
-if ($ENV{AI_T_NGINX}) {
+# For an nginx of tools/asan-nginx.sh as that builds the module.
+if (AiEdge->sanitized) {
     $build .= '-san';
     $ENV{NGX_CC_OPT} = '-fsanitize=address -DNGX_DEBUG_PALLOC=1';
     $ENV{NGX_LD_OPT} = '-fsanitize=address';

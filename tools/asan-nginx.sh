@@ -38,9 +38,21 @@ fetch() {
 
     apt-get "${apt[@]}" update > "$out/apt.log" 2>&1 \
         || die "apt-get update failed: see $out/apt.log"
-    (cd "$out" && apt-get "${apt[@]}" source "nginx=$version") \
-        >> "$out/apt.log" 2>&1 \
-        || die "no source of nginx $version: see $out/apt.log"
+    # An archive may have gone on from what is installed, or not have the
+    # files of its index yet: any other of the same version of nginx, which
+    # Debian keeps to one ABI, serves as well.
+    local take
+    for take in "$version" $(
+        apt-cache "${apt[@]}" showsrc --only-source nginx \
+            | sed -n "s/^Version: \(${version%-*}-.*\)/\1/p" | sort -rV
+    ); do
+        (cd "$out" && apt-get "${apt[@]}" source "nginx=$take") \
+            >> "$out/apt.log" 2>&1 || continue
+        [ "$take" = "$version" ] \
+            || echo "asan-nginx: nginx $take, as $version cannot be had" >&2
+        return
+    done
+    die "no source of nginx $version: see $out/apt.log"
 }
 
 version=$(dpkg-query -W -f '${source:Version}' nginx 2>/dev/null) \

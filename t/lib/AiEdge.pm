@@ -33,6 +33,16 @@ sub binary {
 }
 
 
+# Whether that nginx is linked with AddressSanitizer: AI_T_NGINX may as well
+# name one that only counts.
+sub sanitized {
+    my ($class) = @_;
+    my $binary = $class->binary;
+
+    return `ldd '$binary' 2>&1` =~ /libasan/;
+}
+
+
 sub port { $_[0]{ports}{ defined $_[1] ? "PORT_$_[1]" : 'PORT' } }
 sub pid { $_[0]{proc}->pid }
 sub log_path { "$_[0]{dir}/error.log" }
