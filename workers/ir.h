@@ -109,7 +109,7 @@
 #define IR_PARTS_MAX     1024       /* of a choice */
 #define IR_NOTES_MAX     16         /* named; more are counted */
 #define IR_NOTE_MAX      128        /* bytes of a path */
-#define IR_NOTES_BYTES   1024
+#define IR_NOTES_BYTES   768
 #define IR_COLLECT_MAX   (64 * 1024 * 1024) /* texts of a collected answer */
 #define IR_MAX_TOKENS    8192       /* where the provider must be told and the
                                      * client did not say */
@@ -187,7 +187,8 @@ typedef struct {
     node_t      *node;          /* until the next event only */
 } ir_event_t;
 
-/* An answer that is an object, collected from events.  Of ir->tree. */
+/* An answer that is an object, collected from the events of an object, whose
+ * texts and nodes it borrows.  Of ir->tree. */
 
 typedef struct ir_part_s  ir_part_t;
 
@@ -265,10 +266,12 @@ struct ir_s {
     unsigned         begun:1;
     unsigned         ended:1;
     unsigned         failed:1;
+    unsigned         refused:1;     /* notes say why */
     unsigned         finished;  /* choices */
     size_t           collected;
     unsigned         nnotes;
     unsigned         notes_len;
+    unsigned         notes_told;    /* of them, in the head */
     char             notes[IR_NOTES_BYTES];     /* joined by ", " */
 };
 

@@ -1,0 +1,855 @@
+/*
+ * Anthropic's messages: the intermediate form as a request to a provider that
+ * speaks them.  Owns nothing.
+ */
+
+#include "dialect_anthropic.h"
+
+#include <string.h>
+
+
+#define ANTHROPIC_BUDGET_MIN  1024
+
+
+static int64_t anthropic_thinking(ir_t *ir, out_t *thinking,
+    const char **effort);
+static int anthropic_old(ai_str_t model);
+static int anthropic_forced(ir_t *ir);
+static int anthropic_unsigned(ir_t *ir);
+static void anthropic_system(ir_t *ir, out_t *o);
+static void anthropic_messages(ir_t *ir, out_t *o);
+static void anthropic_part(ir_t *ir, out_t *o, node_t *p);
+static void anthropic_text(ir_t *ir, out_t *o, node_t *p);
+static void anthropic_media(ir_t *ir, out_t *o, node_t *p, const char *type);
+static void anthropic_id(ir_t *ir, out_t *o, const char *key, node_t *id);
+static void anthropic_call(ir_t *ir, out_t *o, node_t *p);
+static void anthropic_result(ir_t *ir, out_t *o, node_t *p);
+static void anthropic_reasoning(ir_t *ir, out_t *o, node_t *p);
+static void anthropic_marker(ir_t *ir, out_t *o, node_t *from);
+static int anthropic_tools(ir_t *ir, out_t *o);
+static void anthropic_choice(ir_t *ir, out_t *o);
+static void anthropic_output(ir_t *ir, out_t *o, const char *effort);
+static void anthropic_rest(ir_t *ir, out_t *o, int thinks);
+
+
+/* What a word of effort is in tokens. */
+static const struct {
+    const char *word;
+    const char *adaptive;
+    int64_t     budget;
+} anthropic_efforts[] = {
+    { "minimal", "low", 1024 },
+    { "low", "low", 2048 },
+    { "medium", "medium", 8192 },
+    { "high", "high", 16384 },
+    { "xhigh", "xhigh", 32000 },
+    { "max", "max", 48000 },
+};
+
+/* Models that think by a budget; later ones judge by themselves. */
+static const char *const  anthropic_budgets[] = {
+    "claude-3", "claude-2", "claude-instant", "sonnet-4-0", "opus-4-0",
+    "opus-4-1", "sonnet-4-2025", "opus-4-2025", "opus-4-5", "sonnet-4-5",
+    "haiku-4-5", "sonnet-4@", "opus-4@", "opus-4-1@", NULL
+};
+
+
+int
+anthropic_write_request(ir_t *ir, out_t *o)
+{
+    out_t        thinking;
+    node_t      *max;
+    int64_t      budget;
+    const char  *effort;
+
+    memset(&thinking, 0, sizeof(thinking));
+    effort = NULL;
+    budget = anthropic_thinking(ir, &thinking, &effort);
+
+    out_open(o, '{');
+    out_key(o, "model");
+    out_bytes(o, ir->model);
+
+    max = node_get(&ir->tree, ir->request, "max_tokens");
+
+    if (max != NULL) {
+        out_key_node(o, &ir->tree, "max_tokens", max);
+
+    } else {
+        out_key_int(o, "max_tokens", IR_MAX_TOKENS + budget);
+    }
+
+    anthropic_system(ir, o);
+    anthropic_messages(ir, o);
+
+    if (anthropic_tools(ir, o)) {
+        anthropic_choice(ir, o);
+    }
+
+    if (thinking.len != 0) {
+        out_key(o, "thinking");
+        out_add(o, (ai_str_t) { thinking.len, thinking.data });
+    }
+
+    o->failed |= thinking.failed;
+    anthropic_output(ir, o, effort);
+    anthropic_rest(ir, o, thinking.len != 0);
+    out_free(&thinking);
+
+    if (ir->stream) {
+        out_key(o, "stream");
+        out_z(o, "true");
+    }
+
+    out_close(o, '}');
+
+    return 0;
+}
+
+
+/* Thinking, or why there can be none; its budget, 0: it has none. */
+
+static int64_t
+anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
+{
+    size_t    i;
+    node_t   *r, *word, *given;
+    tree_t   *t;
+    int64_t   budget, max;
+
+    t = &ir->tree;
+    r = node_get(t, ir->request, "reasoning");
+    word = node_peek(t, r, "effort");
+    given = node_peek(t, r, "budget");
+
+    if (r == NULL || node_get_is(t, r, "mode", "off")) {
+        (void) node_get(t, r, "effort");
+        return 0;
+    }
+
+    for (i = 5; i != 2 && !node_is(word, anthropic_efforts[i].word); i--) {
+        /* void */
+    }
+
+    if (node_is(word, "minimal") || node_is(word, "low")) {
+        i = node_is(word, "low") ? 1 : 0;
+    }
+
+    /* Who must call a tool cannot think before. */
+
+    if (anthropic_forced(ir)) {
+        ir_note(ir, r, "does not go with a forced tool call");
+        node_whole(r);
+        return 0;
+    }
+
+    if (given == NULL && !anthropic_old(ir->model)) {
+        node_whole(r);
+        out_z(thinking, "{\"type\":\"adaptive\"}");
+        *effort = anthropic_efforts[i].adaptive;
+        return 0;
+    }
+
+    budget = node_int(given, anthropic_efforts[i].budget);
+    max = node_int(node_peek(t, ir->request, "max_tokens"), 0);
+
+    if (max != 0 && budget >= max) {
+        budget = max / 2;
+    }
+
+    if (max != 0 && max <= ANTHROPIC_BUDGET_MIN) {
+        ir_note(ir, r, "needs a larger limit of tokens");
+        node_whole(r);
+        return 0;
+    }
+
+    budget = budget < ANTHROPIC_BUDGET_MIN ? ANTHROPIC_BUDGET_MIN : budget;
+
+    if (anthropic_unsigned(ir)) {
+        ir_note(ir, r, "needs the reasoning of the turn that called tools");
+        node_whole(r);
+        return 0;
+    }
+
+    node_whole(r);
+    out_z(thinking, "{\"type\":\"enabled\",\"budget_tokens\":");
+    out_int(thinking, budget);
+    out_z(thinking, "}");
+
+    return budget;
+}
+
+
+static int
+anthropic_old(ai_str_t model)
+{
+    const char *const  *p;
+
+    for (p = anthropic_budgets; *p != NULL; p++) {
+        if (provider_has(model, *p)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static int
+anthropic_forced(ir_t *ir)
+{
+    node_t  *type;
+
+    type = node_peek(&ir->tree, node_peek(&ir->tree, ir->request,
+                                          "tool_choice"), "type");
+
+    return node_is(type, "required") || node_is(type, "tool");
+}
+
+
+/* Whether the last turn of the assistant called tools and its reasoning is
+ * not there, signed: then the provider takes no budget. */
+
+static int
+anthropic_unsigned(ir_t *ir)
+{
+    int      calls, signs;
+    node_t  *m, *p;
+    tree_t  *t;
+
+    t = &ir->tree;
+    calls = 0;
+    signs = 0;
+    m = node_first(t, node_peek(t, ir->request, "messages"));
+
+    for ( /* void */ ; m != NULL; m = m->next) {
+
+        if (!node_is(node_peek(t, m, "role"), "assistant")) {
+            continue;
+        }
+
+        calls = 0;
+        signs = 0;
+        p = node_first(t, node_peek(t, m, "parts"));
+
+        for ( /* void */ ; p != NULL; p = p->next) {
+            calls |= node_is(node_peek(t, p, "type"), "tool_call");
+            signs |= node_is(node_peek(t, p, "type"), "reasoning")
+                     && node_is(node_peek(t, p, "format"), "anthropic");
+        }
+    }
+
+    return calls && !signs;
+}
+
+
+static int
+anthropic_is_system(ir_t *ir, node_t *m)
+{
+    node_t  *role;
+
+    role = node_peek(&ir->tree, m, "role");
+
+    return node_is(role, "system") || node_is(role, "developer");
+}
+
+
+static void
+anthropic_system(ir_t *ir, out_t *o)
+{
+    int      first, late;
+    size_t   mark, empty;
+    node_t  *m, *p;
+    tree_t  *t;
+
+    t = &ir->tree;
+    mark = o->len;
+    out_key(o, "system");
+    out_open(o, '[');
+    empty = o->len;
+    first = 1;
+    late = 0;
+    m = node_first(t, node_get(t, ir->request, "messages"));
+
+    for ( /* void */ ; m != NULL; m = m->next) {
+
+        if (!anthropic_is_system(ir, m)) {
+            late = 1;
+            continue;
+        }
+
+        node_read(m);
+        (void) node_get(t, m, "role");
+
+        if (late) {
+            ir_note(ir, m, "stands before the conversation now");
+        }
+
+        p = node_first(t, node_get(t, m, "parts"));
+
+        for ( /* void */ ; p != NULL; p = p->next) {
+            if (node_is(node_peek(t, p, "type"), "text")) {
+                anthropic_text(ir, o, p);
+                first = 0;
+            }
+        }
+    }
+
+    if ((first || o->len == empty) && !o->failed) {
+        o->len = mark;
+        return;
+    }
+
+    out_close(o, ']');
+}
+
+
+/* One turn of each in a row. */
+
+static void
+anthropic_messages(ir_t *ir, out_t *o)
+{
+    int      assistant, open;
+    size_t   mark, empty;
+    node_t  *m, *p;
+    tree_t  *t;
+
+    t = &ir->tree;
+    open = -1;
+    mark = o->len;
+    empty = 0;
+    out_key(o, "messages");
+    out_open(o, '[');
+    m = node_first(t, node_get(t, ir->request, "messages"));
+
+    for ( /* void */ ; m != NULL; m = m->next) {
+
+        if (anthropic_is_system(ir, m)) {
+            continue;
+        }
+
+        node_read(m);
+        assistant = node_is(node_get(t, m, "role"), "assistant");
+
+        if (open != assistant) {
+
+            if (open >= 0 && o->len == empty && !o->failed) {
+                o->len = mark;
+
+            } else if (open >= 0) {
+                out_z(o, "]}");
+            }
+
+            mark = o->len;
+            out_item(o);
+            out_open(o, '{');
+            out_key_z(o, "role", assistant ? "assistant" : "user");
+            out_key(o, "content");
+            out_open(o, '[');
+            empty = o->len;
+            open = assistant;
+        }
+
+        p = node_first(t, node_get(t, m, "parts"));
+
+        for ( /* void */ ; p != NULL; p = p->next) {
+            anthropic_part(ir, o, p);
+        }
+    }
+
+    if (open >= 0 && o->len == empty && !o->failed) {
+        o->len = mark;
+
+    } else if (open >= 0) {
+        out_z(o, "]}");
+    }
+
+    out_close(o, ']');
+}
+
+
+/* What has no place here stays unread. */
+
+static void
+anthropic_part(ir_t *ir, out_t *o, node_t *p)
+{
+    node_t  *type;
+
+    type = node_peek(&ir->tree, p, "type");
+
+    if (node_is(type, "text") || node_is(type, "refusal")) {
+        anthropic_text(ir, o, p);
+
+    } else if (node_is(type, "image")) {
+        anthropic_media(ir, o, p, "image");
+
+    } else if (node_is(type, "document")) {
+        anthropic_media(ir, o, p, "document");
+
+    } else if (node_is(type, "tool_call")) {
+        anthropic_call(ir, o, p);
+
+    } else if (node_is(type, "tool_result")) {
+        anthropic_result(ir, o, p);
+
+    } else if (node_is(type, "reasoning")) {
+        anthropic_reasoning(ir, o, p);
+    }
+}
+
+
+/* An empty one is refused there, and says nothing. */
+
+static void
+anthropic_text(ir_t *ir, out_t *o, node_t *p)
+{
+    node_t  *text;
+    tree_t  *t;
+
+    t = &ir->tree;
+    node_read(p);
+    (void) node_get(t, p, "type");
+    text = node_get(t, p, "text");
+
+    if (node_text(text).len == 0) {
+        (void) node_whole(node_get(t, p, "cache"));
+        return;
+    }
+
+    out_item(o);
+    out_open(o, '{');
+    out_key_z(o, "type", "text");
+    out_key_node(o, t, "text", text);
+    anthropic_marker(ir, o, p);
+    out_close(o, '}');
+}
+
+
+static void
+anthropic_media(ir_t *ir, out_t *o, node_t *p, const char *type)
+{
+    node_t      *n;
+    tree_t      *t;
+    ai_str_t     media;
+    static const char *const  sources[] = {
+        "data", "url", "text", "parts", NULL
+    };
+    const char *const  *source;
+
+    t = &ir->tree;
+
+    for (source = sources; *source != NULL; source++) {
+        if (node_peek(t, p, *source) != NULL) {
+            break;
+        }
+    }
+
+    /* A file's id is one provider's. */
+
+    if (*source == NULL) {
+        return;
+    }
+
+    node_read(p);
+    (void) node_get(t, p, "type");
+    n = node_get(t, p, *source);
+    media = node_text(node_get(t, p, "media_type"));
+
+    out_item(o);
+    out_open(o, '{');
+    out_key_z(o, "type", type);
+    out_key(o, "source");
+    out_open(o, '{');
+
+    if (strcmp(*source, "data") == 0) {
+        out_key_z(o, "type", "base64");
+        out_key_escaped(o, "media_type", media.len != 0 ? media
+                                         : type[0] == 'i'
+                                         ? ai_str("image/png")
+                                         : ai_str("application/pdf"));
+        out_key_node(o, t, "data", n);
+
+    } else if (strcmp(*source, "url") == 0) {
+        out_key_z(o, "type", "url");
+        out_key_node(o, t, "url", n);
+
+    } else if (strcmp(*source, "text") == 0) {
+        out_key_z(o, "type", "text");
+        out_key_z(o, "media_type", "text/plain");
+        out_key_node(o, t, "data", n);
+
+    } else {
+        out_key_z(o, "type", "content");
+        out_key(o, "content");
+        out_open(o, '[');
+
+        for (n = node_first(t, n); n != NULL; n = n->next) {
+            if (!node_is(node_peek(t, n, "type"), "document")) {
+                anthropic_part(ir, o, n);
+            }
+        }
+
+        out_close(o, ']');
+    }
+
+    out_close(o, '}');
+
+    if (type[0] == 'd') {
+        out_key_node(o, t, "title", node_get(t, p, "title"));
+        out_key_node(o, t, "context", node_get(t, p, "context"));
+
+        if (node_true(node_get(t, p, "citations"))) {
+            out_key(o, "citations");
+            out_z(o, "{\"enabled\":true}");
+        }
+    }
+
+    anthropic_marker(ir, o, p);
+    out_close(o, '}');
+}
+
+
+/* Only letters, digits, _ and - may stand there. */
+
+static void
+anthropic_id(ir_t *ir, out_t *o, const char *key, node_t *id)
+{
+    char      *p;
+    size_t     i;
+    ai_str_t   text;
+
+    text = node_text(id);
+    p = tree_alloc(&ir->tree, text.len + 1);
+
+    if (p == NULL) {
+        return;
+    }
+
+    for (i = 0; i < text.len; i++) {
+        p[i] = (text.data[i] >= '0' && text.data[i] <= '9')
+               || ((text.data[i] | 0x20) >= 'a' && (text.data[i] | 0x20) <= 'z')
+               || text.data[i] == '_' || text.data[i] == '-'
+               ? text.data[i] : '_';
+    }
+
+    out_key_escaped(o, key, (ai_str_t) { text.len, p });
+}
+
+
+static void
+anthropic_call(ir_t *ir, out_t *o, node_t *p)
+{
+    tree_t  *t;
+
+    t = &ir->tree;
+    node_read(p);
+    (void) node_get(t, p, "type");
+    out_item(o);
+    out_open(o, '{');
+    out_key_z(o, "type", "tool_use");
+    anthropic_id(ir, o, "id", node_get(t, p, "id"));
+    out_key_node(o, t, "name", node_get(t, p, "name"));
+    out_key(o, "input");
+    (void) ir_arguments_object(ir, o, node_get(t, p, "arguments"));
+    anthropic_marker(ir, o, p);
+    out_close(o, '}');
+}
+
+
+static void
+anthropic_result(ir_t *ir, out_t *o, node_t *p)
+{
+    node_t  *q;
+    tree_t  *t;
+
+    t = &ir->tree;
+    node_read(p);
+    (void) node_get(t, p, "type");
+    (void) node_get(t, p, "name");
+    out_item(o);
+    out_open(o, '{');
+    out_key_z(o, "type", "tool_result");
+    anthropic_id(ir, o, "tool_use_id", node_get(t, p, "id"));
+    out_key(o, "content");
+    out_open(o, '[');
+    q = node_first(t, node_get(t, p, "parts"));
+
+    for ( /* void */ ; q != NULL; q = q->next) {
+        anthropic_part(ir, o, q);
+    }
+
+    out_close(o, ']');
+
+    if (node_true(node_get(t, p, "error"))) {
+        out_key(o, "is_error");
+        out_z(o, "true");
+    }
+
+    anthropic_marker(ir, o, p);
+    out_close(o, '}');
+}
+
+
+/* Only what this provider has signed itself. */
+
+static void
+anthropic_reasoning(ir_t *ir, out_t *o, node_t *p)
+{
+    node_t  *sign, *data;
+    tree_t  *t;
+
+    t = &ir->tree;
+    sign = node_peek(t, p, "signature");
+    data = node_peek(t, p, "data");
+
+    if (!node_is(node_peek(t, p, "format"), "anthropic")
+        || (sign == NULL && data == NULL))
+    {
+        return;
+    }
+
+    node_read(p);
+    (void) node_get(t, p, "type");
+    (void) node_get(t, p, "format");
+    (void) node_get(t, p, "id");
+    out_item(o);
+    out_open(o, '{');
+
+    if (sign != NULL) {
+        out_key_z(o, "type", "thinking");
+        out_key_escaped(o, "thinking", node_text(node_get(t, p, "text")));
+        out_key_node(o, t, "signature", node_read(sign));
+
+    } else {
+        out_key_z(o, "type", "redacted_thinking");
+        out_key_node(o, t, "data", node_read(data));
+    }
+
+    out_close(o, '}');
+}
+
+
+/* Here a cache lives 5 minutes or an hour. */
+
+static void
+anthropic_marker(ir_t *ir, out_t *o, node_t *from)
+{
+    node_t  *marker, *ttl;
+    tree_t  *t;
+
+    t = &ir->tree;
+    marker = node_get(t, from, "cache");
+
+    if (marker == NULL) {
+        return;
+    }
+
+    ttl = node_get(t, marker, "ttl");
+    out_key(o, "cache_control");
+    out_z(o, "{\"type\":\"ephemeral\"");
+
+    if (ttl != NULL && !node_is(ttl, "5m")) {
+        out_key_z(o, "ttl", "1h");
+    }
+
+    out_close(o, '}');
+}
+
+
+/* Tools; 1 where there are some. */
+
+static int
+anthropic_tools(ir_t *ir, out_t *o)
+{
+    size_t   mark, empty;
+    node_t  *tool, *schema;
+    tree_t  *t;
+
+    t = &ir->tree;
+    tool = node_first(t, node_get(t, ir->request, "tools"));
+    mark = o->len;
+    out_key(o, "tools");
+    out_open(o, '[');
+    empty = o->len;
+
+    for ( /* void */ ; tool != NULL; tool = tool->next) {
+
+        if (!node_get_is(t, tool, "type", "function")) {
+            continue;
+        }
+
+        node_read(tool);
+        out_item(o);
+        out_open(o, '{');
+        out_key_node(o, t, "name", node_get(t, tool, "name"));
+        out_key_node(o, t, "description", node_get(t, tool, "description"));
+        schema = node_get(t, tool, "schema");
+        out_key(o, "input_schema");
+
+        if (schema != NULL && node_peek(t, schema, "type") != NULL) {
+            out_node(o, t, schema);
+
+        } else {
+            node_whole(schema);
+            out_z(o, "{\"type\":\"object\",\"properties\":{}}");
+        }
+
+        out_key_node(o, t, "strict", node_get(t, tool, "strict"));
+        anthropic_marker(ir, o, tool);
+        out_close(o, '}');
+    }
+
+    if (o->len == empty && !o->failed) {
+        o->len = mark;
+        return 0;
+    }
+
+    out_close(o, ']');
+
+    return 1;
+}
+
+
+static void
+anthropic_choice(ir_t *ir, out_t *o)
+{
+    int      single;
+    node_t  *c, *parallel;
+    tree_t  *t;
+
+    t = &ir->tree;
+    c = node_get(t, ir->request, "tool_choice");
+    parallel = node_get(t, ir->request, "parallel_tools");
+    single = parallel != NULL && parallel->type == AI_JSON_FALSE;
+
+    if (node_is(node_peek(t, c, "type"), "allowed")) {
+        c = NULL;
+    }
+
+    if (c == NULL && !single) {
+        return;
+    }
+
+    out_key(o, "tool_choice");
+    out_open(o, '{');
+
+    if (node_get_is(t, c, "type", "tool")) {
+        out_key_z(o, "type", "tool");
+        out_key_node(o, t, "name", node_get(t, c, "name"));
+
+    } else if (node_get_is(t, c, "type", "required")) {
+        out_key_z(o, "type", "any");
+
+    } else if (node_get_is(t, c, "type", "none")) {
+        out_key_z(o, "type", "none");
+        single = 0;
+
+    } else {
+        (void) node_get_is(t, c, "type", "auto");
+        out_key_z(o, "type", "auto");
+    }
+
+    if (single) {
+        out_key(o, "disable_parallel_tool_use");
+        out_z(o, "true");
+    }
+
+    out_close(o, '}');
+}
+
+
+static void
+anthropic_output(ir_t *ir, out_t *o, const char *effort)
+{
+    node_t  *f, *schema;
+    tree_t  *t;
+
+    t = &ir->tree;
+    f = node_peek(t, ir->request, "format");
+    schema = node_is(node_peek(t, f, "type"), "schema")
+             ? node_peek(t, f, "schema") : NULL;
+
+    if (schema == NULL && effort == NULL) {
+        return;
+    }
+
+    out_key(o, "output_config");
+    out_open(o, '{');
+
+    if (effort != NULL) {
+        out_key_z(o, "effort", effort);
+    }
+
+    if (schema != NULL) {
+        node_read(f);
+        (void) node_get(t, f, "type");
+        (void) node_get(t, f, "name");
+        (void) node_get(t, f, "strict");
+        out_key(o, "format");
+        out_z(o, "{\"type\":\"json_schema\",\"schema\":");
+        out_node(o, t, schema);
+        out_close(o, '}');
+    }
+
+    out_close(o, '}');
+}
+
+
+static void
+anthropic_rest(ir_t *ir, out_t *o, int thinks)
+{
+    node_t  *n;
+    tree_t  *t;
+
+    t = &ir->tree;
+    n = node_get(t, ir->request, "stop");
+    out_key_node(o, t, "stop_sequences", n);
+
+    /* Who thinks is as warm as can be, and 1 is what nobody need say. */
+
+    n = node_peek(t, ir->request, "temperature");
+
+    if (n != NULL && node_number(n, 0) > 1 && !thinks) {
+        ir_note(ir, n, "is 1 at most");
+        node_read(n);
+        out_key_int(o, "temperature", 1);
+
+    } else if (n != NULL && (!thinks || node_number(n, 0) == 1)) {
+        node_read(n);
+
+        if (!thinks) {
+            out_key_node(o, t, "temperature", n);
+        }
+    }
+
+    n = node_peek(t, ir->request, "top_p");
+
+    if (n != NULL && (!thinks || node_number(n, 0) >= 0.95)) {
+        node_read(n);
+
+        if (node_number(n, 0) != 1) {
+            out_key_node(o, t, "top_p", n);
+        }
+    }
+
+    n = node_peek(t, ir->request, "top_k");
+
+    if (n != NULL && !thinks) {
+        out_key_node(o, t, "top_k", node_read(n));
+    }
+
+    n = node_get(t, ir->request, "user");
+
+    if (n != NULL) {
+        out_key(o, "metadata");
+        out_open(o, '{');
+        out_key_node(o, t, "user_id", n);
+        out_close(o, '}');
+    }
+
+    if (node_get_is(t, ir->request, "service_tier", "default")) {
+        out_key_z(o, "service_tier", "standard_only");
+    }
+
+    anthropic_marker(ir, o, ir->request);
+}
