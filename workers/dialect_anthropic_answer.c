@@ -344,6 +344,7 @@ anthropic_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
     if (node_is(type, "error")) {
         ir->error.status = 0;
         anthropic_read_error(ir, data);
+        node_whole(data);
         ir_event(&e, IR_ERROR);
         return ir_emit(ir, &e);
     }

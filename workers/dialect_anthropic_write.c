@@ -243,14 +243,36 @@ anthropic_unsigned(ir_t *ir)
 }
 
 
+/* A conversation must have a turn: where there is none the last word is. */
+
 static int
 anthropic_is_system(ir_t *ir, node_t *m)
 {
-    node_t  *role;
+    node_t  *role, *last;
+    tree_t  *t;
 
-    role = node_peek(&ir->tree, m, "role");
+    t = &ir->tree;
+    role = node_peek(t, m, "role");
 
-    return node_is(role, "system") || node_is(role, "developer");
+    if (!node_is(role, "system") && !node_is(role, "developer")) {
+        return 0;
+    }
+
+    if (m->next != NULL) {
+        return 1;
+    }
+
+    last = node_first(t, node_peek(t, ir->request, "messages"));
+
+    for ( /* void */ ; last != m; last = last->next) {
+        role = node_peek(t, last, "role");
+
+        if (!node_is(role, "system") && !node_is(role, "developer")) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -51,6 +51,7 @@ static int openai_usage(ir_t *ir, tree_t *t, node_t *usage);
 
 static const ir_word_t  openai_finishes[] = {
     { "stop", IR_FINISH_STOP },
+    { "eos", IR_FINISH_STOP },
     { "length", IR_FINISH_LENGTH },
     { "model_length", IR_FINISH_CONTEXT },
     { "tool_calls", IR_FINISH_TOOLS },
@@ -195,8 +196,15 @@ openai_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
     if ((c != NULL && c->type != AI_JSON_NULL)
         || ai_str_eqz(name, "error"))
     {
+        if (ir->begun
+            && openai_usage(ir, t, node_get(t, data, "usage")) != 0)
+        {
+            return -1;
+        }
+
         ir->error.status = 0;
         openai_read_error(ir, data);
+        node_whole(data);
         ir_event(&e, IR_ERROR);
         return ir_emit(ir, &e);
     }

@@ -11,9 +11,12 @@
 static void openai_messages(ir_t *ir, out_t *o);
 static void openai_user(ir_t *ir, out_t *o, node_t *m);
 static void openai_result(ir_t *ir, out_t *o, node_t *part);
-static void openai_assistant(ir_t *ir, out_t *o, node_t *m);
+static node_t *openai_assistant(ir_t *ir, out_t *o, node_t *m);
+static node_t *openai_next(ir_t *ir, node_t *p);
 static void openai_begin(ir_t *ir, out_t *o, node_t *m, const char *role);
-static void openai_texts(ir_t *ir, out_t *o, node_t *parts, int refusals);
+static node_t *openai_sibling(ir_t *ir, node_t *p);
+static void openai_texts(ir_t *ir, out_t *o, node_t *first, const char *type,
+    node_t *(*next)(ir_t *ir, node_t *p));
 static int openai_part(ir_t *ir, out_t *o, node_t *p);
 static int openai_document(ir_t *ir, out_t *o, node_t *p);
 static void openai_url(ir_t *ir, out_t *o, const char *key, node_t *p);
@@ -94,7 +97,7 @@ openai_messages(ir_t *ir, out_t *o)
         role = node_get(t, m, "role");
 
         if (node_is(role, "assistant")) {
-            openai_assistant(ir, o, m);
+            m = openai_assistant(ir, o, m);
 
         } else if (node_is(role, "user") || node_is(role, "tool")) {
             openai_user(ir, o, m);
@@ -103,7 +106,8 @@ openai_messages(ir_t *ir, out_t *o)
             openai_begin(ir, o, m, node_is(role, "system") ? "system"
                                                            : "developer");
             out_key(o, "content");
-            openai_texts(ir, o, node_get(t, m, "parts"), 0);
+            openai_texts(ir, o, node_first(t, node_get(t, m, "parts")), "text",
+                         openai_sibling);
             out_close(o, '}');
         }
     }
@@ -148,7 +152,7 @@ openai_user(ir_t *ir, out_t *o, node_t *m)
     p = node_first(t, parts);
 
     if (p != NULL && p->next == NULL && ir_is(ir, p, "text")) {
-        openai_texts(ir, o, parts, 0);
+        openai_texts(ir, o, p, "text", openai_sibling);
         out_close(o, '}');
         return;
     }
@@ -193,28 +197,77 @@ openai_result(ir_t *ir, out_t *o, node_t *part)
     out_key_node(o, t, "tool_call_id", node_get(t, part, "id"));
     (void) node_get(t, part, "name");
     out_key(o, "content");
-    openai_texts(ir, o, node_get(t, part, "parts"), 0);
+    openai_texts(ir, o, node_first(t, node_get(t, part, "parts")), "text",
+                 openai_sibling);
     out_close(o, '}');
 }
 
 
-static void
+/* The next part of an assistant's turn, which may be several messages: calls
+ * of all of them are answered behind the last. */
+
+static node_t *
+openai_next(ir_t *ir, node_t *p)
+{
+    node_t  *m;
+    tree_t  *t;
+
+    t = &ir->tree;
+
+    if (p->next != NULL) {
+        return p->next;
+    }
+
+    for (m = p->parent->parent->next; m != NULL; m = m->next) {
+
+        if (!node_is(node_peek(t, m, "role"), "assistant")) {
+            return NULL;
+        }
+
+        p = node_first(t, node_peek(t, m, "parts"));
+
+        if (p != NULL) {
+            return p;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* The last message of the turn is returned. */
+
+static node_t *
 openai_assistant(ir_t *ir, out_t *o, node_t *m)
 {
     int      texts, calls, refusals;
-    node_t  *parts, *p, *text;
+    node_t  *first, *p, *text;
     out_t    reasoning;
     tree_t  *t;
 
     t = &ir->tree;
-    parts = node_get(t, m, "parts");
     openai_begin(ir, o, m, "assistant");
     texts = 0;
     calls = 0;
     refusals = 0;
+    first = NULL;
     memset(&reasoning, 0, sizeof(reasoning));
 
-    for (p = node_first(t, parts); p != NULL; p = p->next) {
+    for ( ;; ) {
+        p = node_first(t, node_get(t, m, "parts"));
+        first = first != NULL ? first : p;
+
+        if (m->next == NULL
+            || !node_is(node_peek(t, m->next, "role"), "assistant"))
+        {
+            break;
+        }
+
+        m = node_read(m->next);
+        (void) node_get(t, m, "role");
+    }
+
+    for (p = first; p != NULL; p = openai_next(ir, p)) {
         texts += ir_is(ir, p, "text");
         calls += ir_is(ir, p, "tool_call");
         refusals += ir_is(ir, p, "refusal");
@@ -233,7 +286,7 @@ openai_assistant(ir_t *ir, out_t *o, node_t *m)
     out_key(o, "content");
 
     if (texts != 0) {
-        openai_texts(ir, o, parts, 0);
+        openai_texts(ir, o, first, "text", openai_next);
 
     } else {
         out_z(o, calls != 0 || refusals != 0 ? "null" : "\"\"");
@@ -241,7 +294,7 @@ openai_assistant(ir_t *ir, out_t *o, node_t *m)
 
     if (refusals != 0) {
         out_key(o, "refusal");
-        openai_texts(ir, o, parts, 1);
+        openai_texts(ir, o, first, "refusal", openai_next);
     }
 
     if (reasoning.len != 0) {
@@ -257,7 +310,7 @@ openai_assistant(ir_t *ir, out_t *o, node_t *m)
         out_open(o, '[');
     }
 
-    for (p = node_first(t, parts); p != NULL; p = p->next) {
+    for (p = first; p != NULL; p = openai_next(ir, p)) {
 
         if (!ir_is(ir, p, "tool_call")) {
             continue;
@@ -281,25 +334,37 @@ openai_assistant(ir_t *ir, out_t *o, node_t *m)
     }
 
     out_close(o, '}');
+
+    return m;
+}
+
+
+static node_t *
+openai_sibling(ir_t *ir, node_t *p)
+{
+    (void) ir;
+
+    return p->next;
 }
 
 
 /* Texts: one is a string. */
 
 static void
-openai_texts(ir_t *ir, out_t *o, node_t *parts, int refusals)
+openai_texts(ir_t *ir, out_t *o, node_t *first, const char *type,
+    node_t *(*next)(ir_t *ir, node_t *p))
 {
-    unsigned     n;
-    node_t      *p, *one;
-    tree_t      *t;
-    const char  *type;
+    int        refusals;
+    node_t    *p, *one;
+    tree_t    *t;
+    unsigned   n;
 
     t = &ir->tree;
-    type = refusals ? "refusal" : "text";
+    refusals = type[0] == 'r';
     n = 0;
     one = NULL;
 
-    for (p = node_first(t, parts); p != NULL; p = p->next) {
+    for (p = first; p != NULL; p = next(ir, p)) {
         if (node_is(node_peek(t, p, "type"), type)) {
             n++;
             one = p;
@@ -318,13 +383,9 @@ openai_texts(ir_t *ir, out_t *o, node_t *parts, int refusals)
         return;
     }
 
-    if (refusals) {
-        out_z(o, "\"");
-    } else {
-        out_open(o, '[');
-    }
+    out_z(o, refusals ? "\"" : "[");
 
-    for (p = node_first(t, parts); p != NULL; p = p->next) {
+    for (p = first; p != NULL; p = next(ir, p)) {
 
         if (!ir_is(ir, p, type)) {
             continue;

@@ -133,7 +133,15 @@ ir_emit(ir_t *ir, const ir_event_t *event)
 
     case IR_END:
         for (i = 0; i < ir->answer.nchoices; i++) {
-            if (ir->answer.choices[i] != NULL && ir_close(ir, i) != 0) {
+            c = ir->answer.choices[i];
+
+            /* Some end without saying why. */
+
+            if (c != NULL && c->finish == IR_FINISH_NONE
+                && ir_emit_finish(ir, i, IR_FINISH_STOP, ai_str(""),
+                                  ai_str(""))
+                   != 0)
+            {
                 return -1;
             }
         }

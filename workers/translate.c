@@ -342,7 +342,7 @@ translate_event(translate_t *t, ai_str_t name, ai_str_t data)
 
     rc = ir->provider->read_event(ir, name, root, data);
 
-    if (rc == 0 && root != NULL) {
+    if (rc == 0 && root != NULL && !root->whole) {
         ir_unknown(ir, &ir->event, root);
     }
 

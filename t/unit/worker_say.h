@@ -89,7 +89,7 @@ say_n(json_t *o, const char *name, long otherwise)
 
     n = json_object_get(o, name);
 
-    return json_is_integer(n) ? (long) json_integer_value(n) : otherwise;
+    return json_is_number(n) ? (long) json_number_value(n) : otherwise;
 }
 
 
@@ -97,7 +97,7 @@ static inline void
 say_finish(say_t *s, const char *word)
 {
     static const char *const  words[][2] = {
-        { "stop", "stop" }, { "end_turn", "stop" }, { "stop_sequence", "stop" },
+        { "stop", "stop" }, { "eos", "stop" }, { "end_turn", "stop" }, { "stop_sequence", "stop" },
         { "pause_turn", "stop" }, { "length", "length" },
         { "max_tokens", "length" }, { "tool_calls", "tools" },
         { "function_call", "tools" }, { "tool_use", "tools" },
@@ -241,6 +241,10 @@ say_openai_message(say_t *s, json_t *m, int *index)
 static inline void
 say_openai_end(say_t *s)
 {
+    if (s->finish[0] == '\0') {
+        strcpy(s->finish, "stop");
+    }
+
     if (s->ncalls != 0 && strcmp(s->finish, "stop") == 0) {
         strcpy(s->finish, "tools");
     }
@@ -555,8 +559,12 @@ say_differs(const say_t *a, const say_t *b)
         }
     }
 
-    if (strcmp(a->finish, b->finish) != 0) {
+    if (!a->error && strcmp(a->finish, b->finish) != 0) {
         return "finish";
+    }
+
+    if (a->error) {
+        return b->error ? NULL : "error";
     }
 
     if ((a->input >= 0 && a->input != b->input)
