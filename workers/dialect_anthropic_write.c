@@ -745,6 +745,8 @@ anthropic_choice(ir_t *ir, out_t *o)
     single = parallel != NULL && parallel->type == AI_JSON_FALSE;
 
     if (node_is(node_peek(t, c, "type"), "allowed")) {
+        ir_note(ir, c, NULL);
+        node_whole(c);
         c = NULL;
     }
 

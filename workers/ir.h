@@ -38,7 +38,8 @@
  *   tool_choice       {type: "auto"|"none"|"required"|"tool"|"allowed", name,
  *                      names: [string], mode: "auto"|"required"}
  *   parallel_tools    bool
- *   format            {type: "json"|"schema", name, description, strict, schema}
+ *   format            {type: "json"|"schema", name, description, strict,
+ *                      schema}
  *   max_tokens        number, of the answer with its reasoning
  *   temperature, top_p, top_k, min_p, frequency_penalty, presence_penalty,
  *   repetition_penalty, seed, n, top_logprobs   number
@@ -46,8 +47,8 @@
  *   logit_bias        any value
  *   stop              [string]
  *   reasoning         {mode: "off"|"on"|"adaptive", effort: string, budget:
- *                      number, show: string}; effort is one of none minimal low
- *                      medium high xhigh max
+ *                      number}; effort is one of none minimal low medium high
+ *                      xhigh max
  *   verbosity         string
  *   user              string, the end user
  *   metadata          object of strings
@@ -69,12 +70,13 @@
  *   image        url, or data (base64) and media_type, or file (an id); detail
  *   audio        data and format ("wav", "mp3", ...), or file
  *   video        url, or data and media_type
- *   document     url, or data and media_type, or file, or text, or parts; title,
- *                context, citations (bool)
+ *   document     url, or data and media_type, or file, or text, or parts;
+ *                title, context, citations (bool)
  *   tool_call    id, name, arguments: a string that is JSON text, or an object
  *   tool_result  id, name, error (bool), parts [part]
- *   reasoning    text, signature, data (all of it encrypted), id, summary (bool),
- *                format: the dialect whose provider can read signature or data
+ *   reasoning    text, signature, data (all of it encrypted), id, summary
+ *                (bool), format: the dialect whose provider can read signature
+ *                or data
  *   refusal      text
  *   other        native: any value of one dialect alone; kind its word for it
  * and each may have cache, a marker; tool_call and text may have a signature

@@ -97,7 +97,8 @@ static inline void
 say_finish(say_t *s, const char *word)
 {
     static const char *const  words[][2] = {
-        { "stop", "stop" }, { "eos", "stop" }, { "end_turn", "stop" }, { "stop_sequence", "stop" },
+        { "stop", "stop" }, { "eos", "stop" }, { "end_turn", "stop" },
+        { "stop_sequence", "stop" },
         { "pause_turn", "stop" }, { "length", "length" },
         { "max_tokens", "length" }, { "tool_calls", "tools" },
         { "function_call", "tools" }, { "tool_use", "tools" },
