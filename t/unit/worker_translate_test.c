@@ -146,8 +146,10 @@ asks(const char *client, const char *provider, const char *request,
 }
 
 
-#define OA(request, want, lost)  asks("openai", "anthropic", request, want, lost)
-#define AN(request, want, lost)  asks("anthropic", "openai", request, want, lost)
+#define OA(request, want, lost)                                              \
+    asks("openai", "anthropic", request, want, lost)
+#define AN(request, want, lost)                                              \
+    asks("anthropic", "openai", request, want, lost)
 #define M  "'model':'m','messages':[{'role':'user','content':'x'}]"
 #define U(content)  "{'model':'m','max_tokens':9,'messages':[{'role':'user'," \
                     "'content':" content "}]}"
