@@ -7,7 +7,7 @@ my $t = AiTest->new;
 my $p = $t->provider(script => sub {
     my ($req, $out) = @_;
     my $stream = $req->{json}{stream};
-    my $pid = process_of($out->{sock});
+    my $pid = process_of($out->{sock}, $t->dir);
 
     $out->head(200, 'Content-Type' => $stream ? 'text/event-stream'
         : 'application/json');
