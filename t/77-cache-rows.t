@@ -13,7 +13,9 @@ my $location = 'ai_cache 1h any; ai_redis_error 503 cache=on; }
         ai_limit tenant requests=1000000/month;
         ai_limit user requests=30/h; }
     location /where/v1/ { ai_pass; ai_cache 1h any;
-        ai_limit address requests=1000/h; ';
+        ai_limit address requests=1000/h; }
+    location /open/v1/ { ai_pass; ai_cache 1h any; ai_auth off;
+        ai_tenant header=X-Tenant-ID; ';
 $t->start(workers => { n => 1 }, edge => { ai => $conf,
     location => $location });
 my ($redis, $pg) = ($t->redis, $t->pg);
@@ -128,6 +130,17 @@ is($pg->value('select count(*) from (select job from ngxai.ledger group by job
     having count(distinct tenant || coalesce(principal, \'\')) > 1) x'), 0,
     'no row of two');
 
+# Tenants of whom nothing else is known, in turn.
+my %open = map { $_ => [headers => { 'X-Tenant-ID' => $_ }] } qw(demo other);
+$n{"open $_"} = warm("/open$chat", 'o', @{ $open{$_} }) for keys %open;
+for my $round (1 .. 20) {
+    $n{"open $_"} += cached($t->post("/open$chat", ask('o'), @{ $open{$_} }))
+        for keys %open;
+}
+counted($n{"open $_"}, "tenant = '$_' and principal = 'anonymous'",
+    "anonymous, tenant $_") for keys %open;
+$n{$_} += $n{"open $_"} for keys %open;
+
 # Two edges at once.
 my $second = $t->edge(name => 'second', ai => $conf, location => $location);
 $second->start;
@@ -177,7 +190,7 @@ is(month(), $pg->value("select count(distinct job) + sum(requests - 1) from
 cmp_ok(month(), '>', $hits, 'not as many as there are rows');
 
 # Limits of an address, whoever asks: rows by whom, as all.
-warm('/where' . $chat, 'w');
+my $at = warm('/where' . $chat, 'w');
 my $where = many('/where' . $chat, 'w', 50);
 is($where, 50, 'hits within a limit of the address');
 wait_for(sub {
@@ -186,8 +199,8 @@ wait_for(sub {
 }, 30, 'its count');
 
 # Redis away: they are kept and written when it is back, once.
-counted($_ = rows('sum(requests)'), '', 'quiet');
-my $sum = $_;
+my $sum = $n{demo} + $n{other} + $of - $n{bob} + $at + $where;
+counted($sum, '', 'all until now');
 $rows = rows('count(*)');
 $redis->freeze;
 my $stale = many($chat, 'a', 300, edge => $second);
