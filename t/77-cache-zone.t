@@ -77,7 +77,6 @@ wait_for(sub {
         @{ $t->redis->cmd('XRANGE', $t->prefix . 'outbox', '-', '+') };
     return $n == 1 + 5;
 }, 30, 'six in records');
-sleep 0.2;
 my %rows = map { my %f = @{ $_->[1] }; ($f{j} => \%f) }
     @{ $t->redis->cmd('XRANGE', $t->prefix . 'outbox', '-', '+') };
 my $last = $t->post($chat, ask('a'));
