@@ -347,7 +347,7 @@ ngx_http_ai_cache_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ngx_str_null(&policy);
 
     if (ctx->limits != NULL) {
-        policy = ctx->limits->policy;
+        ngx_http_ai_limit_free(ctx->limits, &policy);
     }
 
     if (ngx_http_ai_cache_row(&ctx->job, &ctx->principal->tenant, &base,
