@@ -101,7 +101,7 @@ ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return;
     }
 
-    rc = ngx_http_ai_edge_open(r, ctx);
+    rc = ngx_http_ai_open(r, ctx);
 
     if (rc != NGX_OK) {
         ngx_http_ai_admit_answer(r, rc == NGX_BUSY ? "unavailable"
@@ -115,7 +115,7 @@ ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     open->ids = ctx->resumable;
     open->deadline = ngx_current_msec + open->conf->queue_timeout;
 
-    ngx_http_ai_edge_listen(open);
+    ngx_http_ai_open_listen(open);
     ngx_http_ai_stream_wait(open);
 
     if (ngx_http_ai_edge_ready()) {
@@ -520,7 +520,7 @@ ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open)
     ngx_http_ai_body_free(ctx);
 
     if (ctx->background) {
-        ngx_http_ai_edge_close(open);
+        ngx_http_ai_open_close(open);
         ngx_http_ai_job_show(r, ctx, NGX_HTTP_ACCEPTED);
         ngx_http_run_posted_requests(c);
         return;
@@ -813,7 +813,7 @@ ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open)
     argv[1] = open->tenant;
     ngx_str_set(&argv[2], "timeout");
 
-    if (ngx_http_ai_edge_shared(open)) {
+    if (ngx_http_ai_open_shared(open)) {
         ngx_str_set(&argv[3], "shared");
 
     } else {

@@ -526,7 +526,7 @@ ngx_http_ai_cache_hit(ngx_http_ai_open_t *open, ai_resp_t *reply)
         share->age = hit.age;
         share->etag = hit.etag;
 
-        ngx_http_ai_edge_follow(open, &id);
+        ngx_http_ai_open_follow(open, &id);
         ngx_http_ai_body_free(open->ctx);
 
         open->ctx->admitted = ngx_http_ai_usec();
@@ -558,7 +558,7 @@ ngx_http_ai_cache_hit(ngx_http_ai_open_t *open, ai_resp_t *reply)
     }
 
     open->ended = 1;
-    ngx_http_ai_edge_close(open);
+    ngx_http_ai_open_close(open);
 
     rc = ngx_http_ai_cache_send(r, open->ctx, &hit);
 
@@ -592,7 +592,7 @@ ngx_http_ai_cache_joined(ngx_http_ai_open_t *open, ai_resp_t *reply)
     open->ctx->share->joined = 1;
     ngx_http_ai_count(cache_joined);
 
-    ngx_http_ai_edge_follow(open, &id);
+    ngx_http_ai_open_follow(open, &id);
     open->joins = n;
 
     ngx_http_ai_body_free(open->ctx);

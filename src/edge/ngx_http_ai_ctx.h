@@ -16,7 +16,7 @@
 
 
 typedef struct ngx_http_ai_ctx_s  ngx_http_ai_ctx_t;
-typedef struct ngx_http_ai_open_s  ngx_http_ai_open_t;  /* ngx_http_ai_edge.h */
+typedef struct ngx_http_ai_open_s  ngx_http_ai_open_t;  /* ngx_http_ai_open.h */
 typedef struct ngx_http_ai_share_s  ngx_http_ai_share_t;  /* ..._cache.h */
 typedef struct ngx_http_ai_limits_s  ngx_http_ai_limits_t;  /* ..._limit.h */
 

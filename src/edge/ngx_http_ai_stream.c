@@ -501,7 +501,7 @@ ngx_http_ai_stream_finalize(ngx_http_ai_open_t *open, ngx_int_t rc)
     r = open->request;
     ctx = open->ctx;
 
-    ngx_http_ai_edge_close(open);
+    ngx_http_ai_open_close(open);
 
     if (ctx->ended) {
         ngx_http_ai_observe(&ngx_http_ai_metrics->duration,

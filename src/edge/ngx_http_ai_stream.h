@@ -10,7 +10,7 @@
 #ifndef NGX_HTTP_AI_STREAM_H
 #define NGX_HTTP_AI_STREAM_H
 
-#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_open.h"
 
 
 /* No sign of life for so long: the log is read. */
@@ -47,7 +47,7 @@ size_t ngx_http_ai_take_bytes(ngx_http_ai_open_t *open, const char *data,
 /* One link behind what is filled. */
 void ngx_http_ai_take_chain(ngx_http_ai_open_t *open, ngx_chain_t *cl);
 
-/* For edge_open: events and timer, nothing is armed. */
+/* For ngx_http_ai_open(): events and timer, nothing is armed. */
 void ngx_http_ai_stream_init(ngx_http_ai_open_t *open);
 /* The request waits from now on: for aborts, for the timer. */
 void ngx_http_ai_stream_wait(ngx_http_ai_open_t *open);
