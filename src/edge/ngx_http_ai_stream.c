@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_stream.h"
+#include "ngx_http_ai_admit.h"
 #include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"

@@ -71,10 +71,6 @@ void ngx_http_ai_answer_drop(ngx_http_ai_open_t *open);
  * ends with an error it is a part, and has neither id nor name. */
 ngx_int_t ngx_http_ai_answer_wrap(ngx_http_ai_open_t *open);
 
-/* The queue's deadline and lost replies, from the timer: msec to the next
- * look, 0 for none. */
-ngx_msec_t ngx_http_ai_admit_tick(ngx_http_ai_open_t *open);
-
 /* The job's spec and ledger base, valid until the next call: NGX_OK, or
  * NGX_DECLINED where the request has more than a spec can hold. */
 ngx_int_t ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
