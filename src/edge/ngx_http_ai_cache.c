@@ -98,46 +98,28 @@ ngx_http_ai_cache_want(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 static void
 ngx_http_ai_cache_control(ngx_http_request_t *r, ngx_http_ai_share_t *share)
 {
-    ngx_int_t         n;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_int_t               n;
+    ngx_table_elt_t        *h;
+    ngx_http_ai_headers_t   headers;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    static ngx_str_t  name = ngx_string("cache-control");
 
-    for (i = 0; /* void */ ; i++) {
+    ngx_http_ai_headers(&headers, &r->headers_in.headers);
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
+    while ((h = ngx_http_ai_headers_named(&headers, &name)) != NULL) {
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len != sizeof("cache-control") - 1
-            || ngx_strncasecmp(h[i].key.data, (u_char *) "cache-control",
-                               sizeof("cache-control") - 1)
-               != 0)
-        {
-            continue;
-        }
-
-        if (ngx_http_ai_cache_word(&h[i].value, "no-store", NULL)) {
+        if (ngx_http_ai_cache_word(&h->value, "no-store", NULL)) {
             share->look = 0;
             share->store = 0;
             share->join = 0;
         }
 
-        if (ngx_http_ai_cache_word(&h[i].value, "no-cache", NULL)) {
+        if (ngx_http_ai_cache_word(&h->value, "no-cache", NULL)) {
             share->look = 0;
             share->join = 0;
         }
 
-        if (ngx_http_ai_cache_word(&h[i].value, "max-age", &n)
+        if (ngx_http_ai_cache_word(&h->value, "max-age", &n)
             && (share->max_age < 0 || n < share->max_age))
         {
             share->max_age = n;

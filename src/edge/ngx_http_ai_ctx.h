@@ -8,6 +8,7 @@
 #define NGX_HTTP_AI_CTX_H
 
 #include "ngx_http_ai_conf.h"
+#include "ngx_http_ai_header.h"
 #include "ngx_http_ai_lookup.h"
 #include "ngx_http_ai_wait.h"
 #include "ai_id.h"

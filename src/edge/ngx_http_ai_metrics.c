@@ -344,9 +344,6 @@ ngx_http_ai_metrics_done(ngx_http_ai_gather_t *g)
 
     u_char              *p;
     ai_buf_t             b;
-    ngx_int_t            rc;
-    ngx_buf_t           *buf;
-    ngx_chain_t          out;
     ngx_http_request_t  *r;
 
     r = g->request;
@@ -369,33 +366,10 @@ ngx_http_ai_metrics_done(ngx_http_ai_gather_t *g)
         r->keepalive = 0;
     }
 
-    ngx_str_set(&r->headers_out.content_type,
-                "text/plain; version=0.0.4; charset=utf-8");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = ai_buf_len(&b);
 
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    buf = ngx_calloc_buf(r->pool);
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    buf->pos = p;
-    buf->last = (u_char *) b.pos;
-    buf->memory = 1;
-    buf->last_buf = 1;
-    buf->last_in_chain = 1;
-
-    out.buf = buf;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_ai_send(r, "text/plain; version=0.0.4; charset=utf-8", p,
+                            ai_buf_len(&b));
 }
 
 

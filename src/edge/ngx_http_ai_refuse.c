@@ -209,6 +209,7 @@ ngx_http_ai_refuse(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 ngx_int_t
 ngx_http_ai_challenge(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
+    ngx_str_t                key, value;
     ngx_table_elt_t         *h;
     ngx_http_ai_loc_conf_t  *alcf;
 
@@ -218,22 +219,18 @@ ngx_http_ai_challenge(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return NGX_OK;
     }
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-    ngx_str_set(&h->key, "WWW-Authenticate");
+    ngx_str_set(&key, "WWW-Authenticate");
 
     if (ctx->presented) {
-        ngx_str_set(&h->value, "Bearer error=\"invalid_token\"");
+        ngx_str_set(&value, "Bearer error=\"invalid_token\"");
 
     } else {
-        ngx_str_set(&h->value, "Bearer");
+        ngx_str_set(&value, "Bearer");
+    }
+
+    h = ngx_http_ai_push_header(r, &key, &value);
+    if (h == NULL) {
+        return NGX_ERROR;
     }
 
     r->headers_out.www_authenticate = h;

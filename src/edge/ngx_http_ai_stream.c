@@ -86,29 +86,6 @@ ngx_http_ai_stream_subscribed(ngx_http_ai_open_t *open)
 }
 
 
-ngx_int_t
-ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-    h->key = *key;
-    h->value = *value;
-    h->lowcase_key = NULL;
-
-    return NGX_OK;
-}
-
-
 void
 ngx_http_ai_stream_post(ngx_http_ai_open_t *open)
 {

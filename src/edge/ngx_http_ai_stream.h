@@ -84,9 +84,5 @@ ngx_uint_t ngx_http_ai_spec_header(ngx_http_ai_loc_conf_t *conf,
 /* The ledger base alone; as above. */
 ngx_int_t ngx_http_ai_spec_base(ngx_http_ai_ctx_t *ctx, ngx_str_t *base);
 
-/* Adds a header to the answer; key and value stay where they are. */
-ngx_int_t ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *value);
-
 
 #endif /* NGX_HTTP_AI_STREAM_H */
