@@ -136,7 +136,6 @@ ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
 static ngx_int_t
 ngx_http_ai_admit_ids(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
-    ngx_time_t       *tp;
     ngx_table_elt_t  *h;
 
     static ngx_str_t  name = ngx_string("traceparent");
@@ -157,21 +156,7 @@ ngx_http_ai_admit_ids(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         }
     }
 
-    tp = ngx_timeofday();
-
-    ctx->job.data = ngx_pnalloc(r->pool, AI_JOB_ID_LEN);
-
-    if (ctx->job.data == NULL
-        || ai_id_job((char *) ctx->job.data,
-                     (uint64_t) tp->sec * 1000 + tp->msec) != 0)
-    {
-        ctx->job.len = 0;
-        return NGX_ERROR;
-    }
-
-    ctx->job.len = AI_JOB_ID_LEN;
-
-    return NGX_OK;
+    return ngx_http_ai_make_job(r, ctx);
 }
 
 
@@ -586,7 +571,7 @@ ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
 
     case NGX_HTTP_AI_ADMITTING:
 
-        if (open->seed.waiting) {
+        if (open->seed.waiter.waiting) {
 
             if (late) {
                 ngx_http_ai_seed_cancel(&open->seed);

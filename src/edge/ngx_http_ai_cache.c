@@ -20,8 +20,6 @@ static ngx_uint_t ngx_http_ai_cache_word(ngx_str_t *value, char *name,
     ngx_int_t *n);
 static ngx_uint_t ngx_http_ai_cache_zero(ai_str_t number);
 static ngx_uint_t ngx_http_ai_cache_plain(ai_str_t options);
-static ngx_int_t ngx_http_ai_cache_job(ngx_http_request_t *r,
-    ngx_http_ai_ctx_t *ctx);
 static ngx_int_t ngx_http_ai_cache_copy(ngx_pool_t *pool, ngx_str_t *to,
     ai_str_t from);
 
@@ -319,7 +317,7 @@ ngx_http_ai_cache_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     if (rc != NGX_OK
         || (share->max_age >= 0 && hit.age > share->max_age)
-        || ngx_http_ai_cache_job(r, ctx) != NGX_OK
+        || ngx_http_ai_make_job(r, ctx) != NGX_OK
         || ngx_http_ai_limit_find(r, ctx) != NGX_OK
         || ngx_http_ai_spec_base(ctx, &base) != NGX_OK)
     {
@@ -352,29 +350,6 @@ ngx_http_ai_cache_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ngx_http_finalize_request(r, ngx_http_ai_cache_send(r, ctx, &hit));
 
     return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_ai_cache_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    ctx->job.data = ngx_pnalloc(r->pool, AI_JOB_ID_LEN);
-    ctx->job.len = 0;
-
-    if (ctx->job.data == NULL
-        || ai_id_job((char *) ctx->job.data,
-                     (uint64_t) tp->sec * 1000 + tp->msec) != 0)
-    {
-        return NGX_ERROR;
-    }
-
-    ctx->job.len = AI_JOB_ID_LEN;
-
-    return NGX_OK;
 }
 
 

@@ -109,6 +109,9 @@ ngx_http_ai_ctx_t *ngx_http_ai_find_ctx(ngx_http_request_t *r);
 ngx_http_ai_principal_t *ngx_http_ai_principal_dup(ngx_pool_t *pool,
     ngx_http_ai_principal_t *p);
 
+/* A job id of its own: NGX_OK; NGX_ERROR: ctx->job is empty. */
+ngx_int_t ngx_http_ai_make_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
+
 uint64_t ngx_http_ai_usec(void);              /* CLOCK_MONOTONIC */
 
 
