@@ -41,8 +41,8 @@ struct ngx_http_ai_ctx_s {
     ngx_http_ai_loc_conf_t     *identified_by;  /* as this location asks */
     unsigned                    keyed:1;      /* key_sha is set */
     unsigned                    presented:1;  /* a credential, of any form */
-    unsigned                    challenged:1; /* WWW-Authenticate is there */
     u_char                      key_sha[AI_SHA256_HEX];
+    ngx_table_elt_t            *challenge;    /* WWW-Authenticate, if added */
     ngx_str_t                   token;        /* as it came, or empty */
     ngx_str_t                   claims;       /* of it, once asked for */
     ngx_http_ai_lookup_t        lookup;       /* identify's and admit's */

@@ -210,12 +210,19 @@ ngx_int_t
 ngx_http_ai_challenge(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
     ngx_str_t                key, value;
-    ngx_table_elt_t         *h;
     ngx_http_ai_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
 
-    if (!(alcf->auth & NGX_HTTP_AI_AUTH_JWT) || ctx->challenged) {
+    if (!(alcf->auth & NGX_HTTP_AI_AUTH_JWT)) {
+        return NGX_OK;
+    }
+
+    if (ctx->challenge != NULL) {
+
+        /* nginx took it back where another access check was enough */
+
+        ctx->challenge->hash = 1;
         return NGX_OK;
     }
 
@@ -228,13 +235,12 @@ ngx_http_ai_challenge(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         ngx_str_set(&value, "Bearer");
     }
 
-    h = ngx_http_ai_push_header(r, &key, &value);
-    if (h == NULL) {
+    ctx->challenge = ngx_http_ai_push_header(r, &key, &value);
+    if (ctx->challenge == NULL) {
         return NGX_ERROR;
     }
 
-    r->headers_out.www_authenticate = h;
-    ctx->challenged = 1;
+    r->headers_out.www_authenticate = ctx->challenge;
 
     return NGX_OK;
 }
