@@ -13,9 +13,10 @@
 #define AI_SHA256_HEX   64
 #define AI_API_KEY_LEN  47          /* "ngx-" and 43 of base64url */
 
-/* Between them each SHA-256 is a third faster: OpenSSL is asked for it once.  A
- * pair for each user; not while another thread is in here.  The last close must
- * come before the code is unloaded, or what it holds of OpenSSL is lost. */
+/* Between them each SHA-256 is a third faster, for OpenSSL is asked for it
+ * once.  A pair for each user; not while another thread is in here.  The last
+ * close must come before the code is unloaded, or what it holds of OpenSSL is
+ * lost. */
 void ai_crypto_open(void);
 void ai_crypto_close(void);
 
