@@ -317,6 +317,9 @@ sub ready {
 sub baseline {
     my ($self) = @_;
 
+    # Who has just come, or come back, has yet to subscribe.
+    eval { wait_for(sub { $self->subscribers >= $self->processes }, 15) }
+        if $self->channels;
     $self->{base} = { map { $_ => fd_count($_) } $self->processes };
     my ($most) = sort { $b <=> $a } map { fd_count($_) }
         map { $_->workers } @{ $self->{edges} || [] };
@@ -340,6 +343,17 @@ sub channels {
 
     return 0 unless $self->{redis} && $self->{redis}{proc}->alive;
     return scalar @{ $self->redis->cmd('PUBSUB', 'CHANNELS', 'ai*') };
+}
+
+
+# Processes that listen.
+sub subscribers {
+    my ($self) = @_;
+
+    return 0 unless $self->{redis} && $self->{redis}{proc}->alive;
+    my %who = map { /:(?:edge|worker):(.*)/ ? ($1 => 1) : () }
+        @{ $self->redis->cmd('PUBSUB', 'CHANNELS', 'ai*') };
+    return scalar keys %who;
 }
 
 
