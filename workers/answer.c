@@ -311,6 +311,8 @@ answer_bytes(answer_t *a, ai_str_t bytes)
         if (rc == 0) {
             rc = answer_events(a);
         }
+
+        ai_sse_trim(&a->sse);
     }
 
     if (rc != 0) {

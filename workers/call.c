@@ -1,6 +1,6 @@
 /*
  * The provider call of a job: address, headers, key, and what comes back.
- * A job owns its URL and headers; the key is wiped from them with the call.
+ * A job owns its headers; the key is wiped from them with the call.
  */
 
 #include "body.h"
@@ -14,9 +14,11 @@
 
 
 #define CALL_HEADERS_MAX  128
+#define CALL_QUERY_MAX    1024
+#define CALL_URL_MAX      (CATALOG_URL_MAX + CALL_QUERY_MAX + 128)
 
 
-static int call_url(job_t *job);
+static int call_url(job_t *job, char url[CALL_URL_MAX]);
 static int call_headers(job_t *job, ai_str_t key);
 static int call_add(job_t *job, ai_str_t a, ai_str_t b);
 static int call_foreign(const job_t *job, ai_str_t name);
@@ -36,7 +38,7 @@ static const http_events_t  call_events = {
 void
 call_begin(job_t *job)
 {
-    int             rc;
+    char            url[CALL_URL_MAX];
     ai_str_t        key;
     http_request_t  req;
 
@@ -59,14 +61,7 @@ call_begin(job_t *job)
         return;
     }
 
-    rc = call_url(job);
-
-    if (rc == -2) {
-        job_fail(job, "internal", NULL);
-        return;
-    }
-
-    if (rc != 0) {
+    if (call_url(job, url) != 0) {
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
@@ -79,7 +74,7 @@ call_begin(job_t *job)
         return;
     }
 
-    req.url = job->url;
+    req.url = url;
     req.headers = job->headers;
     req.body = job->request != NULL ? job->request : job->body.data;
     req.body_len = job->request_len;
@@ -135,14 +130,13 @@ call_resume(job_t *job)
 }
 
 
-/* base, path and queries: a base may end in /v1 and may have a query.  -1: it
- * has no valid base, -2: no memory. */
+/* base, path and queries: a base may end in /v1 and may have a query. */
 
 static int
-call_url(job_t *job)
+call_url(job_t *job, char url[CALL_URL_MAX])
 {
-    char         base[CATALOG_URL_MAX], query[1024], *url;
-    size_t       len, size;
+    char         base[CATALOG_URL_MAX], query[CALL_QUERY_MAX];
+    size_t       len;
     ai_buf_t     b, q;
     const char  *mark, *path;
 
@@ -166,13 +160,7 @@ call_url(job_t *job)
         ai_headers_query(&q, job->dialect, job->spec.query);
     }
 
-    size = strlen(base) + strlen(path) + sizeof(query) + 4;
-    url = malloc(size);
-    if (url == NULL) {
-        return -2;
-    }
-
-    ai_buf_init(&b, url, size);
+    ai_buf_init(&b, url, CALL_URL_MAX);
     ai_buf_add(&b, base, len);
     ai_buf_add_z(&b, path);
 
@@ -186,9 +174,8 @@ call_url(job_t *job)
     }
 
     ai_buf_add(&b, "", 1);
-    job->url = url;
 
-    return 0;
+    return b.full ? -1 : 0;
 }
 
 
@@ -347,8 +334,6 @@ call_free(job_t *job)
 
     curl_slist_free_all(job->headers);
     job->headers = NULL;
-    free(job->url);
-    job->url = NULL;
 }
 
 

@@ -18,6 +18,7 @@
 
 static emit_event_t *emit_add(emit_t *e, char type, ai_str_t payload);
 static int emit_join(emit_t *e, ai_str_t bytes);
+static void emit_due(emit_t *e);
 static void emit_run(void *data);
 static int emit_settling(const emit_t *e);
 static int emit_is_end(const emit_event_t *ev);
@@ -181,7 +182,7 @@ static int
 emit_join(emit_t *e, ai_str_t bytes)
 {
     size_t         size;
-    emit_event_t  *ev, **p;
+    emit_event_t  *ev;
 
     ev = e->tail;
 
@@ -200,12 +201,6 @@ emit_join(emit_t *e, ai_str_t bytes)
             size *= 2;
         }
 
-        p = &e->head;
-
-        while (*p != ev) {
-            p = &(*p)->next;
-        }
-
         ev = realloc(ev, sizeof(*ev) + size);
         if (ev == NULL) {
             return -1;
@@ -215,7 +210,7 @@ emit_join(emit_t *e, ai_str_t bytes)
             e->unacked = ev;
         }
 
-        *p = ev;
+        *e->link = ev;
         e->tail = ev;
         ev->size = (uint32_t) size;
     }
@@ -254,13 +249,8 @@ emit_add(emit_t *e, char type, ai_str_t payload)
     ev->sealed = 0;
     memcpy(ev->data, payload.data, payload.len);
 
-    if (e->tail != NULL) {
-        e->tail->next = ev;
-
-    } else {
-        e->head = ev;
-    }
-
+    e->link = e->tail != NULL ? &e->tail->next : &e->head;
+    *e->link = ev;
     e->tail = ev;
 
     if (e->unacked == NULL) {
@@ -269,8 +259,7 @@ emit_add(emit_t *e, char type, ai_str_t payload)
 
     e->begun = 1;
     e->unacked_bytes += payload.len;
-
-    loop_defer(&e->w->loop, LOOP_WORK, &e->task);
+    emit_due(e);
 
     return ev;
 }
@@ -303,6 +292,11 @@ emit_settle(emit_t *e, char type, ai_str_t payload,
 
     e->usage = (ai_str_t) { settle->usage.len, p };
     memcpy(p, settle->usage.data, settle->usage.len);
+
+    /* It may have been gathered with what came before. */
+
+    loop_undefer(&e->w->loop, &e->task);
+    emit_due(e);
 
     return 0;
 }
@@ -349,6 +343,17 @@ emit_kick(emit_t *e)
     if (e->kept_bytes != 0) {
         emit_prune(e);
     }
+}
+
+
+/* The first of an answer and its end wait for nobody. */
+
+static void
+emit_due(emit_t *e)
+{
+    loop_defer(&e->w->loop, e->acked_seq == 0 || e->state != NULL
+                            ? LOOP_WORK : LOOP_GATHER,
+               &e->task);
 }
 
 
@@ -512,7 +517,7 @@ emit_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
         }
 
         if (e->unacked != NULL) {
-            loop_defer(&e->w->loop, LOOP_WORK, &e->task);
+            emit_due(e);
         }
 
         s = redis_str(redis_item(reply, 2));
@@ -667,6 +672,9 @@ emit_prune(emit_t *e)
 
         if (e->tail == ev) {
             e->tail = NULL;
+
+        } else if (e->link == &ev->next) {
+            e->link = &e->head;
         }
 
         free(ev);

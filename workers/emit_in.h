@@ -40,6 +40,7 @@ struct emit_s {
     emit_event_t        *head;
     emit_event_t        *unacked;
     emit_event_t        *tail;
+    emit_event_t       **link;          /* what points to tail, where it is */
     size_t               unacked_bytes;
     size_t               kept_bytes;
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 
-#define HTTP_STREAM_BUFFER  4096        /* libcurl's, a call */
+#define HTTP_STREAM_BUFFER  2048        /* libcurl's, a call */
 #define HTTP_BODY_BUFFER    16384
 #define HTTP_REFUSE_MSEC    1000        /* a stream is refused within */
 #define HTTP_IDLE_SEC       55L         /* below what balancers between allow */

@@ -26,6 +26,7 @@ typedef enum {
     HTTP_REFUSED                /* the body callback wanted no more */
 } http_status_e;
 
+/* headers and body are kept until the call has ended. */
 typedef struct {
     const char        *url;
     struct curl_slist *headers;

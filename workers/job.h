@@ -89,7 +89,6 @@ struct job_s {
     const char       *ending;   /* of claim's END, or where unended */
     const char       *ending_state;
     const char       *ending_message;
-    char             *url;
     struct curl_slist *headers;
 
     uint64_t          deadline_msec;    /* of the whole job, 0: none */

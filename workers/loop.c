@@ -10,6 +10,9 @@
 
 static void loop_run_stage(loop_t *loop, loop_stage_e stage);
 static void loop_end_turn(loop_t *loop);
+static int loop_gathers(loop_t *loop);
+static void loop_tick(loop_t *loop);
+static void loop_on_timer(uv_timer_t *timer);
 static void loop_on_prepare(uv_prepare_t *handle);
 static void loop_on_check(uv_check_t *handle);
 static void loop_close_handle(uv_handle_t *handle, void *arg);
@@ -31,6 +34,11 @@ loop_init(loop_t *loop)
 
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_check_init(&loop->uv, &loop->check);
+    uv_timer_init(&loop->uv, &loop->timer);
+    loop->msec = 0;
+    loop->gathered = 0;
+    loop->before = 0;
+    loop->ran_msec = 0;
     loop->prepare.data = loop;
     loop->check.data = loop;
     uv_prepare_start(&loop->prepare, loop_on_prepare);
@@ -79,6 +87,11 @@ loop_defer(loop_t *loop, loop_stage_e stage, loop_task_t *task)
 {
     if (task->prev != NULL) {
         return;
+    }
+
+    if (stage == LOOP_GATHER) {
+        loop_tick(loop);
+        loop->gathered++;
     }
 
     task->next = NULL;
@@ -154,9 +167,63 @@ loop_end_turn(loop_t *loop)
 {
     unsigned  i;
 
-    for (i = 0; i < LOOP_STAGES; i++) {
+    i = loop_gathers(loop) ? LOOP_GATHER + 1 : LOOP_GATHER;
+
+    for ( ; i < LOOP_STAGES; i++) {
         loop_run_stage(loop, i);
     }
+}
+
+
+/*
+ * Whether what is gathered waits for the clock's next ms.  A turn costs each
+ * process on the way more than what is done in it, so that many with one task
+ * are queues for the processors; few tasks gain nothing and go at once.
+ */
+
+static int
+loop_gathers(loop_t *loop)
+{
+    if (loop->tasks[LOOP_GATHER] == NULL) {
+        return 0;
+    }
+
+    loop_tick(loop);
+
+    if (loop->before <= LOOP_MANY || loop->ran_msec != loop->msec) {
+        loop->ran_msec = loop->msec;
+        return 0;
+    }
+
+    if (!uv_is_active((uv_handle_t *) &loop->timer)) {
+        uv_timer_start(&loop->timer, loop_on_timer, 1, 0);
+    }
+
+    return 1;
+}
+
+
+static void
+loop_tick(loop_t *loop)
+{
+    uint64_t  now;
+
+    now = uv_now(&loop->uv);
+
+    if (now != loop->msec) {
+        loop->before = now == loop->msec + 1 ? loop->gathered : 0;
+        loop->gathered = 0;
+        loop->msec = now;
+    }
+}
+
+
+/* It only ends the turn. */
+
+static void
+loop_on_timer(uv_timer_t *timer)
+{
+    (void) timer;
 }
 
 

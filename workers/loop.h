@@ -1,7 +1,9 @@
 /*
  * The event loop of a process: libuv, and tasks that run once at the end of a
  * turn, so that everything which became ready in one turn leaves in one write.
- * Single-threaded; nothing here may be called from another thread.
+ * While there is much of it, turns are made fuller: what may wait goes once a
+ * millisecond.  Single-threaded; nothing here may be called from another
+ * thread.
  */
 
 #ifndef LOOP_H
@@ -9,6 +11,8 @@
 
 #include <stdint.h>
 #include <uv.h>
+
+#define LOOP_MANY  6            /* tasks a ms: the next ms' wait for its end */
 
 typedef struct loop_task_s  loop_task_t;
 
@@ -22,7 +26,9 @@ struct loop_task_s {
 
 /* Order within the end of a turn: a stage sees what earlier ones queued. */
 typedef enum {
-    LOOP_WORK = 0,              /* build commands */
+    LOOP_GATHER = 0,            /* build commands that may wait for others, at
+                                 * most until the clock's next ms */
+    LOOP_WORK,                  /* build commands */
     LOOP_FLUSH,                 /* write them */
     LOOP_STAGES
 } loop_stage_e;
@@ -33,6 +39,11 @@ typedef struct {
     uv_check_t    check;
     loop_task_t  *tasks[LOOP_STAGES];
     loop_task_t **tails[LOOP_STAGES];
+    uv_timer_t    timer;        /* while gathered tasks wait */
+    uint64_t      msec;         /* the ms at hand, */
+    unsigned      gathered;     /* tasks that were gathered in it, */
+    unsigned      before;       /* and in the one before */
+    uint64_t      ran_msec;     /* the ms in which some of them ran last */
 } loop_t;
 
 /* 0 or -1. */
@@ -43,7 +54,8 @@ void loop_stop(loop_t *loop);
 /* After loop_run: closes every handle that is left, and the loop. */
 void loop_close(loop_t *loop);
 
-/* Runs task->run once at the end of this turn; a task waiting already stays. */
+/* Runs task->run once at the end of this turn, or, gathered while there are
+ * many, of the first one of the next ms; a task waiting already stays. */
 void loop_defer(loop_t *loop, loop_stage_e stage, loop_task_t *task);
 /* Takes back a task that waits, else nothing.  Before its memory is freed. */
 void loop_undefer(loop_t *loop, loop_task_t *task);

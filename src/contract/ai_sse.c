@@ -112,6 +112,22 @@ ai_sse_next(ai_sse_t *s, ai_str_t *raw)
 }
 
 
+void
+ai_sse_trim(ai_sse_t *s)
+{
+    if (s->taken.start != s->len) {
+        return;
+    }
+
+    free(s->buf);
+    s->buf = NULL;
+    s->size = 0;
+    s->len = 0;
+    s->taken.start = s->taken.at = 0;
+    s->checked.start = s->checked.at = 0;
+}
+
+
 int
 ai_sse_rest(ai_sse_t *s, ai_str_t *raw)
 {

@@ -58,6 +58,9 @@ int ai_sse_feed(ai_sse_t *s, const char *data, size_t len);
  * 0.  Events that were complete before an error are still given.
  */
 int ai_sse_next(ai_sse_t *s, ai_str_t *raw);
+/* Frees the buffer where nothing is left in it, between two feeds; the stream
+ * goes on.  For one that has little to say. */
+void ai_sse_trim(ai_sse_t *s);
 /* What is left at the end of the stream (no blank line behind it), valid until
  * the next feed: 1 or 0.  Gives it once; 0 after an error. */
 int ai_sse_rest(ai_sse_t *s, ai_str_t *raw);

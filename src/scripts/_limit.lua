@@ -196,7 +196,8 @@ end
 -- nil and the reply that refuses, or what admit does with it: reserve() and
 -- the text and index (of a dry run, or nil) that its reply has.
 --
--- free: an answer that no provider makes.  It is a request all the same.
+-- free: how many requests no provider answers, if it is that.  They count as
+-- requests; of several that came as one, as many as there is room for.
 local function limit(us, free)
     local ms = floor(us / 1000)
     local p = parse(ARGV[17])
@@ -212,7 +213,13 @@ local function limit(us, free)
     local cost = p.cost + ceil(p.output * p.price / 1000000)
     local wants = { r = 1, t = tokens, b = cost, c = 1 }
     if free then
-        wants.t, wants.b, wants.c = 0, 0, 0
+        wants.r, wants.t, wants.b, wants.c = free, 0, 0, 0
+        for i = 1, p.n do
+            local c = p.c[i]
+            if c.kind == 'r' and not p.dry[i] then
+                wants.r = math.min(wants.r, math.max(1, p.max[i] - c.used))
+            end
+        end
     end
 
     local refused, wait, would, longest

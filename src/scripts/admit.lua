@@ -113,7 +113,7 @@ local reserve, limits, would
 if ARGV[17] ~= '' then
     -- @include window
     -- @include limit
-    reserve, limits, would = limit(us, found ~= nil)
+    reserve, limits, would = limit(us, found and 1)
     if not reserve then
         if large then
             call('UNLINK', P .. BODY .. job)

@@ -42,6 +42,10 @@ cut_is(const char *text, size_t len, size_t piece, const char *const *parts,
             got += raw.len;
             n++;
         }
+
+        if (piece % 2) {
+            ai_sse_trim(&s);
+        }
     }
 
     if (rest) {
@@ -422,6 +426,42 @@ memory(void **state)
 }
 
 
+/* Between two events a stream has no buffer, within one it keeps it. */
+
+static void
+trim(void **state)
+{
+    ai_sse_t  s;
+    ai_str_t  raw;
+
+    (void) state;
+
+    ai_sse_init(&s, 0);
+    ai_sse_trim(&s);
+
+    assert_int_equal(ai_sse_feed(&s, "a\n\nb", 4), 0);
+    assert_int_equal(ai_sse_next(&s, &raw), 1);
+    ai_sse_trim(&s);
+    assert_int_equal(ai_sse_next(&s, &raw), 0);
+    assert_non_null(s.buf);
+
+    assert_int_equal(ai_sse_feed(&s, "c\n\n", 3), 0);
+    ai_sse_trim(&s);
+    assert_int_equal(ai_sse_next(&s, &raw), 1);
+    ai_unit_is(raw, "bc\n\n", 4, __FILE__, __LINE__);
+    ai_sse_trim(&s);
+    assert_null(s.buf);
+    assert_int_equal(s.size, 0);
+
+    assert_int_equal(ai_sse_next(&s, &raw), 0);
+    assert_int_equal(ai_sse_rest(&s, &raw), 0);
+    assert_int_equal(ai_sse_feed(&s, "d", 1), 0);
+    assert_int_equal(ai_sse_rest(&s, &raw), 1);
+    ai_unit_is(raw, "d", 1, __FILE__, __LINE__);
+    ai_sse_free(&s);
+}
+
+
 static void
 fields(void **state)
 {
@@ -508,6 +548,7 @@ main(void)
         cmocka_unit_test(any_pieces),
         cmocka_unit_test(bound),
         cmocka_unit_test(memory),
+        cmocka_unit_test(trim),
         cmocka_unit_test(fields)
     };
 
