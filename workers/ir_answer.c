@@ -23,6 +23,10 @@ ir_event(ir_event_t *e, ir_event_e type)
 {
     memset(e, 0, sizeof(*e));
     e->type = type;
+    e->id = ai_str("");
+    e->name = ai_str("");
+    e->text = ai_str("");
+    e->native = ai_str("");
 }
 
 
@@ -217,6 +221,7 @@ ir_choice(ir_t *ir, unsigned i)
         }
 
         memset(c, 0, sizeof(*c));
+        c->stop = ai_str("");
         ir->answer.choices[i] = c;
         ir->answer.nchoices = i >= ir->answer.nchoices ? i + 1
                                                        : ir->answer.nchoices;
@@ -257,6 +262,10 @@ ir_new_part(ir_t *ir, ir_choice_t *c, const ir_event_t *e)
     memset(p, 0, sizeof(*p));
     p->kind = e->kind;
     p->format = e->format;
+    p->id = ai_str("");
+    p->name = ai_str("");
+    p->text = ai_str("");
+    p->signature = ai_str("");
 
     if (ir->out == NULL) {
         p->id = e->id;

@@ -68,6 +68,10 @@ translate_open(const translate_call_t *call)
     ir->official = call->official;
     ir->strict = call->strict;
     ir_usage_init(&ir->usage_now);
+    ir->error.message = ai_str("");
+    ir->error.type = ai_str("");
+    ir->error.code = ai_str("");
+    ir->error.param = ai_str("");
 
     return t;
 }
