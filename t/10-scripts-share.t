@@ -322,7 +322,7 @@ my @rows = map { ($s->id, 1000 + $_, 't', "key:1\t-\tchat\topenai\tm", $row, '')
     1 .. 3;
 is($s->run('hits', @rows), 'OK', 'records of hits');
 is(causes()->{cache}, 3, 'are in the outbox');
-my $limit = "1 1 0 0 m\nr h 9 - tenant\n";
+my $limit = AiScripts::policy("1 1 0 0 m\nr h 9 - tenant\n");
 @rows = map { ($s->id, 1000, 't', "key:1\t-\tchat\topenai\tm", $row, $limit) }
     1 .. 3;
 is($s->run('hits', @rows), 'OK', 'with limits') for 1 .. 3;
