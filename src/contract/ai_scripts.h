@@ -25,6 +25,7 @@ typedef enum {
     AI_SCRIPT_KEEP,
     AI_SCRIPT_PURGE,
     AI_SCRIPT_HITS,
+    AI_SCRIPT_FIND,
     AI_SCRIPT_LAST
 } ai_script_e;
 

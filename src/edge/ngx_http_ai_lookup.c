@@ -30,15 +30,19 @@ typedef struct {
     ngx_atomic_uint_t           epoch;
     ngx_http_ai_redis_cmd_t     cmd;
     ngx_event_t                 timer;
-    unsigned                    asked:1;      /* a worker was */
+    unsigned                    asked:1;      /* a worker is, or may be */
+    unsigned                    told:1;       /* by a worker: it was looked up */
 } ngx_http_ai_search_t;
 
 
 static ai_str_t ngx_http_ai_lookup_name(ngx_http_ai_search_t *s);
 static ngx_http_ai_search_t *ngx_http_ai_lookup_find(u_char *sha);
+static ngx_int_t ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s);
 static ngx_int_t ngx_http_ai_lookup_read(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
+static ngx_int_t ngx_http_ai_lookup_charge(ngx_http_ai_search_t *s);
+static void ngx_http_ai_lookup_unasked(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
@@ -107,7 +111,7 @@ ngx_http_ai_lookup(ngx_http_ai_lookup_t *l, u_char *sha)
         s->timer.log = ngx_cycle->log;
         s->timer.cancelable = 1;
 
-        if (ngx_http_ai_lookup_read(s) != NGX_OK) {
+        if (ngx_http_ai_lookup_begin(s) != NGX_OK) {
             ngx_free(s);
             return NGX_DECLINED;
         }
@@ -174,6 +178,8 @@ ngx_http_ai_lookup_bell(u_char *sha, ai_str_t status)
         return;
     }
 
+    s->told = 1;
+
     if (!ai_str_eqz(status, "ok") || ngx_http_ai_lookup_read(s) != NGX_OK) {
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
     }
@@ -211,6 +217,47 @@ ngx_http_ai_lookup_name(ngx_http_ai_search_t *s)
     return s->tenant_len
            ? (ai_str_t) { s->tenant_len, (const char *) s->tenant }
            : (ai_str_t) { AI_SHA256_HEX, (const char *) s->sha };
+}
+
+
+/* Redis' answer, and where it has none a worker's, for one command; by HGETALL
+ * where no worker may be asked. */
+
+static ngx_int_t
+ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s)
+{
+    ai_str_t   name;
+    ngx_int_t  rc;
+    ngx_str_t  prefix, argv[3];
+
+    rc = ngx_http_ai_lookup_charge(s);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_ai_lookup_read(s);
+    }
+
+    s->epoch = ngx_http_ai_zone_epoch(ngx_http_ai_edge->amcf->principals);
+    name = ngx_http_ai_lookup_name(s);
+
+    ngx_str_set(&prefix, AI_GLOBAL_PREFIX);
+    argv[0].data = (u_char *) name.data;
+    argv[0].len = name.len;
+    argv[1] = ngx_http_ai_edge->id;
+    argv[2].data = (u_char *) (rc == NGX_OK ? "1" : "0");
+    argv[2].len = 1;
+
+    s->cmd.handler = ngx_http_ai_lookup_read_done;
+    s->cmd.data = s;
+
+    if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, &s->cmd,
+                               AI_SCRIPT_FIND, &prefix, 1, argv, 3)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_lookup_unasked(s);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -255,6 +302,10 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     if (status != NGX_HTTP_AI_REDIS_OK
         || reply->type != AI_RESP_ARRAY)
     {
+        if (!s->told) {
+            ngx_http_ai_lookup_unasked(s);
+        }
+
         ngx_http_ai_count(redis_errors);
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
         return;
@@ -262,20 +313,28 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 
     if (reply->elements == 0) {
 
-        if (s->asked) {
+        if (s->told) {
             ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
-            return;
+
+        } else if (s->asked) {
+            ngx_add_timer(&s->timer, NGX_HTTP_AI_LOOKUP_TIMEOUT);
+
+        } else {
+            ngx_http_ai_lookup_ask(s);
         }
 
-        ngx_http_ai_lookup_ask(s);
         return;
+    }
+
+    if (!s->told) {
+        ngx_http_ai_lookup_unasked(s);
     }
 
     if (!ngx_http_ai_lookup_signed(s, reply)) {
 
         /* As one that is missing: a worker asks Postgres, and signs. */
 
-        if (!s->asked) {
+        if (!s->told) {
             ngx_http_ai_lookup_ask(s);
             return;
         }
@@ -300,6 +359,43 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 }
 
 
+/* Whether a worker may be asked, and then it counts as asked. */
+
+static ngx_int_t
+ngx_http_ai_lookup_charge(ngx_http_ai_search_t *s)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_ai_nasked == NGX_HTTP_AI_LOOKUP_ASKED) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_ai_zone_charge(ngx_http_ai_edge->amcf->principals,
+                                 s->address);
+
+    if (rc != NGX_DECLINED) {
+        s->asked = 1;
+        ngx_http_ai_nasked++;
+    }
+
+    return rc;
+}
+
+
+/* No worker was. */
+
+static void
+ngx_http_ai_lookup_unasked(ngx_http_ai_search_t *s)
+{
+    if (s->asked) {
+        s->asked = 0;
+        ngx_http_ai_nasked--;
+        ngx_http_ai_zone_refund(ngx_http_ai_edge->amcf->principals,
+                                s->address);
+    }
+}
+
+
 static void
 ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
 {
@@ -307,21 +403,14 @@ ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
     ngx_int_t  rc;
     ngx_str_t  argv[12];
 
-    if (ngx_http_ai_nasked == NGX_HTTP_AI_LOOKUP_ASKED) {
-        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
-        return;
-    }
+    rc = ngx_http_ai_lookup_charge(s);
 
-    rc = ngx_http_ai_zone_charge(ngx_http_ai_edge->amcf->principals,
-                                 s->address);
     if (rc == NGX_DECLINED) {
         ngx_http_ai_count(lookups_refused);
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
         return;
     }
 
-    s->asked = 1;
-    ngx_http_ai_nasked++;
     name = ngx_http_ai_lookup_name(s);
 
     ngx_str_set(&argv[0], "XADD");
