@@ -31,7 +31,7 @@ typedef struct {
     ngx_http_ai_redis_cmd_t     cmd;
     ngx_event_t                 timer;
     unsigned                    asked:1;      /* a worker is, or may be */
-    unsigned                    told:1;       /* by a worker: it was looked up */
+    unsigned                    told:1;       /* it has looked */
 } ngx_http_ai_search_t;
 
 
@@ -228,7 +228,7 @@ ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s)
 {
     ai_str_t   name;
     ngx_int_t  rc;
-    ngx_str_t  prefix, argv[3];
+    ngx_str_t  queue, argv[3];
 
     rc = ngx_http_ai_lookup_charge(s);
 
@@ -239,7 +239,7 @@ ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s)
     s->epoch = ngx_http_ai_zone_epoch(ngx_http_ai_edge->amcf->principals);
     name = ngx_http_ai_lookup_name(s);
 
-    ngx_str_set(&prefix, AI_GLOBAL_PREFIX);
+    ngx_str_set(&queue, AI_LOOKUP_KEY);
     argv[0].data = (u_char *) name.data;
     argv[0].len = name.len;
     argv[1] = ngx_http_ai_edge->id;
@@ -250,7 +250,7 @@ ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s)
     s->cmd.data = s;
 
     if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, &s->cmd,
-                               AI_SCRIPT_FIND, &prefix, 1, argv, 3)
+                               AI_SCRIPT_FIND, &queue, 1, argv, 3)
         != NGX_HTTP_AI_REDIS_OK)
     {
         ngx_http_ai_lookup_unasked(s);

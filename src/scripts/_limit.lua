@@ -3,8 +3,6 @@
 
 local LIMITS_MAX, LOOK_MAX = 24, 4
 local OUTPUT_DEFAULT = 1024
--- A place lives as long as a job at least.
-local PLACES_MS, PLACES_LEAST = '345600000', 172800000
 
 -- The policy: HEAD values, then LINE for each limit.  Unpacked at once it is
 -- one flat list, which costs Lua a fourth of what reading a text does.
@@ -233,9 +231,7 @@ local function limit(us, free)
             local key, text = keys[i], puts[i]
             if text == true then
                 call('SADD', key, job)
-                if call('PTTL', key) < PLACES_LEAST then
-                    call('PEXPIRE', key, PLACES_MS)
-                end
+                call('PEXPIRE', key, UNFINISHED_MS)
             elseif text then
                 put(key, text, fresh and fresh[i]
                                and p[HEAD + (i - 1) * LINE + WINDOW])
