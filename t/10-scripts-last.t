@@ -41,7 +41,7 @@ sub marks { return $s->r->hash('HGETALL', $s->key('suspects')) }
 
 sub expire_marks {
     my $m = marks();
-    $s->cmd('HSET', $s->key('suspects'), $_, $m->{$_} =~ s/ \d+$/ 1/r)
+    $s->cmd('HSET', $s->key('suspects'), $_, $m->{$_} =~ s/ \d+/ 1/r)
         for keys %$m;
 }
 
@@ -131,6 +131,41 @@ for (1 .. 3) {
 }
 is(scalar(keys %left), 0, 'all of them');
 is(scalar(my @records = $s->outbox), 4, 'a record each');
+
+# Who lives on while younger ones speak or end is charged, and he alone.
+
+@ids = orphans(5);
+my @had;
+for my $n (1 .. 4) {
+    my ($d) = $s->take('w3', 9);
+    is(of($d), '3 -', "suspect $n");
+    push @had, $d->{job};
+    expire_marks();
+    $s->run('beat', 'w', 'w3', 40, 'up');
+}
+push @had, map { $_->{job} } $s->take('w3', 9);
+like(marks()->{w3}, qr/^$had[4] \d+ $had[3] $had[2] $had[1] $had[0]$/,
+    'the youngest, and who was there before');
+is($s->emit($had[4], 3, 1, 's', 'x'), 'OK 3-1 ', 'the youngest speaks');
+is(marks()->{w3}, "$had[3] 0 @had[2, 1, 0]", 'the one before is watched again');
+is($s->settle($had[2], 3, 1), 'OK 3-1', 'an older one ends');
+is(marks()->{w3}, "$had[3] 0 @had[1, 0]", 'and is not watched any more');
+$s->cmd('HSET', $s->key("job:$had[3]"), 'state', 'done');
+$s->sweep;
+is(marks()->{w3}, "$had[1] 0 $had[0]", 'nor one that went astray');
+dies('w3', 'w4');
+%got = map { $_->{job} => of($_) } $s->take('w4', 9);
+is($got{ $had[1] }, '4 attempts', 'the youngest that is silent is charged');
+is($got{ $had[4] }, '4 lost', 'who had spoken is lost');
+is($got{ $had[0] }, '4 -', 'the oldest is spared');
+@ids = orphans(2);
+($a) = $s->take('w3', 9);
+expire_marks();
+$s->run('beat', 'w', 'w3', 40, 'up');
+($b) = $s->take('w3', 9);
+is($s->settle($b->{job}, 3, 1), 'OK 3-1', 'the younger ends');
+dies('w3', 'w4');
+is(of($s->take('w4')), '4 attempts', 'slow to kill, and alone again');
 
 # No worker is known to have killed it: spared, but not for ever.
 

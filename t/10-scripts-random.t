@@ -143,8 +143,9 @@ sub hear_all {
 }
 
 # Three attempts are charged.  The last of them is had by one job a worker at a
-# time, or 3 s later; when that worker dies, by the youngest alone.
-my (%suspect, %bye);
+# time, or 3 s later; when that worker dies one is charged: the youngest, or one
+# before it where that had spoken or ended.
+my (%suspect, %had, %blamed, %bye);
 
 sub charge {
     my ($w, $j, $d) = @_;
@@ -154,8 +155,13 @@ sub charge {
     if ($d->{cause} eq 'attempts') {
         bad("$j->{id} had fewer than three: $d->{attempt}")
             if ($j->{charged} || 0) < 3;
-        bad("$j->{id} is charged with what it did not do")
-            if !$mine && ($j->{spared} || 0) < 3;
+        if (($j->{spared} || 0) < 3) {
+            bad("$j->{id} is charged with what it did not do")
+                if !$had{$last}{ $j->{id} } || $bye{$last};
+            $blamed{$last} ||= $j->{id};
+            bad("$j->{id} is charged with ${last}'s death, as $blamed{$last}")
+                if $blamed{$last} ne $j->{id};
+        }
     }
     return if $d->{cause} ne '-';
     if (($j->{charged} || 0) < 3) {
@@ -175,6 +181,7 @@ sub charge {
             && $h->{owner} eq $w && !$job{ $old->{id} }{emitted};
     }
     $suspect{$w} = { id => $j->{id}, at => time };
+    $had{$w}{ $j->{id} } = 1;
     $j->{last} = $w;
     $lasts++;
 }

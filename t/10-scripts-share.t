@@ -318,18 +318,35 @@ is($s->job($leader)->{'joins:e2'}, 1, 'and joins nothing');
 
 # Records of an edge's own hits.
 $s->fresh(w1 => 50);
-my @rows = map { ($s->id, 1000 + $_, 't', "key:1\t-\tchat\topenai\tm", $row, '') }
-    1 .. 3;
+my @who = ('t', "key:1\t-\tchat\topenai\tm", $row);
+my @rows = map { ($s->id, 1000 + $_, @who, '', $_) } 1 .. 3;
 is($s->run('hits', @rows), 'OK', 'records of hits');
 is(causes()->{cache}, 3, 'are in the outbox');
+is_deeply([map { $_->{r} } $s->outbox], [1, 2, 3], 'with how many they are');
 my $limit = AiScripts::policy("1 1 0 0 m\nr h 9 - tenant\n");
-@rows = map { ($s->id, 1000, 't', "key:1\t-\tchat\topenai\tm", $row, $limit) }
-    1 .. 3;
+sub used { my ($key) = @{ $s->cmd('KEYS', $s->key("lim:t:$_[0]:*")) };
+    return $key ? (split / /, $s->cmd('GET', $key))[1] : undef }
+@rows = map { ($s->id, 1000, @who, $limit, $_) } 1 .. 3;
 is($s->run('hits', @rows), 'OK', 'with limits') for 1 .. 3;
-my ($used) = @{ $s->cmd('KEYS', $s->key('lim:t:rh:*')) };
-is((split / /, $s->cmd('GET', $used))[1], 3, 'a repeat counts once');
-is($s->run('hits', 'x', @rows[1 .. 5]), 'ERR record', 'no job');
-is($s->run('hits', @rows[0 .. 4]), 'ERR number of arguments', 'too few');
+is(used('rh'), 6, 'a repeat counts once, and each request of a record');
+is($s->run('hits', $s->id, 1000, @who, $limit, 5), 'OK', 'more than fit');
+is(used('rh'), 9, 'as many are counted as one after the other would be');
+is($s->run('hits', $s->id, 1000, @who, $limit, 5), 'OK', 'none fits');
+is(used('rh'), 9, 'none is counted');
+is($s->run('hits', 'x', @rows[1 .. 6]), 'ERR record', 'no job');
+is($s->run('hits', @rows[0 .. 5], $_), 'ERR record', "'$_' requests")
+    for 0, -1, 1.5, 1000001, 'x', '';
+is($s->run('hits', @rows[0 .. 5]), 'ERR number of arguments', 'too few');
+is($s->run('hits', (@rows[0 .. 6]) x 129), 'ERR number of arguments', 'too many');
+
+# All limits of requests that apply, or none; a dry run and others hold nobody.
+$s->fresh(w1 => 50);
+$limit = AiScripts::policy("1 1 0 0 m\nr h 9 - tenant\nr s 4 - tenant\n"
+    . "r m 1 n tenant\nt h 1 - tenant\nc - 1 - tenant\n");
+is($s->run('hits', $s->id, 1000, @who, $limit, 7), 'OK', 'several limits');
+is(join(' ', map { used($_) // '-' } qw(rh rs rm th)), '4 4 4 -',
+    'the tightest says how many');
+is($s->cmd('EXISTS', $s->key('lim:t:c-:tenant')), 0, 'no place is taken');
 
 # The ledger gets their records: what it said before is not all any more.
 sub ticket {

@@ -194,6 +194,14 @@ cmp_ok(scalar(@{ json('usage', '--by', 'day,month,user,key') }), '>=', 2,
     'by everything else');
 like((run('usage', '--by', 'tenant'))[1],
     qr/^total +20 +40 +1 +400 +200 +800 +0\.06$/m, 'with a total');
+$pg->psql('ngxai', q{insert into ngxai.ledger (job, attempt, call, at, tenant,
+    state, input, requests) select 'many' || i, 1, 0, now(), 'many', 'done', 0,
+    100 * i from generate_series(1, 3) i}, 'ngxai_ledger');
+is_deeply([map { [@$_{qw(jobs calls failed)}] } @{ json('usage', '--by',
+    'tenant', '--tenant', 'many') }], [[600, 600, 0]],
+    'a row of many requests is many');
+$pg->psql('ngxai', "set session_replication_role = replica; delete from
+    ngxai.ledger where tenant = 'many'");
 code(2, qr/--since reads/, 'no time', 'usage', '--since', "1'; drop");
 code(2, qr/no column "cost"/, 'no column', 'usage', '--by', 'cost');
 

@@ -45,16 +45,24 @@ http {
 CONF
 my $edge = $t->edge(conf => $conf)->start;
 
+my $asked = 0;
 sub get {
     my ($by, $path, %o) = @_;
     my $headers = delete $o{headers} || {};
     my %c = (iss => $by, sub => 'ann', exp => int(time) + 300, %o);
 
+    $asked++;
     return AiHttp->get($edge->port, "$path/v1/models", headers => $headers,
         key => $by{$by}->token(\%c));
 }
 
-sub who { return (split /\n/, slurp("$edge->{dir}/who.log"))[-1] }
+# nginx logs a request when its client has the answer.
+sub who {
+    my @lines;
+    wait_for(sub { $asked == (@lines = split /\n/, slurp("$edge->{dir}/who.log")) },
+        20, "line $asked");
+    return $lines[-1];
+}
 
 # Whose the tenants are.
 my @all = (roles => ['platform_admin', 'member']);

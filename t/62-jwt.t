@@ -66,6 +66,7 @@ http {
         location /any/v1/ {
             ai_pass; satisfy any; deny all; error_page 401 /ai_error;
         }
+        location /open/v1/ { ai_pass; satisfy any; allow all; }
         location = /ai_error { internal; ai_error; }
         location /to_two/v1/ {
             ai_pass;
@@ -301,6 +302,10 @@ is($res->json->{error}{code}, 'invalid_api_key', 'with our page');
 is($res->header('www-authenticate'), 'Bearer error="invalid_token"',
     'and the header');
 is(get($good, path => '/any/v1/models')->status, 200, 'a token satisfies');
+$res = get('eyJ.x.y', path => '/open/v1/models');
+is($res->status, 401, 'an address opens the door, but work needs a principal');
+is($res->header('www-authenticate'), 'Bearer error="invalid_token"',
+    'and the header is there again');
 
 # Remembered no longer than it is good.
 my $short = $hs->token(claims(exp => int(time) - 10 + 3));

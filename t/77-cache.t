@@ -284,7 +284,7 @@ is_status($t->post($chat, ask('one'), key => $mate), 'HIT', 'the same tenant');
 
 # The ledger: a record a hit, of no tokens and no cost.
 my $ledger = sub {
-    return $t->pg->value('select count(*) from ngxai.ledger where '
+    return $t->pg->value('select coalesce(sum(requests), 0) from ngxai.ledger where '
         . "cause = 'cache' and state = 'done' and input = 0 and output = 0 and "
         . "cost = 0 and tenant = '$_[0]'");
 };

@@ -14,7 +14,7 @@ my $want = join '', @words;
 my $p = $t->provider(script => sub {
     my ($req, $out) = @_;
     my ($what, $n) = $req->{json}{model} =~ /^(\w+)-(\d+)/;
-    my $pid = process_of($out->{sock});
+    my $pid = process_of($out->{sock}, $dir);
 
     open my $fh, '>>', "$dir/calls" or die;
     syswrite $fh, "$req->{json}{model} $pid\n";

@@ -22,7 +22,7 @@ sub script {
     my ($req, $out) = @_;
     my ($what) = $req->{json}{model} =~ /^(\w+)-/;
     my $dialect = $req->{path} =~ /messages$/ ? 'anthropic' : 'openai';
-    my $pid = process_of($out->{sock});
+    my $pid = process_of($out->{sock}, $dir);
 
     open my $fh, '>>', "$dir/calls" or die;
     syswrite $fh, "$req->{json}{model} $pid\n";

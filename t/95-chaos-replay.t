@@ -143,7 +143,8 @@ diag(sprintf '%.0f s: %s', time - $begin, $chaos->did);
 sub ask { return $json->decode(AiHttp->get($_[0]{port}, $_[1])->body) }
 
 $chaos->rest(sub { sum map { ask($_, '/stats')->{open} } @servers });
-$chaos->forgotten(max(30, $resume));
+# 60 s where a client was slow to read.
+$chaos->forgotten(max(60, $resume));
 
 
 # What clients saw, what the providers were asked, what the ledger has.

@@ -348,7 +348,7 @@ $chaos->rest(sub {
     $n{$_}++ for slurp($p->{log}) =~ /"what":"(\w+)"\}$/mg;
     return ($n{request} || 0) - ($n{done} || 0) - ($n{abort} || 0);
 });
-$chaos->forgotten(30);
+$chaos->forgotten(60);     # 30, but where a client was slow to read
 
 # What clients saw, what the provider was asked, what the ledger has.
 my (%call, %row, %end);

@@ -221,8 +221,10 @@ aictl_usage(aictl_t *a)
     aictl_usage_bound(to, sizeof(to), kinds[1], 2);
 
     (void) snprintf(sql, sizeof(sql),
-        "SELECT %s count(DISTINCT job) AS jobs, count(*) AS calls,"
-        " count(*) FILTER (WHERE state = 'failed') AS failed,"
+        "SELECT %s count(DISTINCT job) + sum(requests - 1) AS jobs,"
+        " sum(requests) AS calls,"
+        " coalesce(sum(requests) FILTER (WHERE state = 'failed'), 0)"
+        " AS failed,"
         AICTL_SUM("input") " AS input," AICTL_SUM("cached_read") " AS cached,"
         AICTL_SUM("output") " AS output," AICTL_SUM("cost") " AS cost"
         " FROM ngxai.ledger WHERE at >= %s AND at < %s"

@@ -18,6 +18,7 @@
 #define LEDGER_BASE     5               /* columns of the base */
 #define LEDGER_USAGE    18              /* columns of a usage line */
 #define LEDGER_RECORD   32768           /* bytes of an entry as a record */
+#define LEDGER_REQUESTS_MAX  1000000    /* a record, of the script hits */
 #define LEDGER_AT_MIN   1577836800000000LL      /* 2020, in microseconds */
 #define LEDGER_AT_MAX   7258118400000000LL      /* 2200 */
 
@@ -28,7 +29,8 @@ typedef enum {
     LEDGER_AT,
     LEDGER_TENANT,
     LEDGER_PRINCIPAL,
-    LEDGER_STATE = LEDGER_PRINCIPAL + LEDGER_BASE
+    LEDGER_STATE = LEDGER_PRINCIPAL + LEDGER_BASE,
+    LEDGER_REQUESTS = LEDGER_STATE + LEDGER_USAGE
 } ledger_column_e;
 
 
@@ -36,14 +38,15 @@ const char  ledger_sql[] =
     "INSERT INTO ngxai.ledger (job, attempt, call, at, tenant, principal,"
     " user_name, op, dialect, model, state, status, provider, provider_model,"
     " request_id, finish, input, output, cached_read, cached_write, reasoning,"
-    " cost, estimated, ttft, duration, queue, attempts, cause)"
+    " cost, estimated, ttft, duration, queue, attempts, cause,"
+    " requests)"
     " SELECT * FROM unnest($1::text[], $2::smallint[], $3::smallint[],"
     " $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],"
     " $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[],"
     " $14::text[], $15::text[], $16::text[], $17::bigint[], $18::bigint[],"
     " $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[],"
     " $23::boolean[], $24::bigint[], $25::bigint[], $26::bigint[],"
-    " $27::integer[], $28::text[])"
+    " $27::integer[], $28::text[], $29::integer[])"
     " ON CONFLICT DO NOTHING";
 
 const char  ledger_bury_sql[] =
@@ -80,6 +83,15 @@ ledger_row_small(ai_str_t text)
     int64_t  n;
 
     return ai_str_int(text, &n) == 0 && n >= 0 && n <= 32767;
+}
+
+
+static int
+ledger_row_requests(ai_str_t text)
+{
+    int64_t  n;
+
+    return ai_str_int(text, &n) == 0 && n >= 1 && n <= LEDGER_REQUESTS_MAX;
 }
 
 
@@ -165,6 +177,10 @@ ledger_row_fields(ledger_row_t *row, const ai_resp_t *fields, ai_str_t *base,
             *usage = value;
             break;
 
+        case 'r':
+            row->columns[LEDGER_REQUESTS] = value;
+            break;
+
         default:
             break;
         }
@@ -197,6 +213,7 @@ ledger_row_parse(ledger_row_t *row, const ai_resp_t *entry)
     memset(&base, 0, sizeof(base));
     memset(&usage, 0, sizeof(usage));
     memset(&at, 0, sizeof(at));
+    row->columns[LEDGER_REQUESTS] = ai_str("1");
     ledger_row_fields(row, &entry->element[1], &base, &usage, &at);
 
     if (!ai_id_job_ok(row->columns[LEDGER_JOB])) {
@@ -216,6 +233,9 @@ ledger_row_parse(ledger_row_t *row, const ai_resp_t *entry)
 
     } else if (usage.data == NULL || ai_usage_parse(usage, &u) != 0) {
         row->error = "u is no usage line";
+
+    } else if (!ledger_row_requests(row->columns[LEDGER_REQUESTS])) {
+        row->error = "r is no number of requests";
     }
 
     if (row->error) {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ai_crypto.h"
 #include "log.h"
 #include "options.h"
 #include "sign.h"
@@ -35,6 +36,8 @@ main(int argc, char **argv)
                 strerror(errno));
         return 2;
     }
+
+    ai_crypto_open();
 
     if (sign_open(main_options.sign_file) != 0) {
         fprintf(stderr, "ai-workers: --sign-file %s: see the log\n",

@@ -1,6 +1,6 @@
 /*
  * Thin covers of OpenSSL's hash, random and memory functions.  Owns the
- * process's SHA-256, which is looked up once.
+ * process's SHA-256, which is looked up once where somebody has opened it.
  */
 
 #include "ai_crypto.h"
@@ -16,18 +16,29 @@
 #define AI_API_KEY_BYTES   32
 
 
-static void ai_sha256_find(void);
 static const EVP_MD *ai_sha256_md(void);
 
 
-static CRYPTO_ONCE  ai_sha256_once = CRYPTO_ONCE_STATIC_INIT;
-static EVP_MD      *ai_sha256_found;
+static EVP_MD   *ai_sha256_found;
+static unsigned  ai_crypto_users;
 
 
-static void
-ai_sha256_find(void)
+void
+ai_crypto_open(void)
 {
-    ai_sha256_found = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (ai_crypto_users++ == 0) {
+        ai_sha256_found = EVP_MD_fetch(NULL, "SHA256", NULL);
+    }
+}
+
+
+void
+ai_crypto_close(void)
+{
+    if (--ai_crypto_users == 0) {
+        EVP_MD_free(ai_sha256_found);
+        ai_sha256_found = NULL;
+    }
 }
 
 
@@ -36,8 +47,7 @@ ai_sha256_find(void)
 static const EVP_MD *
 ai_sha256_md(void)
 {
-    return CRYPTO_THREAD_run_once(&ai_sha256_once, ai_sha256_find) == 1
-           && ai_sha256_found != NULL ? ai_sha256_found : EVP_sha256();
+    return ai_sha256_found != NULL ? ai_sha256_found : EVP_sha256();
 }
 
 

@@ -1,9 +1,12 @@
 /*
- * Ids of jobs, processes, events and traces.  Values only.
+ * Ids of jobs, processes, events and traces.  Values only, but for the random
+ * bytes that each thread has in store: OpenSSL takes as long for a few as for
+ * many.  No forked process uses what its parent had.
  */
 
 #include "ai_id.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "ai_crypto.h"
@@ -14,8 +17,17 @@
 #define AI_JOB_RANDOM_BYTES  10
 #define AI_TRACE_ID_BYTES    16
 #define AI_SPAN_ID_BYTES     8
+#define AI_ID_STORE_BYTES    1024
+
+typedef struct {
+    size_t         left;
+    unsigned char  bytes[AI_ID_STORE_BYTES];
+} ai_id_store_t;
 
 
+static int ai_id_random(unsigned char *raw, size_t len);
+static void ai_id_watch(void);
+static void ai_id_forked(void);
 static const char *ai_id_event_number(const char *p, const char *end,
     uint32_t *n);
 static int ai_id_hex_digit(char c);
@@ -25,6 +37,10 @@ static char *ai_id_hex_add(char *p, const unsigned char *raw, size_t len);
 
 static const char  ai_id_digits[] = "0123456789abcdef";
 
+static pthread_once_t               ai_id_once = PTHREAD_ONCE_INIT;
+static int                          ai_id_watched;
+static _Thread_local ai_id_store_t  ai_id_store;
+
 
 int
 ai_id_job(char *buf, uint64_t now_msec)
@@ -33,7 +49,7 @@ ai_id_job(char *buf, uint64_t now_msec)
     int             shift;
     unsigned char   raw[AI_JOB_RANDOM_BYTES];
 
-    if (ai_random(raw, sizeof(raw)) != 0) {
+    if (ai_id_random(raw, sizeof(raw)) != 0) {
         return -1;
     }
 
@@ -218,7 +234,7 @@ ai_id_traceparent(char *buf)
     char           *p;
     unsigned char   raw[AI_TRACE_ID_BYTES + AI_SPAN_ID_BYTES];
 
-    if (ai_random(raw, sizeof(raw)) != 0) {
+    if (ai_id_random(raw, sizeof(raw)) != 0) {
         return -1;
     }
 
@@ -233,6 +249,50 @@ ai_id_traceparent(char *buf)
     memcpy(p, "-01", 3);
 
     return 0;
+}
+
+
+/* len is at most AI_ID_STORE_BYTES: 0, or -1. */
+
+static int
+ai_id_random(unsigned char *raw, size_t len)
+{
+    ai_id_store_t  *store;
+
+    store = &ai_id_store;
+
+    if (store->left < len) {
+        store->left = 0;
+
+        if (pthread_once(&ai_id_once, ai_id_watch) != 0 || !ai_id_watched) {
+            return ai_random(raw, len);
+        }
+
+        if (ai_random(store->bytes, sizeof(store->bytes)) != 0) {
+            return -1;
+        }
+
+        store->left = sizeof(store->bytes);
+    }
+
+    store->left -= len;
+    memcpy(raw, store->bytes + store->left, len);
+
+    return 0;
+}
+
+
+static void
+ai_id_watch(void)
+{
+    ai_id_watched = pthread_atfork(NULL, NULL, ai_id_forked) == 0;
+}
+
+
+static void
+ai_id_forked(void)
+{
+    ai_id_store.left = 0;
 }
 
 

@@ -151,7 +151,8 @@ ai_limit_say(ai_buf_t *b, const ai_limit_t *l)
     ai_buf_add_z(b, " limit of ");
 
     if (l->kind == AI_LIMIT_BUDGET) {
-        ai_buf_add(b, money, ai_money_print(money, sizeof(money), l->max));
+        i = ai_money_print(money, sizeof(money), l->max);
+        ai_buf_add(b, money, i);
         ai_buf_add_z(b, " USD");
 
     } else {

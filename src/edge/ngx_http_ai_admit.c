@@ -4,12 +4,13 @@
  * The body stays the request's until Redis has answered.
  */
 
+#include "ngx_http_ai_admit.h"
 #include "ngx_http_ai_cache.h"
-#include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_models.h"
+#include "ngx_http_ai_recheck.h"
 #include "ngx_http_ai_steps.h"
 #include "ngx_http_ai_store.h"
 #include "ngx_http_ai_stream.h"
@@ -31,7 +32,6 @@ static void ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
     ngx_uint_t status, time_t retry_after);
 static ngx_int_t ngx_http_ai_admit_ids(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
-static void ngx_http_ai_admit_send(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc);
 static void ngx_http_ai_admit_body_done(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
@@ -43,19 +43,12 @@ static void ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_unknown(ngx_http_ai_open_t *open);
-static void ngx_http_ai_admit_stale(ngx_http_ai_open_t *open);
-static void ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l,
-    ngx_uint_t state, ngx_http_ai_principal_t *p);
-static void ngx_http_ai_admit_seed(ngx_http_ai_open_t *open,
-    ai_str_t missing);
-static void ngx_http_ai_admit_seeded(ngx_http_ai_seed_t *s, ngx_uint_t ok);
-static void ngx_http_ai_admit_unseeded(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open);
 static void ngx_http_ai_admit_cancelled(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 
 
-static ngx_str_t  ngx_http_ai_admit_unpriced = ngx_string(
+ngx_str_t  ngx_http_ai_admit_unpriced = ngx_string(
     "The model has no price, and there is a budget to keep to.");
 
 
@@ -101,7 +94,7 @@ ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return;
     }
 
-    rc = ngx_http_ai_edge_open(r, ctx);
+    rc = ngx_http_ai_open(r, ctx);
 
     if (rc != NGX_OK) {
         ngx_http_ai_admit_answer(r, rc == NGX_BUSY ? "unavailable"
@@ -115,11 +108,11 @@ ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     open->ids = ctx->resumable;
     open->deadline = ngx_current_msec + open->conf->queue_timeout;
 
-    ngx_http_ai_edge_listen(open);
+    ngx_http_ai_open_listen(open);
     ngx_http_ai_stream_wait(open);
 
     if (ngx_http_ai_edge_ready()) {
-        ngx_http_ai_admit_send(open);
+        ngx_http_ai_admit_again(open);
         return;
     }
 
@@ -143,7 +136,6 @@ ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
 static ngx_int_t
 ngx_http_ai_admit_ids(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
-    ngx_time_t       *tp;
     ngx_table_elt_t  *h;
 
     static ngx_str_t  name = ngx_string("traceparent");
@@ -164,26 +156,12 @@ ngx_http_ai_admit_ids(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         }
     }
 
-    tp = ngx_timeofday();
-
-    ctx->job.data = ngx_pnalloc(r->pool, AI_JOB_ID_LEN);
-
-    if (ctx->job.data == NULL
-        || ai_id_job((char *) ctx->job.data,
-                     (uint64_t) tp->sec * 1000 + tp->msec) != 0)
-    {
-        ctx->job.len = 0;
-        return NGX_ERROR;
-    }
-
-    ctx->job.len = AI_JOB_ID_LEN;
-
-    return NGX_OK;
+    return ngx_http_ai_make_job(r, ctx);
 }
 
 
-static void
-ngx_http_ai_admit_send(ngx_http_ai_open_t *open)
+void
+ngx_http_ai_admit_again(ngx_http_ai_open_t *open)
 {
     ngx_http_ai_ctx_t        *ctx;
     ngx_http_ai_redis_cmd_t  *cmd;
@@ -480,7 +458,7 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         ngx_http_ai_limit_refused(open, reply);
 
     } else if (ai_str_eqz(word, "SEED")) {
-        ngx_http_ai_admit_seed(open, ngx_http_ai_reply_str(reply, 1));
+        ngx_http_ai_recheck_counters(open, ngx_http_ai_reply_str(reply, 1));
 
     } else if (ai_str_eqz(word, "FULL")) {
         ngx_http_ai_stream_fail(open, "queue_full", 0, retry);
@@ -489,12 +467,12 @@ ngx_http_ai_admit_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         ngx_http_ai_stream_fail(open, "memory", 0, retry);
 
     } else if (ai_str_eqz(word, "STALE")) {
-        ngx_http_ai_admit_stale(open);
+        ngx_http_ai_recheck_principal(open);
 
     } else if (ai_str_eqz(word, "NOBODY")
                && ++open->bodies < NGX_HTTP_AI_ADMIT_BODIES)
     {
-        ngx_http_ai_admit_send(open);
+        ngx_http_ai_admit_again(open);
 
     } else {
         ngx_http_ai_stream_redis_error(open);
@@ -520,7 +498,7 @@ ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open)
     ngx_http_ai_body_free(ctx);
 
     if (ctx->background) {
-        ngx_http_ai_edge_close(open);
+        ngx_http_ai_open_close(open);
         ngx_http_ai_job_show(r, ctx, NGX_HTTP_ACCEPTED);
         ngx_http_run_posted_requests(c);
         return;
@@ -578,7 +556,7 @@ ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
     case NGX_HTTP_AI_SUBSCRIBING:
 
         if (ngx_http_ai_edge_ready()) {
-            ngx_http_ai_admit_send(open);
+            ngx_http_ai_admit_again(open);
             return NGX_HTTP_AI_ADMIT_AGAIN;
         }
 
@@ -593,11 +571,11 @@ ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
 
     case NGX_HTTP_AI_ADMITTING:
 
-        if (open->seed.waiting) {
+        if (open->seed.waiter.waiting) {
 
             if (late) {
                 ngx_http_ai_seed_cancel(&open->seed);
-                ngx_http_ai_admit_unseeded(open);
+                ngx_http_ai_recheck_unseeded(open);
                 return 0;
             }
 
@@ -614,7 +592,7 @@ ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
         }
 
         if (ngx_http_ai_edge_ready()) {
-            ngx_http_ai_admit_send(open);
+            ngx_http_ai_admit_again(open);
         }
 
         return NGX_HTTP_AI_ADMIT_AGAIN;
@@ -639,165 +617,6 @@ ngx_http_ai_admit_tick(ngx_http_ai_open_t *open)
 }
 
 
-/* The principal changed while the request came: what is it now? */
-
-static void
-ngx_http_ai_admit_stale(ngx_http_ai_open_t *open)
-{
-    u_char             *sha;
-    ngx_http_ai_ctx_t  *ctx;
-
-    ctx = open->ctx;
-
-    if (open->stale || (!ctx->keyed && ctx->tenant_version.len == 0)) {
-        ngx_http_ai_stream_redis_error(open);
-        return;
-    }
-
-    open->stale = 1;
-
-    sha = ctx->tenant_version.len ? ctx->tenant_sha : ctx->key_sha;
-    ctx->lookup.tenant = ctx->tenant_version.len ? &ctx->tenant : NULL;
-    ctx->lookup.address = open->request->connection->sockaddr;
-
-    ngx_http_ai_zone_forget(ngx_http_ai_edge->amcf->principals, sha);
-
-    ctx->lookup.handler = ngx_http_ai_admit_looked;
-    ctx->lookup.data = open;
-
-    if (ngx_http_ai_lookup(&ctx->lookup, sha) != NGX_OK) {
-        ngx_http_ai_stream_redis_error(open);
-    }
-}
-
-
-static void
-ngx_http_ai_admit_looked(ngx_http_ai_lookup_t *l, ngx_uint_t state,
-    ngx_http_ai_principal_t *p)
-{
-    ngx_http_ai_open_t *open = l->data;
-
-    ngx_int_t                 rc;
-    ngx_http_ai_ctx_t        *ctx;
-    ngx_http_ai_principal_t  *was;
-
-    ctx = open->ctx;
-    was = ctx->principal;
-
-    if (l->tenant != NULL) {
-        ngx_http_ai_tenant_known(ctx, state, p);
-
-    } else {
-
-        if (p != NULL) {
-            p = ngx_http_ai_principal_dup(open->request->pool, p);
-
-            if (p == NULL) {
-                state = NGX_HTTP_AI_KEY_DOWN;
-            }
-        }
-
-        ngx_http_ai_identified(ctx, state, p);
-        ngx_http_ai_tenant_again(ctx, was);
-    }
-
-    if (ctx->principal == NULL
-        || ngx_http_ai_permit(open->request, ctx) != NGX_OK)
-    {
-        if (state == NGX_HTTP_AI_KEY_DOWN) {
-            ngx_http_ai_stream_redis_error(open);
-
-        } else {
-            open->message = ctx->refusal_text;
-            ngx_http_ai_stream_fail(open, ctx->refusal, 0, -1);
-        }
-
-        return;
-    }
-
-    if (ngx_http_ai_model_allowed(ctx->principal, &ctx->model) != NGX_OK) {
-        ngx_http_ai_stream_fail(open, "model_not_allowed", 0, -1);
-        return;
-    }
-
-    open->tenant = ctx->principal->tenant;
-    open->shard = ngx_http_ai_edge_shard(&open->tenant);
-
-    ngx_http_ai_cache_unshare(ctx);
-
-    rc = ngx_http_ai_limit_find(open->request, ctx);
-
-    if (rc == NGX_DECLINED) {
-        open->message = ngx_http_ai_admit_unpriced;
-        ngx_http_ai_stream_fail(open, "model_not_allowed", 0, -1);
-        return;
-    }
-
-    if (rc != NGX_OK) {
-        ngx_http_ai_stream_fail(open, "internal", 0, -1);
-        return;
-    }
-
-    ngx_http_ai_admit_send(open);
-}
-
-
-/* Counters that nobody has filled: the ledger says what they are. */
-
-static void
-ngx_http_ai_admit_seed(ngx_http_ai_open_t *open, ai_str_t missing)
-{
-    open->seed.handler = ngx_http_ai_admit_seeded;
-    open->seed.data = open;
-
-    if (ngx_http_ai_seed(&open->seed, open->ctx, missing) != NGX_OK) {
-        ngx_http_ai_admit_unseeded(open);
-        return;
-    }
-
-    ngx_http_ai_stream_timer(open, 1);
-}
-
-
-static void
-ngx_http_ai_admit_seeded(ngx_http_ai_seed_t *s, ngx_uint_t ok)
-{
-    ngx_http_ai_open_t *open = s->data;
-
-    if (!ok
-        || (ngx_msec_int_t) (ngx_current_msec - open->deadline) >= 0)
-    {
-        ngx_http_ai_admit_unseeded(open);
-        return;
-    }
-
-    ngx_http_ai_admit_send(open);
-}
-
-
-static void
-ngx_http_ai_admit_unseeded(ngx_http_ai_open_t *open)
-{
-    ngx_http_ai_ctx_t  *ctx;
-
-    ctx = open->ctx;
-
-    ngx_log_error(NGX_LOG_WARN, open->request->connection->log, 0,
-                  "ai: what tenant \"%V\" has used of a day or a month is not "
-                  "known: the ledger cannot be asked", &open->tenant);
-
-    if (ctx->limits != NULL && ctx->limits->dry) {
-        ctx->limits = NULL;
-        ngx_http_ai_admit_send(open);
-        return;
-    }
-
-    ngx_http_ai_stream_fail(open, "unavailable",
-                            open->conf->redis_error_status,
-                            open->conf->redis_error_retry_after);
-}
-
-
 /* It waited for a worker as long as it may: gone, unless it has begun. */
 
 static void
@@ -813,7 +632,7 @@ ngx_http_ai_admit_unstarted(ngx_http_ai_open_t *open)
     argv[1] = open->tenant;
     ngx_str_set(&argv[2], "timeout");
 
-    if (ngx_http_ai_edge_shared(open)) {
+    if (ngx_http_ai_open_shared(open)) {
         ngx_str_set(&argv[3], "shared");
 
     } else {

@@ -9,6 +9,7 @@
 #include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
+#include "ngx_http_ai_members.h"
 #include "ngx_http_ai_steps.h"
 
 
@@ -23,31 +24,6 @@
 
 /* One up to this is hashed at its end, all at once. */
 #define NGX_HTTP_AI_BODY_SHORT  8192
-
-#define NGX_HTTP_AI_MODEL_MAX   256
-/* Of temperature, as text. */
-#define NGX_HTTP_AI_HEAT_MAX    32
-/* Of stream_options, as text. */
-#define NGX_HTTP_AI_OPTIONS_MAX 4096
-
-
-#define NGX_HTTP_AI_FIELD_MODEL    0
-#define NGX_HTTP_AI_FIELD_STREAM   1
-#define NGX_HTTP_AI_FIELD_OPTIONS  2
-#define NGX_HTTP_AI_FIELD_MAX      3      /* two of them */
-#define NGX_HTTP_AI_FIELD_CHOICES  5
-#define NGX_HTTP_AI_FIELD_HEAT     6
-#define NGX_HTTP_AI_FIELD_SEED     7
-
-/* No model writes as much: what is asked for beyond it is not reserved. */
-#define NGX_HTTP_AI_OUTPUT_MAX     100000000
-#define NGX_HTTP_AI_CHOICES_MAX    128
-
-
-static const char *const  ngx_http_ai_body_fields[] = {
-    "model", "stream", "stream_options", "max_completion_tokens",
-    "max_tokens", "n", "temperature", "seed", NULL
-};
 
 
 typedef struct {
@@ -78,21 +54,10 @@ static ngx_int_t ngx_http_ai_body_sum(ngx_http_request_t *r,
 static ngx_int_t ngx_http_ai_body_summed(ngx_http_ai_body_t *body);
 static void ngx_http_ai_body_done(ngx_http_request_t *r,
     ngx_http_ai_body_t *body);
-static const char *ngx_http_ai_body_members(ngx_http_request_t *r,
-    ngx_http_ai_body_t *body);
-static void ngx_http_ai_body_share(ngx_http_request_t *r,
-    ngx_http_ai_body_t *body);
-static int64_t ngx_http_ai_body_number(ngx_http_ai_body_t *body,
-    ngx_uint_t field, int64_t max);
-static size_t ngx_http_ai_body_gather(ngx_chain_t *cl, uint64_t start,
-    uint64_t end, char *buf);
 static void ngx_http_ai_body_bad(ngx_http_request_t *r,
     ngx_http_ai_body_t *body, int status);
 static void ngx_http_ai_body_fail(ngx_http_request_t *r, const char *cause,
     ngx_str_t *message);
-
-
-static const char  ngx_http_ai_body_no_memory[] = "no memory";
 
 
 ngx_int_t
@@ -134,8 +99,7 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     body->sha = NULL;
     ctx->reader = body;
 
-    ai_json_init(&body->json, ngx_http_ai_body_fields, (uint64_t) -1,
-                 AI_JSON_DEPTH_MAX);
+    ngx_http_ai_members_init(&body->json);
 
     r->request_body_no_buffering = 1;
 
@@ -543,8 +507,8 @@ static void
 ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
 {
     int                 status;
-    const char         *wrong;
-    ngx_str_t           message;
+    ngx_int_t           rc;
+    ngx_str_t           wrong;
     ngx_http_ai_ctx_t  *ctx;
 
     ctx = body->ctx;
@@ -558,24 +522,20 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         return;
     }
 
-    wrong = ngx_http_ai_body_members(r, body);
+    rc = ngx_http_ai_members(r, ctx, &body->json, &wrong);
 
-    if (wrong == ngx_http_ai_body_no_memory
-        || (wrong == NULL && ngx_http_ai_body_summed(body) != NGX_OK))
-    {
+    if (rc == NGX_DECLINED) {
+        ngx_http_ai_body_fail(r, "bad_request", &wrong);
+        return;
+    }
+
+    if (rc != NGX_OK || ngx_http_ai_body_summed(body) != NGX_OK) {
         ngx_http_ai_body_fail(r, "memory", NULL);
         return;
     }
 
-    if (wrong != NULL) {
-        message.data = (u_char *) wrong;
-        message.len = ngx_strlen(wrong);
-        ngx_http_ai_body_fail(r, "bad_request", &message);
-        return;
-    }
-
     if (ctx->share != NULL) {
-        ngx_http_ai_body_share(r, body);
+        ngx_http_ai_members_share(r, ctx, &body->json);
     }
 
     /* An answer streams without nginx's buffer and without the scanner. */
@@ -588,228 +548,6 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
     ctx->reader = NULL;
 
     ngx_http_ai_admit(r, ctx);
-}
-
-
-/* What is wrong with the members the edge reads, or NULL. */
-
-static const char *
-ngx_http_ai_body_members(ngx_http_request_t *r, ngx_http_ai_body_t *body)
-{
-    char                text[NGX_HTTP_AI_OPTIONS_MAX];
-    char                model[NGX_HTTP_AI_MODEL_MAX];
-    long                n;
-    int64_t             choices;
-    size_t              len;
-    ai_str_t            value;
-    ai_json_type_e      type;
-    ai_json_field_t    *f;
-    ngx_http_ai_ctx_t  *ctx;
-
-    ctx = body->ctx;
-    f = body->json.fields;
-
-    if (f[NGX_HTTP_AI_FIELD_MODEL].type == AI_JSON_NONE) {
-        return "The member \"model\" is missing.";
-    }
-
-    if (f[NGX_HTTP_AI_FIELD_MODEL].type != AI_JSON_STRING) {
-        return "The member \"model\" must be a string.";
-    }
-
-    len = f[NGX_HTTP_AI_FIELD_MODEL].end - f[NGX_HTTP_AI_FIELD_MODEL].start;
-
-    if (len > sizeof(text)) {
-        return "The member \"model\" is too long.";
-    }
-
-    len = ngx_http_ai_body_gather(ctx->body, f[NGX_HTTP_AI_FIELD_MODEL].start,
-                                  f[NGX_HTTP_AI_FIELD_MODEL].end, text);
-
-    n = ai_json_unescape((ai_str_t) { len, text }, model, sizeof(model));
-
-    if (n < 1) {
-        return "The member \"model\" must be a name of at most 256 bytes.";
-    }
-
-    for (len = 0; len < (size_t) n; len++) {
-        if ((u_char) model[len] < 0x20 || model[len] == 0x7f) {
-            return "The member \"model\" must not hold control characters.";
-        }
-    }
-
-    ctx->model.data = ngx_pnalloc(r->pool, n);
-    if (ctx->model.data == NULL) {
-        return ngx_http_ai_body_no_memory;
-    }
-
-    ngx_memcpy(ctx->model.data, model, n);
-    ctx->model.len = n;
-
-    switch (f[NGX_HTTP_AI_FIELD_STREAM].type) {
-
-    case AI_JSON_TRUE:
-        ctx->stream = 1;
-        break;
-
-    case AI_JSON_NONE:
-    case AI_JSON_FALSE:
-    case AI_JSON_NULL:
-        break;
-
-    default:
-        return "The member \"stream\" must be true or false.";
-    }
-
-    /* The provider is who judges them: what is no number is not known. */
-
-    ctx->max_output = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_MAX + 1,
-                                              NGX_HTTP_AI_OUTPUT_MAX);
-
-    if (ctx->dialect == AI_DIALECT_OPENAI) {
-
-        /* Of two the larger: which of them counts, providers differ on. */
-
-        n = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_MAX,
-                                    NGX_HTTP_AI_OUTPUT_MAX);
-        ctx->max_output = ngx_max(ctx->max_output, n);
-    }
-
-    if (ctx->dialect != AI_DIALECT_OPENAI) {
-        return NULL;
-    }
-
-    if (ctx->max_output > 0) {
-        choices = ngx_http_ai_body_number(body, NGX_HTTP_AI_FIELD_CHOICES,
-                                          NGX_HTTP_AI_CHOICES_MAX);
-        ctx->max_output *= ngx_max(choices, 1);
-    }
-
-    switch (f[NGX_HTTP_AI_FIELD_OPTIONS].type) {
-
-    case AI_JSON_NONE:
-    case AI_JSON_NULL:
-        return NULL;
-
-    case AI_JSON_OBJECT:
-        break;
-
-    default:
-        return "The member \"stream_options\" must be an object.";
-    }
-
-    len = f[NGX_HTTP_AI_FIELD_OPTIONS].end
-          - f[NGX_HTTP_AI_FIELD_OPTIONS].start;
-
-    if (len > sizeof(text)) {
-        return "The member \"stream_options\" is too long.";
-    }
-
-    value.data = text;
-    value.len = ngx_http_ai_body_gather(ctx->body,
-                                        f[NGX_HTTP_AI_FIELD_OPTIONS].start,
-                                        f[NGX_HTTP_AI_FIELD_OPTIONS].end,
-                                        text);
-
-    if (ai_json_path(value, "include_usage", &value, &type)) {
-
-        if (type != AI_JSON_TRUE && type != AI_JSON_FALSE
-            && type != AI_JSON_NULL)
-        {
-            return "The member \"stream_options.include_usage\" must be true "
-                   "or false.";
-        }
-
-        ctx->usage_asked = ctx->stream && type == AI_JSON_TRUE;
-    }
-
-    return NULL;
-}
-
-
-/* Of members that decide whether the answer may be kept. */
-
-static void
-ngx_http_ai_body_share(ngx_http_request_t *r, ngx_http_ai_body_t *body)
-{
-    char              heat[NGX_HTTP_AI_HEAT_MAX];
-    char              text[NGX_HTTP_AI_OPTIONS_MAX];
-    ai_str_t          temperature, options;
-    ai_json_field_t  *f;
-
-    f = &body->json.fields[NGX_HTTP_AI_FIELD_HEAT];
-    temperature = ai_str("");
-
-    if (f->type == AI_JSON_NUMBER && f->end - f->start <= sizeof(heat)) {
-        temperature.data = heat;
-        temperature.len = ngx_http_ai_body_gather(body->ctx->body, f->start,
-                                                  f->end, heat);
-    }
-
-    f = &body->json.fields[NGX_HTTP_AI_FIELD_OPTIONS];
-    options = ai_str("");
-
-    if (f->type == AI_JSON_OBJECT && f->end - f->start <= sizeof(text)) {
-        options.data = text;
-        options.len = ngx_http_ai_body_gather(body->ctx->body, f->start,
-                                              f->end, text);
-    }
-
-    ngx_http_ai_cache_asked(r, body->ctx, temperature,
-                            body->json.fields[NGX_HTTP_AI_FIELD_SEED].type
-                            == AI_JSON_NUMBER, options);
-}
-
-
-static int64_t
-ngx_http_ai_body_number(ngx_http_ai_body_t *body, ngx_uint_t field,
-    int64_t max)
-{
-    char              text[NGX_INT64_LEN];
-    int64_t           n;
-    uint64_t          len;
-    ai_json_field_t  *f;
-
-    f = &body->json.fields[field];
-    len = f->end - f->start;
-
-    if (f->type != AI_JSON_NUMBER || len > sizeof(text)) {
-        return -1;
-    }
-
-    len = ngx_http_ai_body_gather(body->ctx->body, f->start, f->end, text);
-
-    if (ai_str_int((ai_str_t) { len, text }, &n) != 0 || n < 0) {
-        return -1;
-    }
-
-    return ngx_min(n, max);
-}
-
-
-static size_t
-ngx_http_ai_body_gather(ngx_chain_t *cl, uint64_t start, uint64_t end,
-    char *buf)
-{
-    char      *p;
-    size_t     len, from, to;
-    uint64_t   offset;
-
-    p = buf;
-
-    for (offset = 0; cl && offset < end; cl = cl->next) {
-        len = cl->buf->last - cl->buf->pos;
-
-        if (offset + len > start) {
-            from = start > offset ? start - offset : 0;
-            to = ngx_min(end - offset, len);
-            p = (char *) ngx_cpymem(p, cl->buf->pos + from, to - from);
-        }
-
-        offset += len;
-    }
-
-    return p - buf;
 }
 
 

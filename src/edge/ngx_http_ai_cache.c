@@ -20,8 +20,6 @@ static ngx_uint_t ngx_http_ai_cache_word(ngx_str_t *value, char *name,
     ngx_int_t *n);
 static ngx_uint_t ngx_http_ai_cache_zero(ai_str_t number);
 static ngx_uint_t ngx_http_ai_cache_plain(ai_str_t options);
-static ngx_int_t ngx_http_ai_cache_job(ngx_http_request_t *r,
-    ngx_http_ai_ctx_t *ctx);
 static ngx_int_t ngx_http_ai_cache_copy(ngx_pool_t *pool, ngx_str_t *to,
     ai_str_t from);
 
@@ -98,46 +96,28 @@ ngx_http_ai_cache_want(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 static void
 ngx_http_ai_cache_control(ngx_http_request_t *r, ngx_http_ai_share_t *share)
 {
-    ngx_int_t         n;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_int_t               n;
+    ngx_table_elt_t        *h;
+    ngx_http_ai_headers_t   headers;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    static ngx_str_t  name = ngx_string("cache-control");
 
-    for (i = 0; /* void */ ; i++) {
+    ngx_http_ai_headers(&headers, &r->headers_in.headers);
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
+    while ((h = ngx_http_ai_headers_named(&headers, &name)) != NULL) {
 
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len != sizeof("cache-control") - 1
-            || ngx_strncasecmp(h[i].key.data, (u_char *) "cache-control",
-                               sizeof("cache-control") - 1)
-               != 0)
-        {
-            continue;
-        }
-
-        if (ngx_http_ai_cache_word(&h[i].value, "no-store", NULL)) {
+        if (ngx_http_ai_cache_word(&h->value, "no-store", NULL)) {
             share->look = 0;
             share->store = 0;
             share->join = 0;
         }
 
-        if (ngx_http_ai_cache_word(&h[i].value, "no-cache", NULL)) {
+        if (ngx_http_ai_cache_word(&h->value, "no-cache", NULL)) {
             share->look = 0;
             share->join = 0;
         }
 
-        if (ngx_http_ai_cache_word(&h[i].value, "max-age", &n)
+        if (ngx_http_ai_cache_word(&h->value, "max-age", &n)
             && (share->max_age < 0 || n < share->max_age))
         {
             share->max_age = n;
@@ -337,7 +317,7 @@ ngx_http_ai_cache_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     if (rc != NGX_OK
         || (share->max_age >= 0 && hit.age > share->max_age)
-        || ngx_http_ai_cache_job(r, ctx) != NGX_OK
+        || ngx_http_ai_make_job(r, ctx) != NGX_OK
         || ngx_http_ai_limit_find(r, ctx) != NGX_OK
         || ngx_http_ai_spec_base(ctx, &base) != NGX_OK)
     {
@@ -347,7 +327,7 @@ ngx_http_ai_cache_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ngx_str_null(&policy);
 
     if (ctx->limits != NULL) {
-        policy = ctx->limits->policy;
+        ngx_http_ai_limit_free(ctx->limits, &policy);
     }
 
     if (ngx_http_ai_cache_row(&ctx->job, &ctx->principal->tenant, &base,
@@ -370,29 +350,6 @@ ngx_http_ai_cache_begin(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ngx_http_finalize_request(r, ngx_http_ai_cache_send(r, ctx, &hit));
 
     return NGX_DONE;
-}
-
-
-static ngx_int_t
-ngx_http_ai_cache_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    ctx->job.data = ngx_pnalloc(r->pool, AI_JOB_ID_LEN);
-    ctx->job.len = 0;
-
-    if (ctx->job.data == NULL
-        || ai_id_job((char *) ctx->job.data,
-                     (uint64_t) tp->sec * 1000 + tp->msec) != 0)
-    {
-        return NGX_ERROR;
-    }
-
-    ctx->job.len = AI_JOB_ID_LEN;
-
-    return NGX_OK;
 }
 
 
@@ -526,7 +483,7 @@ ngx_http_ai_cache_hit(ngx_http_ai_open_t *open, ai_resp_t *reply)
         share->age = hit.age;
         share->etag = hit.etag;
 
-        ngx_http_ai_edge_follow(open, &id);
+        ngx_http_ai_open_follow(open, &id);
         ngx_http_ai_body_free(open->ctx);
 
         open->ctx->admitted = ngx_http_ai_usec();
@@ -558,7 +515,7 @@ ngx_http_ai_cache_hit(ngx_http_ai_open_t *open, ai_resp_t *reply)
     }
 
     open->ended = 1;
-    ngx_http_ai_edge_close(open);
+    ngx_http_ai_open_close(open);
 
     rc = ngx_http_ai_cache_send(r, open->ctx, &hit);
 
@@ -592,7 +549,7 @@ ngx_http_ai_cache_joined(ngx_http_ai_open_t *open, ai_resp_t *reply)
     open->ctx->share->joined = 1;
     ngx_http_ai_count(cache_joined);
 
-    ngx_http_ai_edge_follow(open, &id);
+    ngx_http_ai_open_follow(open, &id);
     open->joins = n;
 
     ngx_http_ai_body_free(open->ctx);

@@ -122,7 +122,9 @@ void ngx_http_ai_cache_zone_flush(ngx_shm_zone_t *zone);
 
 /*
  * ngx_http_ai_cache_rows.c: ledger records of answers from shared memory.
- * row: NGX_OK, or NGX_DECLINED where Redis has not taken the last ones yet.
+ * row: one request more, of the record of those that differ in nothing but
+ * job; where there is none yet, job is its id.  NGX_OK, or NGX_DECLINED where
+ * Redis has not taken the last ones yet.
  */
 ngx_int_t ngx_http_ai_cache_row(ngx_str_t *job, ngx_str_t *tenant,
     ngx_str_t *base, ngx_str_t *usage, ngx_str_t *policy);

@@ -194,31 +194,19 @@ static void
 ngx_http_ai_cache_key_headers(ai_buf_t *b, ngx_http_request_t *r,
     ngx_http_ai_loc_conf_t *conf, ai_dialect_e dialect)
 {
-    ai_str_t          name;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ai_str_t                name;
+    ngx_table_elt_t        *h;
+    ngx_http_ai_headers_t   headers;
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    ngx_http_ai_headers(&headers, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_ai_headers_next(&headers)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (!ngx_http_ai_spec_header(conf, dialect, &h[i])) {
+        if (!ngx_http_ai_spec_header(conf, dialect, h)) {
             continue;
         }
 
-        name = (ai_str_t) { h[i].key.len, (char *) h[i].lowcase_key };
+        name = (ai_str_t) { h->key.len, (char *) h->lowcase_key };
 
         if (ai_str_eqz(name, "idempotency-key")
             || ai_str_eqz(name, "x-client-request-id"))
@@ -227,7 +215,7 @@ ngx_http_ai_cache_key_headers(ai_buf_t *b, ngx_http_request_t *r,
         }
 
         ngx_http_ai_cache_key_add(b, name);
-        ngx_http_ai_cache_key_add(b, ngx_http_ai_str(&h[i].value));
+        ngx_http_ai_cache_key_add(b, ngx_http_ai_str(&h->value));
     }
 
     ngx_http_ai_cache_key_int(b, -1);

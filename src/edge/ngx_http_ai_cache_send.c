@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_ai_cache.h"
+#include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_stream.h"
 #include "ai_record.h"
@@ -13,10 +14,7 @@ ngx_int_t
 ngx_http_ai_cache_send(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ngx_http_ai_hit_t *hit)
 {
-    ngx_int_t             rc;
-    ngx_buf_t            *b;
     ngx_str_t             key, value;
-    ngx_chain_t           out;
     ngx_http_ai_share_t  *share;
 
     share = ctx->share;
@@ -39,49 +37,24 @@ ngx_http_ai_cache_send(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     }
 
     if (share->shape == 'o') {
-        ngx_str_set(&r->headers_out.content_type, "application/json");
+        return ngx_http_ai_send(r, "application/json", hit->body.data,
+                                hit->body.len);
+    }
 
-    } else {
-        ngx_str_set(&r->headers_out.content_type, "text/event-stream");
+    ngx_str_set(&key, "Cache-Control");
+    ngx_str_set(&value, "no-cache, no-transform");
 
-        ngx_str_set(&key, "Cache-Control");
-        ngx_str_set(&value, "no-cache, no-transform");
-
-        if (ngx_http_ai_add_header(r, &key, &value) != NGX_OK) {
-            return NGX_HTTP_INTERNAL_SERVER_ERROR;
-        }
+    if (ngx_http_ai_add_header(r, &key, &value) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
 #if (NGX_HTTP_GZIP)
-        r->gzip_tested = 1;
-        r->gzip_ok = 0;
+    r->gzip_tested = 1;
+    r->gzip_ok = 0;
 #endif
-    }
 
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
-    r->headers_out.content_type_lowcase = NULL;
-    r->headers_out.content_length_n = hit->body.len;
-
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    b = ngx_calloc_buf(r->pool);
-    if (b == NULL) {
-        return NGX_ERROR;
-    }
-
-    b->memory = hit->body.len ? 1 : 0;
-    b->pos = hit->body.data;
-    b->last = hit->body.data + hit->body.len;
-    b->last_buf = 1;
-    b->last_in_chain = 1;
-
-    out.buf = b;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_ai_send(r, "text/event-stream", hit->body.data,
+                            hit->body.len);
 }
 
 
@@ -161,21 +134,16 @@ ngx_http_ai_cache_headers(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return NGX_ERROR;
     }
 
-    h = ngx_list_push(&r->headers_out.headers);
+    p += value.len;
+
+    ngx_str_set(&key, "ETag");
+    value.data = p;
+    value.len = ngx_sprintf(p, "\"%V\"", &share->etag) - p;
+
+    h = ngx_http_ai_push_header(r, &key, &value);
     if (h == NULL) {
         return NGX_ERROR;
     }
-
-    p += value.len;
-
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-    ngx_str_set(&h->key, "ETag");
-    h->value.data = p;
-    h->value.len = ngx_sprintf(p, "\"%V\"", &share->etag) - p;
-    h->lowcase_key = NULL;
 
     r->headers_out.etag = h;
 

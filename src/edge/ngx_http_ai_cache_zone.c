@@ -94,7 +94,7 @@ ngx_http_ai_cache_zone_init(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf)
 static ngx_int_t
 ngx_http_ai_cache_zone_init_zone(ngx_shm_zone_t *zone, void *data)
 {
-    size_t                   size;
+    size_t                   size, own;
     uint32_t                 n, nbuckets;
     ngx_slab_pool_t         *shpool;
     ngx_http_ai_cache_sh_t  *sh;
@@ -113,10 +113,11 @@ ngx_http_ai_cache_zone_init_zone(ngx_shm_zone_t *zone, void *data)
     /* What the slab allocator needs for itself is about one page in 128. */
 
     size = shpool->end - shpool->start;
-    size -= size / 64 + 8 * ngx_pagesize;
+    own = size / 64 + 8 * ngx_pagesize;
 
-    n = size / (NGX_HTTP_AI_CACHE_PAGE + sizeof(ngx_http_ai_cache_entry_t)
-                + 3 * sizeof(uint32_t));
+    n = (size - ngx_min(own, size))
+        / (NGX_HTTP_AI_CACHE_PAGE + sizeof(ngx_http_ai_cache_entry_t)
+           + 3 * sizeof(uint32_t));
 
     for (nbuckets = 1; nbuckets * 2 <= n; nbuckets *= 2) { /* void */ }
 
@@ -128,8 +129,8 @@ ngx_http_ai_cache_zone_init_zone(ngx_shm_zone_t *zone, void *data)
                                  n * sizeof(ngx_http_ai_cache_entry_t));
     sh->pages = ngx_slab_alloc(shpool, (size_t) n * NGX_HTTP_AI_CACHE_PAGE);
 
-    if (sh->buckets == NULL || sh->links == NULL || sh->entries == NULL
-        || sh->pages == NULL)
+    if (n == 0 || sh->buckets == NULL || sh->links == NULL
+        || sh->entries == NULL || sh->pages == NULL)
     {
         ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
                       "zone \"%V\" is too small", &zone->shm.name);

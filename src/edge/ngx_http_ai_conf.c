@@ -16,6 +16,7 @@
 #define NGX_HTTP_AI_TOKENS_SIZE      (4 * 1024 * 1024)
 
 
+static void ngx_http_ai_crypto_close(void *data);
 static ngx_int_t ngx_http_ai_conf_routes(ngx_conf_t *cf,
     ngx_http_ai_main_conf_t *amcf, ngx_http_ai_model_t *model,
     ngx_array_t *routes, char *what);
@@ -26,12 +27,21 @@ static ngx_int_t ngx_http_ai_conf_echo(ngx_conf_t *cf,
 void *
 ngx_http_ai_create_main_conf(ngx_conf_t *cf)
 {
+    ngx_pool_cleanup_t       *cln;
     ngx_http_ai_main_conf_t  *amcf;
 
     amcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_ai_main_conf_t));
     if (amcf == NULL) {
         return NULL;
     }
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    ai_crypto_open();
+    cln->handler = ngx_http_ai_crypto_close;
 
     if (ngx_array_init(&amcf->providers, cf->pool, 8,
                        sizeof(ngx_http_ai_provider_t)) != NGX_OK
@@ -46,6 +56,13 @@ ngx_http_ai_create_main_conf(ngx_conf_t *cf)
     }
 
     return amcf;
+}
+
+
+static void
+ngx_http_ai_crypto_close(void *data)
+{
+    ai_crypto_close();
 }
 
 

@@ -169,3 +169,26 @@ ngx_http_ai_usec(void)
 
     return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
+
+
+ngx_int_t
+ngx_http_ai_make_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    ctx->job.data = ngx_pnalloc(r->pool, AI_JOB_ID_LEN);
+    ctx->job.len = 0;
+
+    if (ctx->job.data == NULL
+        || ai_id_job((char *) ctx->job.data,
+                     (uint64_t) tp->sec * 1000 + tp->msec) != 0)
+    {
+        return NGX_ERROR;
+    }
+
+    ctx->job.len = AI_JOB_ID_LEN;
+
+    return NGX_OK;
+}

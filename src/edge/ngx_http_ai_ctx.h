@@ -8,6 +8,7 @@
 #define NGX_HTTP_AI_CTX_H
 
 #include "ngx_http_ai_conf.h"
+#include "ngx_http_ai_header.h"
 #include "ngx_http_ai_lookup.h"
 #include "ngx_http_ai_wait.h"
 #include "ai_id.h"
@@ -16,7 +17,7 @@
 
 
 typedef struct ngx_http_ai_ctx_s  ngx_http_ai_ctx_t;
-typedef struct ngx_http_ai_open_s  ngx_http_ai_open_t;  /* ngx_http_ai_edge.h */
+typedef struct ngx_http_ai_open_s  ngx_http_ai_open_t;  /* ngx_http_ai_open.h */
 typedef struct ngx_http_ai_share_s  ngx_http_ai_share_t;  /* ..._cache.h */
 typedef struct ngx_http_ai_limits_s  ngx_http_ai_limits_t;  /* ..._limit.h */
 
@@ -40,8 +41,8 @@ struct ngx_http_ai_ctx_s {
     ngx_http_ai_loc_conf_t     *identified_by;  /* as this location asks */
     unsigned                    keyed:1;      /* key_sha is set */
     unsigned                    presented:1;  /* a credential, of any form */
-    unsigned                    challenged:1; /* WWW-Authenticate is there */
     u_char                      key_sha[AI_SHA256_HEX];
+    ngx_table_elt_t            *challenge;    /* WWW-Authenticate, if added */
     ngx_str_t                   token;        /* as it came, or empty */
     ngx_str_t                   claims;       /* of it, once asked for */
     ngx_http_ai_lookup_t        lookup;       /* identify's and admit's */
@@ -107,6 +108,9 @@ ngx_http_ai_ctx_t *ngx_http_ai_find_ctx(ngx_http_request_t *r);
 /* The caller's copy of a principal: from pool, NULL without memory. */
 ngx_http_ai_principal_t *ngx_http_ai_principal_dup(ngx_pool_t *pool,
     ngx_http_ai_principal_t *p);
+
+/* A job id of its own: NGX_OK; NGX_ERROR: ctx->job is empty. */
+ngx_int_t ngx_http_ai_make_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
 
 uint64_t ngx_http_ai_usec(void);              /* CLOCK_MONOTONIC */
 

@@ -1,6 +1,6 @@
 /*
- * The edge as a process: handshake with Redis, heartbeat, catalog, the table
- * of open jobs and the bells that ring for them.
+ * The edge as a process: handshake with Redis, heartbeat, catalog, and whom
+ * the bells ring for.
  * Everything here lives from init_process to exit_process.
  */
 
@@ -9,12 +9,11 @@
 #include "ngx_http_ai_jwt.h"
 #include "ngx_http_ai_leave.h"
 #include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_open.h"
 #include "ngx_http_ai_steps.h"
-#include "ngx_http_ai_stream.h"
 
 
 #define NGX_HTTP_AI_EDGE_BEAT      500
-#define NGX_HTTP_AI_EDGE_BUCKETS   4096
 /* The catalog lives 48 h in Redis and is set again each hour. */
 #define NGX_HTTP_AI_CATALOG_TTL    "172800"
 #define NGX_HTTP_AI_CATALOG_AGAIN  (3600 * 1000)
@@ -38,14 +37,9 @@ static ngx_uint_t ngx_http_ai_edge_catalog(ngx_http_ai_redis_cmd_t *cmd);
 static void ngx_http_ai_edge_tick(ngx_event_t *ev);
 static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
     ngx_str_t *channel, ngx_str_t *payload, void *data);
-static void ngx_http_ai_edge_events(ai_bell_t *bell);
 static void ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis,
     void *data);
-static ngx_http_ai_open_t *ngx_http_ai_edge_listener(ngx_str_t *job);
-static void ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open,
-    ngx_uint_t which);
 static void ngx_http_ai_edge_say(char *word);
-static void ngx_http_ai_edge_cleanup(void *data);
 
 
 ngx_http_ai_edge_t  *ngx_http_ai_edge;
@@ -59,8 +53,6 @@ static ngx_event_t                ngx_http_ai_edge_timer;
 static ngx_connection_t           ngx_http_ai_edge_dummy;
 static ngx_msec_t                 ngx_http_ai_edge_catalog_at;
 static ngx_uint_t                 ngx_http_ai_edge_left;  /* said bye */
-static ngx_queue_t                ngx_http_ai_edge_table[
-                                                    NGX_HTTP_AI_EDGE_BUCKETS];
 static ngx_str_t                  ngx_http_ai_edge_channels[2];
 static u_char                     ngx_http_ai_edge_id[AI_PROCESS_ID_MAX];
 static char                       ngx_http_ai_edge_channel[AI_KEY_MAX];
@@ -71,7 +63,6 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
 {
     char                       host[NGX_MAXHOSTNAMELEN + 1];
     uint64_t                   msec;
-    ngx_uint_t                 i;
     ngx_time_t                *tp;
     ngx_event_t               *ev;
     ngx_http_ai_edge_t        *edge;
@@ -106,10 +97,7 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
                                  sizeof(ngx_http_ai_edge_id), host,
                                  (long) ngx_pid, msec);
 
-    for (i = 0; i < NGX_HTTP_AI_EDGE_BUCKETS; i++) {
-        ngx_queue_init(&ngx_http_ai_edge_table[i]);
-    }
-
+    ngx_http_ai_open_init();
     ngx_http_ai_leave_init();
     ngx_http_ai_cache_rows_init(cycle);
     ngx_http_ai_metrics_init_process();
@@ -431,7 +419,7 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
     switch (bell.type) {
 
     case AI_BELL_EVENTS:
-        ngx_http_ai_edge_events(&bell);
+        ngx_http_ai_open_events(&bell);
         break;
 
     case AI_BELL_KEY:
@@ -497,52 +485,11 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
 }
 
 
-static ngx_inline ngx_queue_t *
-ngx_http_ai_edge_bucket(const char *job, size_t len)
-{
-    return &ngx_http_ai_edge_table[ngx_crc32_short((u_char *) job, len)
-                                   % NGX_HTTP_AI_EDGE_BUCKETS];
-}
-
-
-/*
- * Several requests may listen to one job.  They only take the events in here:
- * output, and with it the end of a request, comes later in this turn.
- */
-
-static void
-ngx_http_ai_edge_events(ai_bell_t *bell)
-{
-    ngx_queue_t         *q, *bucket;
-    ngx_http_ai_open_t  *open;
-
-    bucket = ngx_http_ai_edge_bucket(bell->name.data, bell->name.len);
-
-    for (q = ngx_queue_head(bucket);
-         q != ngx_queue_sentinel(bucket);
-         q = ngx_queue_next(q))
-    {
-        open = ngx_queue_data(q, ngx_http_ai_open_t, queue);
-
-        if (open->ctx->job.len == bell->name.len
-            && ngx_memcmp(open->ctx->job.data, bell->name.data,
-                          bell->name.len) == 0)
-        {
-            ngx_http_ai_events_frames(open, bell->frames);
-        }
-    }
-}
-
-
 /* What was said while nobody listened stands in the logs. */
 
 static void
 ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
 {
-    ngx_uint_t           i;
-    ngx_queue_t         *q, *bucket;
-    ngx_http_ai_open_t  *open;
-
     ngx_http_ai_zone_flush(ngx_http_ai_edge_self.amcf->principals);
     ngx_http_ai_jwt_subscribed();
 
@@ -550,18 +497,7 @@ ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
         ngx_http_ai_cache_zone_flush(ngx_http_ai_edge_self.amcf->cache);
     }
 
-    for (i = 0; i < NGX_HTTP_AI_EDGE_BUCKETS; i++) {
-        bucket = &ngx_http_ai_edge_table[i];
-
-        for (q = ngx_queue_head(bucket);
-             q != ngx_queue_sentinel(bucket);
-             q = ngx_queue_next(q))
-        {
-            open = ngx_queue_data(q, ngx_http_ai_open_t, queue);
-
-            ngx_http_ai_stream_subscribed(open);
-        }
-    }
+    ngx_http_ai_open_subscribed();
 }
 
 
@@ -617,228 +553,21 @@ ngx_http_ai_edge_ready(void)
 }
 
 
-ngx_int_t
-ngx_http_ai_edge_open(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+void
+ngx_http_ai_edge_bye(void)
 {
-    ngx_http_cleanup_t      *cln;
-    ngx_http_ai_open_t      *open;
-    ngx_http_ai_loc_conf_t  *alcf;
-
-    alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
-
-    if (ngx_http_ai_edge->nopen >= alcf->max_streams) {
-        return NGX_BUSY;
-    }
-
-    open = ngx_pcalloc(r->pool, sizeof(ngx_http_ai_open_t));
-    if (open == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln = ngx_http_cleanup_add(r, 0);
-    if (cln == NULL) {
-        return NGX_ERROR;
-    }
-
-    cln->handler = ngx_http_ai_edge_cleanup;
-    cln->data = open;
-
-    open->request = r;
-    open->ctx = ctx;
-    open->conf = alcf;
-    open->tenant = ctx->principal->tenant;
-    open->shard = ngx_http_ai_edge_shard(&open->tenant);
-    open->retry_after = -1;
-
-    ctx->open = open;
-
-    ngx_http_ai_stream_init(open);
-
-    return NGX_OK;
+    ngx_http_ai_edge_left = 1;
+    ngx_http_ai_edge_say("bye");
 }
 
 
 void
-ngx_http_ai_edge_listen(ngx_http_ai_open_t *open)
+ngx_http_ai_edge_stay(void)
 {
-    open->table = 1;
-
     if (ngx_http_ai_edge_left) {
-        /* A request that was still on its way when the last job ended. */
         ngx_http_ai_edge_left = 0;
         ngx_http_ai_edge_say("up");
     }
-
-    ngx_queue_insert_tail(
-        ngx_http_ai_edge_bucket((char *) open->ctx->job.data,
-                                open->ctx->job.len),
-        &open->queue);
-
-    ngx_http_ai_edge->nopen++;
-    ngx_http_ai_count(active[ngx_process_slot]);
-}
-
-
-void
-ngx_http_ai_edge_close(ngx_http_ai_open_t *open)
-{
-    ngx_http_ai_open_t  *other;
-
-    if (open->closed) {
-        return;
-    }
-
-    open->closed = 1;
-
-    ngx_http_ai_redis_cancel(&open->cmd);
-    ngx_http_ai_redis_cancel(&open->set);
-    ngx_http_ai_redis_cancel(&open->range);
-    ngx_http_ai_redis_cancel(&open->state);
-    ngx_http_ai_lookup_cancel(&open->ctx->lookup);
-    ngx_http_ai_seed_cancel(&open->seed);
-
-    if (open->timer.timer_set) {
-        ngx_del_timer(&open->timer);
-    }
-
-    if (open->run.posted) {
-        ngx_delete_posted_event(&open->run);
-    }
-
-    ngx_http_ai_body_free(open->ctx);
-
-    if (open->begun) {
-        ngx_http_ai_edge_unlink(open, NGX_HTTP_AI_REDIS_COMMANDS);
-
-    } else if (open->bulk) {
-        ngx_http_ai_edge_unlink(open, NGX_HTTP_AI_REDIS_BULK);
-    }
-
-    if (!open->table) {
-        return;
-    }
-
-    open->table = 0;
-    ngx_queue_remove(&open->queue);
-
-    ngx_http_ai_edge->nopen--;
-    ngx_http_ai_count_n(active[ngx_process_slot], -1);
-
-    if (ngx_exiting && ngx_http_ai_edge->nopen == 0) {
-        /* It is not waited for any more. */
-        ngx_http_ai_edge_left = 1;
-        ngx_http_ai_edge_say("bye");
-    }
-
-    if (!open->listening || open->ended) {
-        return;
-    }
-
-    other = ngx_http_ai_edge_listener(&open->ctx->job);
-
-    if (other != NULL) {
-        other->joins = ngx_max(other->joins, open->joins);
-        return;
-    }
-
-    ngx_http_ai_leave(&open->ctx->job, open->shard, open->unsure,
-                      open->joins);
-}
-
-
-void
-ngx_http_ai_edge_follow(ngx_http_ai_open_t *open, ngx_str_t *job)
-{
-    ngx_queue_remove(&open->queue);
-
-    open->ctx->job = *job;
-
-    ngx_queue_insert_tail(ngx_http_ai_edge_bucket((char *) job->data,
-                                                  job->len),
-                          &open->queue);
-}
-
-
-void
-ngx_http_ai_edge_unfollow(ngx_str_t *job, ngx_uint_t shard, ngx_uint_t joins)
-{
-    ngx_http_ai_open_t  *other;
-
-    other = ngx_http_ai_edge_listener(job);
-
-    if (other != NULL) {
-        other->joins = ngx_max(other->joins, joins);
-        return;
-    }
-
-    ngx_http_ai_leave(job, shard, 0, joins);
-}
-
-
-ngx_uint_t
-ngx_http_ai_edge_listens(ngx_str_t *job)
-{
-    return ngx_http_ai_edge_listener(job) != NULL;
-}
-
-
-ngx_uint_t
-ngx_http_ai_edge_shared(ngx_http_ai_open_t *open)
-{
-    unsigned    listening;
-    ngx_uint_t  shared;
-
-    listening = open->listening;
-    open->listening = 0;
-    shared = ngx_http_ai_edge_listens(&open->ctx->job);
-    open->listening = listening;
-
-    return shared;
-}
-
-
-/* One that listens to this job, or NULL. */
-
-static ngx_http_ai_open_t *
-ngx_http_ai_edge_listener(ngx_str_t *job)
-{
-    ngx_queue_t         *q, *bucket;
-    ngx_http_ai_open_t  *open;
-
-    bucket = ngx_http_ai_edge_bucket((char *) job->data, job->len);
-
-    for (q = ngx_queue_head(bucket);
-         q != ngx_queue_sentinel(bucket);
-         q = ngx_queue_next(q))
-    {
-        open = ngx_queue_data(q, ngx_http_ai_open_t, queue);
-
-        if (open->listening
-            && open->ctx->job.len == job->len
-            && ngx_memcmp(open->ctx->job.data, job->data, job->len) == 0)
-        {
-            return open;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* A body without a job: behind what wrote of it last, on its connection. */
-
-static void
-ngx_http_ai_edge_unlink(ngx_http_ai_open_t *open, ngx_uint_t which)
-{
-    char       key[AI_KEY_MAX];
-    ngx_str_t  argv[2];
-
-    ngx_str_set(&argv[0], "UNLINK");
-    ngx_http_ai_edge_key(&argv[1], key, AI_KEY_BODY, open->shard,
-                         &open->ctx->job);
-
-    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis, which, NULL,
-                                     argv, 2);
 }
 
 
@@ -853,17 +582,4 @@ ngx_http_ai_edge_say(char *word)
     ngx_memzero(cmd, sizeof(ngx_http_ai_redis_cmd_t));
 
     (void) ngx_http_ai_edge_beat(cmd, word);
-}
-
-
-static void
-ngx_http_ai_edge_cleanup(void *data)
-{
-    ngx_http_ai_open_t *open = data;
-
-    if (!open->closed && !open->ended && open->listening) {
-        ngx_http_ai_count(disconnects);
-    }
-
-    ngx_http_ai_edge_close(open);
 }

@@ -68,9 +68,6 @@ ngx_http_ai_error_event(ngx_http_request_t *r, const char *cause,
 ai_dialect_e
 ngx_http_ai_error_dialect(ngx_http_request_t *r)
 {
-    ngx_uint_t          i;
-    ngx_list_part_t    *part;
-    ngx_table_elt_t    *h;
     ngx_http_ai_ctx_t  *ctx;
 
     static ngx_str_t  messages = ngx_string("/v1/messages");
@@ -90,29 +87,8 @@ ngx_http_ai_error_dialect(ngx_http_request_t *r)
         return AI_DIALECT_ANTHROPIC;
     }
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == version.len
-            && ngx_strncasecmp(h[i].key.data, version.data, version.len) == 0)
-        {
-            return AI_DIALECT_ANTHROPIC;
-        }
-    }
-
-    return AI_DIALECT_OPENAI;
+    return ngx_http_ai_header(r, &version) != NULL ? AI_DIALECT_ANTHROPIC
+                                                   : AI_DIALECT_OPENAI;
 }
 
 
@@ -159,10 +135,6 @@ ngx_int_t
 ngx_http_ai_send_json(ngx_http_request_t *r, ngx_uint_t status, u_char *body,
     size_t len)
 {
-    ngx_int_t     rc;
-    ngx_buf_t    *b;
-    ngx_chain_t   out;
-
     static u_char  no_store[] = "no-store";
 
     if (ngx_http_ai_error_header(r, "Cache-Control", no_store,
@@ -176,10 +148,23 @@ ngx_http_ai_send_json(ngx_http_request_t *r, ngx_uint_t status, u_char *body,
         r->keepalive = 0;
     }
 
-    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.status = status;
+
+    return ngx_http_ai_send(r, "application/json", body, len);
+}
+
+
+ngx_int_t
+ngx_http_ai_send(ngx_http_request_t *r, char *type, u_char *body, size_t len)
+{
+    ngx_int_t     rc;
+    ngx_buf_t    *b;
+    ngx_chain_t   out;
+
+    r->headers_out.content_type.data = (u_char *) type;
+    r->headers_out.content_type.len = ngx_strlen(type);
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
-    r->headers_out.status = status;
     r->headers_out.content_length_n = len;
 
     rc = ngx_http_send_header(r);
@@ -286,23 +271,14 @@ static ngx_int_t
 ngx_http_ai_error_header(ngx_http_request_t *r, char *name, u_char *value,
     size_t len)
 {
-    ngx_table_elt_t  *h;
+    ngx_str_t  key, val;
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
+    key.data = (u_char *) name;
+    key.len = ngx_strlen(name);
+    val.data = value;
+    val.len = len;
 
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-    h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
-    h->value.data = value;
-    h->value.len = len;
-
-    return NGX_OK;
+    return ngx_http_ai_add_header(r, &key, &val);
 }
 
 

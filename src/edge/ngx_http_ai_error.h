@@ -34,8 +34,12 @@ ai_dialect_e ngx_http_ai_error_dialect(ngx_http_request_t *r);
 /* Content handler of ai_error: what error_page leads to. */
 ngx_int_t ngx_http_ai_error_handler(ngx_http_request_t *r);
 
-/* Answers with a JSON body from the request's pool. */
+/* Answers with a JSON body from the request's pool, that nobody may keep. */
 ngx_int_t ngx_http_ai_send_json(ngx_http_request_t *r, ngx_uint_t status,
     u_char *body, size_t len);
+/* Sends the header, whose status is set, and a body from the request's pool;
+ * type is constant text. */
+ngx_int_t ngx_http_ai_send(ngx_http_request_t *r, char *type, u_char *body,
+    size_t len);
 
 #endif /* NGX_HTTP_AI_ERROR_H */

@@ -95,7 +95,7 @@ ngx_http_ai_identify_who(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     ctx->identified_by = alcf;
 
-    if (ctx->lookup.waiting) {
+    if (ctx->lookup.waiter.waiting) {
         /* entered again without an answer */
         ngx_http_ai_lookup_cancel(&ctx->lookup);
         ctx->identified = 1;

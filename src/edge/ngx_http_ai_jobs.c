@@ -59,7 +59,7 @@ ngx_http_ai_jobs_events(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return ngx_http_ai_error_send(r, "bad_request", &message, 0, -1);
     }
 
-    rc = ngx_http_ai_edge_open(r, ctx);
+    rc = ngx_http_ai_open(r, ctx);
 
     if (rc != NGX_OK) {
         return ngx_http_ai_error_send(r, rc == NGX_BUSY ? "unavailable"
@@ -75,7 +75,7 @@ ngx_http_ai_jobs_events(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     open->joined = 1;
     open->sse = 1;
 
-    ngx_http_ai_edge_listen(open);
+    ngx_http_ai_open_listen(open);
     ngx_http_ai_stream_wait(open);
 
     ngx_http_ai_edge_prefix(&key, prefix, open->shard);

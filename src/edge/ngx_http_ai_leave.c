@@ -6,6 +6,7 @@
 
 #include "ngx_http_ai_leave.h"
 #include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_open.h"
 
 
 /* Told and not yet heard; one more is left to the sweep. */
@@ -117,7 +118,7 @@ ngx_http_ai_leave_again(void)
         job.data = (u_char *) leave->job;
         job.len = AI_JOB_ID_LEN;
 
-        if (ngx_http_ai_edge_listens(&job)) {
+        if (ngx_http_ai_open_listens(&job)) {
 
             /* Its client came back here before this could be told. */
 
@@ -208,7 +209,7 @@ ngx_http_ai_leave_told(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
         {
             id.data = (u_char *) job.data;
             id.len = job.len;
-            ngx_http_ai_edge_unfollow(&id, leave->shard, n);
+            ngx_http_ai_open_unfollow(&id, leave->shard, n);
         }
     }
 

@@ -8,6 +8,7 @@
 
 
 #define NGX_HTTP_AI_LIMIT_WARN  60      /* s between warnings of a plan */
+#define NGX_HTTP_AI_LIMIT_SIZE(n)  (((n) + 2) * AI_LIMIT_LINE_MAX)
 
 
 static void ngx_http_ai_limit_add(ngx_http_request_t *r,
@@ -335,7 +336,7 @@ ngx_http_ai_limit_policy(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         want.name = ngx_http_ai_str(&ctx->model);
     }
 
-    size = (l->n + 2) * AI_LIMIT_LINE_MAX;
+    size = NGX_HTTP_AI_LIMIT_SIZE(l->n);
 
     l->policy.data = ngx_pnalloc(r->pool, size);
     if (l->policy.data == NULL) {
@@ -353,6 +354,29 @@ ngx_http_ai_limit_policy(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     l->policy.len = ai_buf_len(&b);
 
     return b.full ? NGX_ERROR : NGX_OK;
+}
+
+
+void
+ngx_http_ai_limit_free(ngx_http_ai_limits_t *l, ngx_str_t *policy)
+{
+    u_char           *lines;
+    ai_buf_t          b;
+    ai_limit_want_t   want;
+
+    static char  text[NGX_HTTP_AI_LIMIT_SIZE(AI_LIMIT_LINES)];
+
+    ngx_memzero(&want, sizeof(ai_limit_want_t));
+    ai_buf_init(&b, text, sizeof(text));
+    ai_limit_head(&b, &want);
+
+    lines = ngx_strlchr(l->policy.data, l->policy.data + l->policy.len, LF);
+    lines++;
+
+    ai_buf_add(&b, (char *) lines, l->policy.data + l->policy.len - lines);
+
+    policy->data = (u_char *) text;
+    policy->len = ai_buf_len(&b);
 }
 
 

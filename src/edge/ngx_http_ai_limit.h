@@ -37,6 +37,10 @@ ngx_uint_t ngx_http_ai_weight(ngx_http_ai_main_conf_t *amcf,
 ngx_int_t ngx_http_ai_limit_find(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
 
+/* Its policy where no provider answers: the same for alike requests, whatever
+ * their length.  In a buffer of the process, until it is called again. */
+void ngx_http_ai_limit_free(ngx_http_ai_limits_t *l, ngx_str_t *policy);
+
 /* What the reply to admit says: OK (from its element `at` on), or LIMIT, which
  * ends the request. */
 void ngx_http_ai_limit_passed(ngx_http_ai_open_t *open, ai_resp_t *reply,

@@ -264,26 +264,19 @@ static ngx_int_t
 ngx_http_ai_limit_header(ngx_http_request_t *r, char *name, u_char *value,
     size_t len)
 {
-    ngx_str_t         key, val;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_str_t               key, val;
+    ngx_table_elt_t        *h;
+    ngx_http_ai_headers_t   headers;
 
     key.data = (u_char *) name;
     key.len = ngx_strlen(name);
     val.data = value;
     val.len = len;
 
-    for (part = &r->headers_out.headers.part; part; part = part->next) {
-        h = part->elts;
+    ngx_http_ai_headers(&headers, &r->headers_out.headers);
 
-        for (i = 0; i < part->nelts; i++) {
-            if (h[i].hash && h[i].key.len == key.len
-                && ngx_strncasecmp(h[i].key.data, key.data, key.len) == 0)
-            {
-                h[i].hash = 0;
-            }
-        }
+    while ((h = ngx_http_ai_headers_named(&headers, &key)) != NULL) {
+        h->hash = 0;
     }
 
     return ngx_http_ai_add_header(r, &key, &val);

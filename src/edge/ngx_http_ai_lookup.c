@@ -21,22 +21,17 @@
 
 
 typedef struct {
-    ngx_queue_t                 queue;        /* in its bucket */
-    ngx_queue_t                 waiters;
-    u_char                      sha[AI_SHA256_HEX];
+    ngx_http_ai_question_t      question;
     u_char                      tenant[AI_TENANT_MAX];
     size_t                      tenant_len;   /* 0: a key */
     uint32_t                    address;      /* of who asked first */
     ngx_atomic_uint_t           epoch;
-    ngx_http_ai_redis_cmd_t     cmd;
-    ngx_event_t                 timer;
     unsigned                    asked:1;      /* a worker is, or may be */
     unsigned                    told:1;       /* it has looked */
 } ngx_http_ai_search_t;
 
 
 static ai_str_t ngx_http_ai_lookup_name(ngx_http_ai_search_t *s);
-static ngx_http_ai_search_t *ngx_http_ai_lookup_find(u_char *sha);
 static ngx_int_t ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s);
 static ngx_int_t ngx_http_ai_lookup_read(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd,
@@ -55,25 +50,13 @@ static void ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
     ngx_http_ai_principal_t *p);
 
 
-static ngx_queue_t  ngx_http_ai_searches[NGX_HTTP_AI_LOOKUP_BUCKETS];
-static ngx_uint_t   ngx_http_ai_nsearches;
+static ngx_queue_t  ngx_http_ai_lookup_buckets[NGX_HTTP_AI_LOOKUP_BUCKETS];
 static ngx_uint_t   ngx_http_ai_nasked;
 
-
-static ngx_inline ngx_queue_t *
-ngx_http_ai_lookup_bucket(u_char *sha)
-{
-    ngx_queue_t  *q;
-
-    q = &ngx_http_ai_searches[ngx_crc32_short(sha, AI_SHA256_HEX)
-                              % NGX_HTTP_AI_LOOKUP_BUCKETS];
-
-    if (q->next == NULL) {
-        ngx_queue_init(q);
-    }
-
-    return q;
-}
+static ngx_http_ai_questions_t  ngx_http_ai_lookups = {
+    ngx_http_ai_lookup_buckets, NGX_HTTP_AI_LOOKUP_BUCKETS,
+    NGX_HTTP_AI_LOOKUP_MAX, 0, "keys are being looked up"
+};
 
 
 ngx_int_t
@@ -81,24 +64,18 @@ ngx_http_ai_lookup(ngx_http_ai_lookup_t *l, u_char *sha)
 {
     ngx_http_ai_search_t  *s;
 
-    s = ngx_http_ai_lookup_find(sha);
+    s = (ngx_http_ai_search_t *)
+        ngx_http_ai_question_find(&ngx_http_ai_lookups, sha);
 
     if (s == NULL) {
-
-        if (ngx_http_ai_nsearches == NGX_HTTP_AI_LOOKUP_MAX) {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "ai: %ui keys are being looked up, one more is "
-                          "refused", ngx_http_ai_nsearches);
-            return NGX_DECLINED;
-        }
-
-        s = ngx_calloc(sizeof(ngx_http_ai_search_t), ngx_cycle->log);
+        s = (ngx_http_ai_search_t *)
+            ngx_http_ai_question_make(&ngx_http_ai_lookups,
+                                      sizeof(ngx_http_ai_search_t), sha,
+                                      ngx_http_ai_lookup_timeout);
         if (s == NULL) {
             return NGX_DECLINED;
         }
 
-        ngx_queue_init(&s->waiters);
-        ngx_memcpy(s->sha, sha, AI_SHA256_HEX);
         s->address = ngx_http_ai_unknown_address(l->address);
 
         if (l->tenant != NULL) {
@@ -106,22 +83,15 @@ ngx_http_ai_lookup(ngx_http_ai_lookup_t *l, u_char *sha)
             ngx_memcpy(s->tenant, l->tenant->data, s->tenant_len);
         }
 
-        s->timer.handler = ngx_http_ai_lookup_timeout;
-        s->timer.data = s;
-        s->timer.log = ngx_cycle->log;
-        s->timer.cancelable = 1;
-
         if (ngx_http_ai_lookup_begin(s) != NGX_OK) {
             ngx_free(s);
             return NGX_DECLINED;
         }
 
-        ngx_queue_insert_tail(ngx_http_ai_lookup_bucket(sha), &s->queue);
-        ngx_http_ai_nsearches++;
+        ngx_http_ai_question_begin(&ngx_http_ai_lookups, &s->question);
     }
 
-    l->waiting = 1;
-    ngx_queue_insert_tail(&s->waiters, &l->queue);
+    ngx_http_ai_question_wait(&s->question, &l->waiter);
 
     return NGX_OK;
 }
@@ -130,10 +100,7 @@ ngx_http_ai_lookup(ngx_http_ai_lookup_t *l, u_char *sha)
 void
 ngx_http_ai_lookup_cancel(ngx_http_ai_lookup_t *l)
 {
-    if (l->waiting) {
-        l->waiting = 0;
-        ngx_queue_remove(&l->queue);
-    }
+    ngx_http_ai_question_leave(&l->waiter);
 }
 
 
@@ -159,21 +126,19 @@ ngx_http_ai_lookup_bell(u_char *sha, ai_str_t status)
 {
     ngx_http_ai_search_t  *s;
 
-    s = ngx_http_ai_lookup_find(sha);
+    s = (ngx_http_ai_search_t *)
+        ngx_http_ai_question_find(&ngx_http_ai_lookups, sha);
 
     if (s == NULL || !s->asked) {
         return;
     }
 
-    ngx_http_ai_redis_cancel(&s->cmd);
-
-    if (s->timer.timer_set) {
-        ngx_del_timer(&s->timer);
-    }
+    ngx_http_ai_question_stop(&s->question);
 
     if (ai_str_eqz(status, "none")) {
-        ngx_http_ai_zone_put(ngx_http_ai_edge->amcf->principals, s->sha,
-                             s->epoch, NGX_HTTP_AI_KEY_UNKNOWN, NULL);
+        ngx_http_ai_zone_put(ngx_http_ai_edge->amcf->principals,
+                             s->question.sha, s->epoch,
+                             NGX_HTTP_AI_KEY_UNKNOWN, NULL);
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_UNKNOWN, NULL);
         return;
     }
@@ -186,29 +151,6 @@ ngx_http_ai_lookup_bell(u_char *sha, ai_str_t status)
 }
 
 
-static ngx_http_ai_search_t *
-ngx_http_ai_lookup_find(u_char *sha)
-{
-    ngx_queue_t           *q, *bucket;
-    ngx_http_ai_search_t  *s;
-
-    bucket = ngx_http_ai_lookup_bucket(sha);
-
-    for (q = ngx_queue_head(bucket);
-         q != ngx_queue_sentinel(bucket);
-         q = ngx_queue_next(q))
-    {
-        s = ngx_queue_data(q, ngx_http_ai_search_t, queue);
-
-        if (ngx_memcmp(s->sha, sha, AI_SHA256_HEX) == 0) {
-            return s;
-        }
-    }
-
-    return NULL;
-}
-
-
 /* What it is called in Redis. */
 
 static ai_str_t
@@ -216,7 +158,7 @@ ngx_http_ai_lookup_name(ngx_http_ai_search_t *s)
 {
     return s->tenant_len
            ? (ai_str_t) { s->tenant_len, (const char *) s->tenant }
-           : (ai_str_t) { AI_SHA256_HEX, (const char *) s->sha };
+           : (ai_str_t) { AI_SHA256_HEX, (const char *) s->question.sha };
 }
 
 
@@ -246,10 +188,10 @@ ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s)
     argv[2].data = (u_char *) (rc == NGX_OK ? "1" : "0");
     argv[2].len = 1;
 
-    s->cmd.handler = ngx_http_ai_lookup_read_done;
-    s->cmd.data = s;
+    s->question.cmd.handler = ngx_http_ai_lookup_read_done;
+    s->question.cmd.data = s;
 
-    if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, &s->cmd,
+    if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, &s->question.cmd,
                                AI_SCRIPT_FIND, &queue, 1, argv, 3)
         != NGX_HTTP_AI_REDIS_OK)
     {
@@ -274,19 +216,8 @@ ngx_http_ai_lookup_read(ngx_http_ai_search_t *s)
     argv[1].len = ai_keys_principal(key, sizeof(key),
                                     ngx_http_ai_lookup_name(s));
 
-    ngx_memzero(&s->cmd, sizeof(ngx_http_ai_redis_cmd_t));
-
-    s->cmd.handler = ngx_http_ai_lookup_read_done;
-    s->cmd.data = s;
-
-    if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                  NGX_HTTP_AI_REDIS_COMMANDS, &s->cmd, argv, 2)
-        != NGX_HTTP_AI_REDIS_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
+    return ngx_http_ai_question_send(&s->question,
+                                     ngx_http_ai_lookup_read_done, argv, 2);
 }
 
 
@@ -317,7 +248,7 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
             ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
 
         } else if (s->asked) {
-            ngx_add_timer(&s->timer, NGX_HTTP_AI_LOOKUP_TIMEOUT);
+            ngx_add_timer(&s->question.timer, NGX_HTTP_AI_LOOKUP_TIMEOUT);
 
         } else {
             ngx_http_ai_lookup_ask(s);
@@ -350,8 +281,8 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     state = ngx_http_ai_lookup_parse(s, reply, &p);
 
     if (state != NGX_HTTP_AI_KEY_DOWN) {
-        ngx_http_ai_zone_put(ngx_http_ai_edge->amcf->principals, s->sha,
-                             s->epoch, state,
+        ngx_http_ai_zone_put(ngx_http_ai_edge->amcf->principals,
+                             s->question.sha, s->epoch, state,
                              state == NGX_HTTP_AI_KEY_ACTIVE ? &p : NULL);
     }
 
@@ -399,9 +330,7 @@ ngx_http_ai_lookup_unasked(ngx_http_ai_search_t *s)
 static void
 ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
 {
-    ai_str_t   name;
     ngx_int_t  rc;
-    ngx_str_t  argv[12];
 
     rc = ngx_http_ai_lookup_charge(s);
 
@@ -411,39 +340,17 @@ ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
         return;
     }
 
-    name = ngx_http_ai_lookup_name(s);
-
-    ngx_str_set(&argv[0], "XADD");
-    ngx_str_set(&argv[1], AI_LOOKUP_KEY);
-    ngx_str_set(&argv[2], "MAXLEN");
-    ngx_str_set(&argv[3], "~");
-    ngx_str_set(&argv[4], "10000");
-    ngx_str_set(&argv[5], "*");
-    argv[6].data = (u_char *) (s->tenant_len ? "t" : "k");
-    argv[6].len = 1;
-    argv[7].data = (u_char *) name.data;
-    argv[7].len = name.len;
-    ngx_str_set(&argv[8], "e");
-    argv[9] = ngx_http_ai_edge->id;
-    ngx_str_set(&argv[10], "c");
-    argv[11].data = (u_char *) (rc == NGX_OK ? "1" : "0");
-    argv[11].len = 1;
-
-    ngx_memzero(&s->cmd, sizeof(ngx_http_ai_redis_cmd_t));
-
-    s->cmd.handler = ngx_http_ai_lookup_asked;
-    s->cmd.data = s;
-
-    if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                  NGX_HTTP_AI_REDIS_COMMANDS, &s->cmd, argv,
-                                  12)
-        != NGX_HTTP_AI_REDIS_OK)
+    if (ngx_http_ai_question_ask(&s->question, ngx_http_ai_lookup_asked,
+                                 s->tenant_len ? "t" : "k",
+                                 ngx_http_ai_lookup_name(s),
+                                 rc == NGX_OK ? "1" : "0")
+        != NGX_OK)
     {
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
         return;
     }
 
-    ngx_add_timer(&s->timer, NGX_HTTP_AI_LOOKUP_TIMEOUT);
+    ngx_add_timer(&s->question.timer, NGX_HTTP_AI_LOOKUP_TIMEOUT);
 }
 
 
@@ -613,17 +520,10 @@ static void
 ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
     ngx_http_ai_principal_t *p)
 {
-    ngx_queue_t           *q;
     ngx_http_ai_lookup_t  *l;
+    ngx_http_ai_waiter_t  *w;
 
-    ngx_http_ai_redis_cancel(&s->cmd);
-
-    if (s->timer.timer_set) {
-        ngx_del_timer(&s->timer);
-    }
-
-    ngx_queue_remove(&s->queue);
-    ngx_http_ai_nsearches--;
+    ngx_http_ai_question_end(&ngx_http_ai_lookups, &s->question);
 
     if (s->asked) {
         ngx_http_ai_nasked--;
@@ -635,17 +535,8 @@ ngx_http_ai_lookup_end(ngx_http_ai_search_t *s, ngx_uint_t state,
         }
     }
 
-    /* A handler may end other requests, and so take other waiters out. */
-
-    while (!ngx_queue_empty(&s->waiters)) {
-        q = ngx_queue_head(&s->waiters);
-        l = ngx_queue_data(q, ngx_http_ai_lookup_t, queue);
-
-        ngx_queue_remove(q);
-        l->waiting = 0;
-
+    while ((w = ngx_http_ai_question_next(&s->question)) != NULL) {
+        l = ngx_queue_data(w, ngx_http_ai_lookup_t, waiter);
         l->handler(l, state, state == NGX_HTTP_AI_KEY_ACTIVE ? p : NULL);
     }
-
-    ngx_free(s);
 }

@@ -8,6 +8,7 @@
 #ifndef NGX_HTTP_AI_LOOKUP_H
 #define NGX_HTTP_AI_LOOKUP_H
 
+#include "ngx_http_ai_question.h"
 #include "ngx_http_ai_zone.h"
 
 
@@ -19,12 +20,11 @@ typedef void (*ngx_http_ai_lookup_pt)(ngx_http_ai_lookup_t *l,
     ngx_uint_t state, ngx_http_ai_principal_t *p);
 
 struct ngx_http_ai_lookup_s {
-    ngx_queue_t                 queue;
+    ngx_http_ai_waiter_t        waiter;
     ngx_http_ai_lookup_pt       handler;
     void                       *data;
     ngx_str_t                  *tenant;       /* NULL: a key */
     struct sockaddr            *address;      /* whose question it is */
-    unsigned                    waiting:1;
 };
 
 

@@ -34,6 +34,13 @@ typedef struct {
 
 
 typedef struct {
+    const char                  *name;
+    const char                  *help;
+    size_t                       offset;      /* of an ngx_atomic_t */
+} ngx_http_ai_counter_t;
+
+
+typedef struct {
     ngx_http_ai_gather_t          gather;
     unsigned                      second:1;   /* the records were asked for */
     unsigned                      up:1;
@@ -81,6 +88,48 @@ static const uint64_t  ngx_http_ai_bounds[NGX_HTTP_AI_BUCKETS] = {
 
 static const char  *ngx_http_ai_classes[] = {
     "unknown", "1xx", "2xx", "3xx", "4xx", "5xx"
+};
+
+
+static const ngx_http_ai_counter_t  ngx_http_ai_counters[] = {
+    { "ngx_ai_streams_total", "Answers given as a stream.",
+      offsetof(ngx_http_ai_metrics_t, streams) },
+    { "ngx_ai_disconnects_total",
+      "Clients that left before their answer ended.",
+      offsetof(ngx_http_ai_metrics_t, disconnects) },
+    { "ngx_ai_resumed_total", "Streams that a client came back for.",
+      offsetof(ngx_http_ai_metrics_t, resumed) },
+    { "ngx_ai_log_reads_total", "Reads of a job's event log.",
+      offsetof(ngx_http_ai_metrics_t, log_reads) },
+    { "ngx_ai_lagging_total", "Times a client was slower than its stream.",
+      offsetof(ngx_http_ai_metrics_t, lagging) },
+    { "ngx_ai_heartbeats_total", "Heartbeats sent into silent streams.",
+      offsetof(ngx_http_ai_metrics_t, heartbeats) },
+    { "ngx_ai_request_body_bytes_total", "Bytes of request bodies.",
+      offsetof(ngx_http_ai_metrics_t, bytes_in) },
+    { "ngx_ai_response_bytes_total", "Bytes of answers.",
+      offsetof(ngx_http_ai_metrics_t, bytes_out) },
+    { "ngx_ai_principal_hits_total", "Keys found in shared memory.",
+      offsetof(ngx_http_ai_metrics_t, principal_hits) },
+    { "ngx_ai_principal_misses_total", "Keys not found in shared memory.",
+      offsetof(ngx_http_ai_metrics_t, principal_misses) },
+    { "ngx_ai_cache_hot_hits_total", "Kept answers given from shared memory.",
+      offsetof(ngx_http_ai_metrics_t, cache_hot) },
+    { "ngx_ai_cache_hits_total", "Kept answers given from Redis.",
+      offsetof(ngx_http_ai_metrics_t, cache_hits) },
+    { "ngx_ai_joined_total", "Requests that joined a call under way.",
+      offsetof(ngx_http_ai_metrics_t, cache_joined) },
+    { "ngx_ai_lookups_refused_total",
+      "Unknown keys of addresses that had presented too many.",
+      offsetof(ngx_http_ai_metrics_t, lookups_refused) },
+    { "ngx_ai_token_hits_total", "JWTs that shared memory knew.",
+      offsetof(ngx_http_ai_metrics_t, token_hits) },
+    { "ngx_ai_tokens_verified_total", "JWTs whose signature was verified.",
+      offsetof(ngx_http_ai_metrics_t, tokens_verified) },
+    { "ngx_ai_tokens_refused_total", "JWTs that were refused.",
+      offsetof(ngx_http_ai_metrics_t, tokens_refused) },
+    { "ngx_ai_redis_errors_total", "Redis commands of edges that failed.",
+      offsetof(ngx_http_ai_metrics_t, redis_errors) }
 };
 
 
@@ -344,9 +393,6 @@ ngx_http_ai_metrics_done(ngx_http_ai_gather_t *g)
 
     u_char              *p;
     ai_buf_t             b;
-    ngx_int_t            rc;
-    ngx_buf_t           *buf;
-    ngx_chain_t          out;
     ngx_http_request_t  *r;
 
     r = g->request;
@@ -369,33 +415,10 @@ ngx_http_ai_metrics_done(ngx_http_ai_gather_t *g)
         r->keepalive = 0;
     }
 
-    ngx_str_set(&r->headers_out.content_type,
-                "text/plain; version=0.0.4; charset=utf-8");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.status = NGX_HTTP_OK;
-    r->headers_out.content_length_n = ai_buf_len(&b);
 
-    rc = ngx_http_send_header(r);
-
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
-        return rc;
-    }
-
-    buf = ngx_calloc_buf(r->pool);
-    if (buf == NULL) {
-        return NGX_ERROR;
-    }
-
-    buf->pos = p;
-    buf->last = (u_char *) b.pos;
-    buf->memory = 1;
-    buf->last_buf = 1;
-    buf->last_in_chain = 1;
-
-    out.buf = buf;
-    out.next = NULL;
-
-    return ngx_http_output_filter(r, &out);
+    return ngx_http_ai_send(r, "text/plain; version=0.0.4; charset=utf-8", p,
+                            ai_buf_len(&b));
 }
 
 
@@ -432,10 +455,11 @@ ngx_http_ai_metrics_records(ngx_http_ai_metrics_page_t *page)
 static void
 ngx_http_ai_metrics_edge(ai_buf_t *b)
 {
-    int64_t                 active;
-    ngx_uint_t              i, k;
-    const ai_error_t       *e;
-    ngx_http_ai_metrics_t  *m;
+    int64_t                       active;
+    ngx_uint_t                    i, k;
+    const ai_error_t             *e;
+    ngx_http_ai_metrics_t        *m;
+    const ngx_http_ai_counter_t  *c;
 
     m = ngx_http_ai_metrics;
     active = 0;
@@ -479,53 +503,14 @@ ngx_http_ai_metrics_edge(ai_buf_t *b)
     ngx_http_ai_metrics_one(b, "ngx_ai_active_jobs", "gauge",
                             "Jobs whose answer a client waits for.",
                             active);
-    ngx_http_ai_metrics_one(b, "ngx_ai_streams_total", "counter",
-                            "Answers given as a stream.", m->streams);
-    ngx_http_ai_metrics_one(b, "ngx_ai_disconnects_total", "counter",
-                            "Clients that left before their answer ended.",
-                            m->disconnects);
-    ngx_http_ai_metrics_one(b, "ngx_ai_resumed_total", "counter",
-                            "Streams that a client came back for.",
-                            m->resumed);
-    ngx_http_ai_metrics_one(b, "ngx_ai_log_reads_total", "counter",
-                            "Reads of a job's event log.", m->log_reads);
-    ngx_http_ai_metrics_one(b, "ngx_ai_lagging_total", "counter",
-                            "Times a client was slower than its stream.",
-                            m->lagging);
-    ngx_http_ai_metrics_one(b, "ngx_ai_heartbeats_total", "counter",
-                            "Heartbeats sent into silent streams.",
-                            m->heartbeats);
-    ngx_http_ai_metrics_one(b, "ngx_ai_request_body_bytes_total", "counter",
-                            "Bytes of request bodies.", m->bytes_in);
-    ngx_http_ai_metrics_one(b, "ngx_ai_response_bytes_total", "counter",
-                            "Bytes of answers.", m->bytes_out);
-    ngx_http_ai_metrics_one(b, "ngx_ai_principal_hits_total", "counter",
-                            "Keys found in shared memory.",
-                            m->principal_hits);
-    ngx_http_ai_metrics_one(b, "ngx_ai_principal_misses_total", "counter",
-                            "Keys not found in shared memory.",
-                            m->principal_misses);
-    ngx_http_ai_metrics_one(b, "ngx_ai_cache_hot_hits_total", "counter",
-                            "Kept answers given from shared memory.",
-                            m->cache_hot);
-    ngx_http_ai_metrics_one(b, "ngx_ai_cache_hits_total", "counter",
-                            "Kept answers given from Redis.", m->cache_hits);
-    ngx_http_ai_metrics_one(b, "ngx_ai_joined_total", "counter",
-                            "Requests that joined a call under way.",
-                            m->cache_joined);
-    ngx_http_ai_metrics_one(b, "ngx_ai_lookups_refused_total", "counter",
-                            "Unknown keys of addresses that had presented "
-                            "too many.", m->lookups_refused);
-    ngx_http_ai_metrics_one(b, "ngx_ai_token_hits_total", "counter",
-                            "JWTs that shared memory knew.", m->token_hits);
-    ngx_http_ai_metrics_one(b, "ngx_ai_tokens_verified_total", "counter",
-                            "JWTs whose signature was verified.",
-                            m->tokens_verified);
-    ngx_http_ai_metrics_one(b, "ngx_ai_tokens_refused_total", "counter",
-                            "JWTs that were refused.", m->tokens_refused);
-    ngx_http_ai_metrics_one(b, "ngx_ai_redis_errors_total", "counter",
-                            "Redis commands of edges that failed.",
-                            m->redis_errors);
+    for (i = 0; i < sizeof(ngx_http_ai_counters)
+                    / sizeof(ngx_http_ai_counters[0]); i++)
+    {
+        c = &ngx_http_ai_counters[i];
+
+        ngx_http_ai_metrics_one(b, c->name, "counter", c->help,
+                            *(ngx_atomic_t *) ((u_char *) m + c->offset));
+    }
 
     ngx_http_ai_metrics_histogram(b, "ngx_ai_request_duration_seconds",
                                   "From the request to its answer's end.",

@@ -208,40 +208,21 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
 static void
 ngx_http_ai_pass_wishes(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_table_elt_t        *h;
+    ngx_http_ai_headers_t   headers;
 
+    static ngx_str_t  prefer = ngx_string("prefer");
     static ngx_str_t  resumable = ngx_string("x-ai-resumable");
 
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    ngx_http_ai_headers(&headers, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_ai_headers_named(&headers, &prefer)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len != sizeof("prefer") - 1
-            || ngx_strncasecmp(h[i].key.data, (u_char *) "prefer",
-                               sizeof("prefer") - 1)
-               != 0)
-        {
-            continue;
-        }
-
-        if (ngx_http_ai_pass_prefers(&h[i].value, "respond-async")) {
+        if (ngx_http_ai_pass_prefers(&h->value, "respond-async")) {
             ctx->background = 1;
         }
 
-        if (ngx_http_ai_pass_prefers(&h[i].value, "priority=batch")) {
+        if (ngx_http_ai_pass_prefers(&h->value, "priority=batch")) {
             ctx->batch = 1;
         }
     }
@@ -353,35 +334,4 @@ ngx_http_ai_pass_method(ngx_http_request_t *r, ngx_uint_t methods)
     }
 
     return ngx_http_ai_pass_refuse(r, "method_not_allowed");
-}
-
-
-ngx_table_elt_t *
-ngx_http_ai_header(ngx_http_request_t *r, ngx_str_t *name)
-{
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
-
-    part = &r->headers_in.headers.part;
-    h = part->elts;
-
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return NULL;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == name->len
-            && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
-        {
-            return &h[i];
-        }
-    }
 }

@@ -209,35 +209,38 @@ ngx_http_ai_refuse(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 ngx_int_t
 ngx_http_ai_challenge(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
-    ngx_table_elt_t         *h;
+    ngx_str_t                key, value;
     ngx_http_ai_loc_conf_t  *alcf;
 
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
 
-    if (!(alcf->auth & NGX_HTTP_AI_AUTH_JWT) || ctx->challenged) {
+    if (!(alcf->auth & NGX_HTTP_AI_AUTH_JWT)) {
         return NGX_OK;
     }
 
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
+    if (ctx->challenge != NULL) {
+
+        /* nginx took it back where another access check was enough */
+
+        ctx->challenge->hash = 1;
+        return NGX_OK;
+    }
+
+    ngx_str_set(&key, "WWW-Authenticate");
+
+    if (ctx->presented) {
+        ngx_str_set(&value, "Bearer error=\"invalid_token\"");
+
+    } else {
+        ngx_str_set(&value, "Bearer");
+    }
+
+    ctx->challenge = ngx_http_ai_push_header(r, &key, &value);
+    if (ctx->challenge == NULL) {
         return NGX_ERROR;
     }
 
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-    ngx_str_set(&h->key, "WWW-Authenticate");
-
-    if (ctx->presented) {
-        ngx_str_set(&h->value, "Bearer error=\"invalid_token\"");
-
-    } else {
-        ngx_str_set(&h->value, "Bearer");
-    }
-
-    r->headers_out.www_authenticate = h;
-    ctx->challenged = 1;
+    r->headers_out.www_authenticate = ctx->challenge;
 
     return NGX_OK;
 }

@@ -1,6 +1,6 @@
 /*
- * Questions to the ledger; see the header.  One under way belongs to the
- * process; its waiters to their owners.
+ * Questions to the ledger; see the header.
+ * Owns their table; those under way belong to the process.
  */
 
 #include "ngx_http_ai_seed.h"
@@ -16,102 +16,63 @@
 #define NGX_HTTP_AI_SEED_TIMEOUT  12000
 
 
-typedef struct {
-    ngx_queue_t                 queue;        /* in its bucket */
-    ngx_queue_t                 waiters;
-    char                        sha[AI_SHA256_HEX];
-    ngx_http_ai_redis_cmd_t     cmd;
-    ngx_event_t                 timer;
-} ngx_http_ai_question_t;
-
-
-static ngx_http_ai_question_t *ngx_http_ai_seed_find(const char *sha);
 static ngx_int_t ngx_http_ai_seed_text(ai_buf_t *b, ngx_http_ai_ctx_t *ctx,
     ai_str_t missing);
-static ngx_int_t ngx_http_ai_seed_ask(ngx_http_ai_question_t *q,
-    ngx_str_t *text);
 static void ngx_http_ai_seed_asked(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
 static void ngx_http_ai_seed_timeout(ngx_event_t *ev);
 static void ngx_http_ai_seed_end(ngx_http_ai_question_t *q, ngx_uint_t ok);
 
 
-static ngx_queue_t  ngx_http_ai_questions[NGX_HTTP_AI_SEED_BUCKETS];
-static ngx_uint_t   ngx_http_ai_nquestions;
+static ngx_queue_t  ngx_http_ai_seed_buckets[NGX_HTTP_AI_SEED_BUCKETS];
 
-
-static ngx_inline ngx_queue_t *
-ngx_http_ai_seed_bucket(const char *sha)
-{
-    ngx_queue_t  *q;
-
-    q = &ngx_http_ai_questions[ngx_crc32_short((u_char *) sha, AI_SHA256_HEX)
-                               % NGX_HTTP_AI_SEED_BUCKETS];
-
-    if (q->next == NULL) {
-        ngx_queue_init(q);
-    }
-
-    return q;
-}
+static ngx_http_ai_questions_t  ngx_http_ai_seeds = {
+    ngx_http_ai_seed_buckets, NGX_HTTP_AI_SEED_BUCKETS, NGX_HTTP_AI_SEED_MAX,
+    0, "questions wait for the ledger"
+};
 
 
 ngx_int_t
 ngx_http_ai_seed(ngx_http_ai_seed_t *s, ngx_http_ai_ctx_t *ctx,
     ai_str_t missing)
 {
-    char                     text[AI_LIMIT_SEED_MAX], sha[AI_SHA256_HEX];
+    char                     text[AI_LIMIT_SEED_MAX];
+    u_char                   sha[AI_SHA256_HEX];
     ai_buf_t                 b;
-    ngx_str_t                question;
     ngx_http_ai_question_t  *q;
 
     ai_buf_init(&b, text, sizeof(text));
 
     if (ngx_http_ai_seed_text(&b, ctx, missing) != NGX_OK
-        || ai_sha256_hex(sha, (ai_str_t) { ai_buf_len(&b), text }) != 0)
+        || ai_sha256_hex((char *) sha, (ai_str_t) { ai_buf_len(&b), text })
+           != 0)
     {
         return NGX_DECLINED;
     }
 
-    q = ngx_http_ai_seed_find(sha);
+    q = ngx_http_ai_question_find(&ngx_http_ai_seeds, sha);
 
     if (q == NULL) {
-
-        if (ngx_http_ai_nquestions == NGX_HTTP_AI_SEED_MAX) {
-            ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                          "ai: %ui questions wait for the ledger, one more is "
-                          "refused", ngx_http_ai_nquestions);
-            return NGX_DECLINED;
-        }
-
-        q = ngx_calloc(sizeof(ngx_http_ai_question_t), ngx_cycle->log);
+        q = ngx_http_ai_question_make(&ngx_http_ai_seeds,
+                                      sizeof(ngx_http_ai_question_t), sha,
+                                      ngx_http_ai_seed_timeout);
         if (q == NULL) {
             return NGX_DECLINED;
         }
 
-        ngx_queue_init(&q->waiters);
-        ngx_memcpy(q->sha, sha, AI_SHA256_HEX);
-
-        q->timer.handler = ngx_http_ai_seed_timeout;
-        q->timer.data = q;
-        q->timer.log = ngx_cycle->log;
-        q->timer.cancelable = 1;
-
-        question.data = (u_char *) text;
-        question.len = ai_buf_len(&b);
-
-        if (ngx_http_ai_seed_ask(q, &question) != NGX_OK) {
+        if (ngx_http_ai_question_ask(q, ngx_http_ai_seed_asked, "s",
+                                     (ai_str_t) { ai_buf_len(&b), text }, NULL)
+            != NGX_OK)
+        {
             ngx_free(q);
             return NGX_DECLINED;
         }
 
         ngx_add_timer(&q->timer, NGX_HTTP_AI_SEED_TIMEOUT);
-        ngx_queue_insert_tail(ngx_http_ai_seed_bucket(sha), &q->queue);
-        ngx_http_ai_nquestions++;
+        ngx_http_ai_question_begin(&ngx_http_ai_seeds, q);
     }
 
-    s->waiting = 1;
-    ngx_queue_insert_tail(&q->waiters, &s->queue);
+    ngx_http_ai_question_wait(q, &s->waiter);
 
     return NGX_OK;
 }
@@ -120,10 +81,7 @@ ngx_http_ai_seed(ngx_http_ai_seed_t *s, ngx_http_ai_ctx_t *ctx,
 void
 ngx_http_ai_seed_cancel(ngx_http_ai_seed_t *s)
 {
-    if (s->waiting) {
-        s->waiting = 0;
-        ngx_queue_remove(&s->queue);
-    }
+    ngx_http_ai_question_leave(&s->waiter);
 }
 
 
@@ -132,34 +90,11 @@ ngx_http_ai_seed_bell(u_char *sha, ai_str_t status)
 {
     ngx_http_ai_question_t  *q;
 
-    q = ngx_http_ai_seed_find((const char *) sha);
+    q = ngx_http_ai_question_find(&ngx_http_ai_seeds, sha);
 
     if (q != NULL) {
         ngx_http_ai_seed_end(q, ai_str_eqz(status, "ok"));
     }
-}
-
-
-static ngx_http_ai_question_t *
-ngx_http_ai_seed_find(const char *sha)
-{
-    ngx_queue_t             *q, *bucket;
-    ngx_http_ai_question_t  *found;
-
-    bucket = ngx_http_ai_seed_bucket(sha);
-
-    for (q = ngx_queue_head(bucket);
-         q != ngx_queue_sentinel(bucket);
-         q = ngx_queue_next(q))
-    {
-        found = ngx_queue_data(q, ngx_http_ai_question_t, queue);
-
-        if (ngx_memcmp(found->sha, sha, AI_SHA256_HEX) == 0) {
-            return found;
-        }
-    }
-
-    return NULL;
 }
 
 
@@ -201,37 +136,6 @@ ngx_http_ai_seed_text(ai_buf_t *b, ngx_http_ai_ctx_t *ctx, ai_str_t missing)
 }
 
 
-static ngx_int_t
-ngx_http_ai_seed_ask(ngx_http_ai_question_t *q, ngx_str_t *text)
-{
-    ngx_str_t  argv[10];
-
-    ngx_str_set(&argv[0], "XADD");
-    ngx_str_set(&argv[1], AI_LOOKUP_KEY);
-    ngx_str_set(&argv[2], "MAXLEN");
-    ngx_str_set(&argv[3], "~");
-    ngx_str_set(&argv[4], "10000");
-    ngx_str_set(&argv[5], "*");
-    ngx_str_set(&argv[6], "s");
-    argv[7] = *text;
-    ngx_str_set(&argv[8], "e");
-    argv[9] = ngx_http_ai_edge->id;
-
-    q->cmd.handler = ngx_http_ai_seed_asked;
-    q->cmd.data = q;
-
-    if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                  NGX_HTTP_AI_REDIS_COMMANDS, &q->cmd, argv,
-                                  10)
-        != NGX_HTTP_AI_REDIS_OK)
-    {
-        return NGX_DECLINED;
-    }
-
-    return NGX_OK;
-}
-
-
 static void
 ngx_http_ai_seed_asked(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     ngx_uint_t status)
@@ -256,29 +160,13 @@ ngx_http_ai_seed_timeout(ngx_event_t *ev)
 static void
 ngx_http_ai_seed_end(ngx_http_ai_question_t *q, ngx_uint_t ok)
 {
-    ngx_queue_t         *w;
-    ngx_http_ai_seed_t  *s;
+    ngx_http_ai_seed_t    *s;
+    ngx_http_ai_waiter_t  *w;
 
-    ngx_http_ai_redis_cancel(&q->cmd);
+    ngx_http_ai_question_end(&ngx_http_ai_seeds, q);
 
-    if (q->timer.timer_set) {
-        ngx_del_timer(&q->timer);
-    }
-
-    ngx_queue_remove(&q->queue);
-    ngx_http_ai_nquestions--;
-
-    /* A handler may end other requests, and so take other waiters out. */
-
-    while (!ngx_queue_empty(&q->waiters)) {
-        w = ngx_queue_head(&q->waiters);
-        s = ngx_queue_data(w, ngx_http_ai_seed_t, queue);
-
-        ngx_queue_remove(w);
-        s->waiting = 0;
-
+    while ((w = ngx_http_ai_question_next(q)) != NULL) {
+        s = ngx_queue_data(w, ngx_http_ai_seed_t, waiter);
         s->handler(s, ok);
     }
-
-    ngx_free(q);
 }

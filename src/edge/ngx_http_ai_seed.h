@@ -8,6 +8,7 @@
 #define NGX_HTTP_AI_SEED_H
 
 #include "ngx_http_ai_ctx.h"
+#include "ngx_http_ai_question.h"
 
 
 typedef struct ngx_http_ai_seed_s  ngx_http_ai_seed_t;
@@ -17,10 +18,9 @@ typedef struct ngx_http_ai_seed_s  ngx_http_ai_seed_t;
 typedef void (*ngx_http_ai_seed_pt)(ngx_http_ai_seed_t *s, ngx_uint_t ok);
 
 struct ngx_http_ai_seed_s {
-    ngx_queue_t                 queue;
+    ngx_http_ai_waiter_t        waiter;
     ngx_http_ai_seed_pt         handler;
     void                       *data;
-    unsigned                    waiting:1;
 };
 
 

@@ -161,33 +161,21 @@ static void
 ngx_http_ai_spec_headers(ngx_http_ai_open_t *open, ai_job_t *job,
     ai_buf_t *text)
 {
-    ai_str_t          name, value, *line;
-    ngx_uint_t        i;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ai_str_t                name, value, *line;
+    ngx_table_elt_t        *h;
+    ngx_http_ai_headers_t   headers;
 
-    part = &open->request->headers_in.headers.part;
-    h = part->elts;
+    ngx_http_ai_headers(&headers, &open->request->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
+    while ((h = ngx_http_ai_headers_next(&headers)) != NULL) {
 
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                return;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (!ngx_http_ai_spec_header(open->conf, open->ctx->dialect, &h[i])) {
+        if (!ngx_http_ai_spec_header(open->conf, open->ctx->dialect, h)) {
             continue;
         }
 
-        name.data = (const char *) h[i].lowcase_key;
-        name.len = h[i].key.len;
-        value = ngx_http_ai_str(&h[i].value);
+        name.data = (const char *) h->lowcase_key;
+        name.len = h->key.len;
+        value = ngx_http_ai_str(&h->value);
 
         if (job->nheaders == AI_JOB_HEADERS_MAX) {
             text->full = 1;

@@ -45,9 +45,6 @@ ngx_int_t ngx_http_ai_pass_handler(ngx_http_request_t *r);
 /* Fills op, dialect and job from the path, once. */
 void ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
 
-/* A request header by its lower case name; NULL: none. */
-ngx_table_elt_t *ngx_http_ai_header(ngx_http_request_t *r, ngx_str_t *name);
-
 /* Fills principal or refusal from what is known of the key. */
 void ngx_http_ai_identified(ngx_http_ai_ctx_t *ctx, ngx_uint_t state,
     ngx_http_ai_principal_t *p);

@@ -7,7 +7,7 @@
 #ifndef NGX_HTTP_AI_STORE_H
 #define NGX_HTTP_AI_STORE_H
 
-#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_open.h"
 
 
 /*

@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_stream.h"
+#include "ngx_http_ai_admit.h"
 #include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
@@ -82,29 +83,6 @@ ngx_http_ai_stream_subscribed(ngx_http_ai_open_t *open)
     }
 
     ngx_http_ai_stream_timer(open, 1);
-}
-
-
-ngx_int_t
-ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    h->hash = 1;
-#if (nginx_version >= 1023000)
-    h->next = NULL;
-#endif
-    h->key = *key;
-    h->value = *value;
-    h->lowcase_key = NULL;
-
-    return NGX_OK;
 }
 
 
@@ -501,7 +479,7 @@ ngx_http_ai_stream_finalize(ngx_http_ai_open_t *open, ngx_int_t rc)
     r = open->request;
     ctx = open->ctx;
 
-    ngx_http_ai_edge_close(open);
+    ngx_http_ai_open_close(open);
 
     if (ctx->ended) {
         ngx_http_ai_observe(&ngx_http_ai_metrics->duration,

@@ -10,7 +10,7 @@
 #ifndef NGX_HTTP_AI_STREAM_H
 #define NGX_HTTP_AI_STREAM_H
 
-#include "ngx_http_ai_edge.h"
+#include "ngx_http_ai_open.h"
 
 
 /* No sign of life for so long: the log is read. */
@@ -47,7 +47,7 @@ size_t ngx_http_ai_take_bytes(ngx_http_ai_open_t *open, const char *data,
 /* One link behind what is filled. */
 void ngx_http_ai_take_chain(ngx_http_ai_open_t *open, ngx_chain_t *cl);
 
-/* For edge_open: events and timer, nothing is armed. */
+/* For ngx_http_ai_open(): events and timer, nothing is armed. */
 void ngx_http_ai_stream_init(ngx_http_ai_open_t *open);
 /* The request waits from now on: for aborts, for the timer. */
 void ngx_http_ai_stream_wait(ngx_http_ai_open_t *open);
@@ -71,10 +71,6 @@ void ngx_http_ai_answer_drop(ngx_http_ai_open_t *open);
  * ends with an error it is a part, and has neither id nor name. */
 ngx_int_t ngx_http_ai_answer_wrap(ngx_http_ai_open_t *open);
 
-/* The queue's deadline and lost replies, from the timer: msec to the next
- * look, 0 for none. */
-ngx_msec_t ngx_http_ai_admit_tick(ngx_http_ai_open_t *open);
-
 /* The job's spec and ledger base, valid until the next call: NGX_OK, or
  * NGX_DECLINED where the request has more than a spec can hold. */
 ngx_int_t ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
@@ -87,10 +83,6 @@ ngx_uint_t ngx_http_ai_spec_header(ngx_http_ai_loc_conf_t *conf,
     ai_dialect_e dialect, ngx_table_elt_t *h);
 /* The ledger base alone; as above. */
 ngx_int_t ngx_http_ai_spec_base(ngx_http_ai_ctx_t *ctx, ngx_str_t *base);
-
-/* Adds a header to the answer; key and value stay where they are. */
-ngx_int_t ngx_http_ai_add_header(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *value);
 
 
 #endif /* NGX_HTTP_AI_STREAM_H */

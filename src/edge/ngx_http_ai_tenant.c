@@ -307,32 +307,16 @@ static ngx_int_t
 ngx_http_ai_tenant_header(ngx_http_request_t *r, ngx_str_t *name,
     ngx_str_t *value)
 {
-    ngx_uint_t        i, n;
-    ngx_list_part_t  *part;
-    ngx_table_elt_t  *h;
+    ngx_uint_t              n;
+    ngx_table_elt_t        *h;
+    ngx_http_ai_headers_t   headers;
 
     n = 0;
-    part = &r->headers_in.headers.part;
-    h = part->elts;
+    ngx_http_ai_headers(&headers, &r->headers_in.headers);
 
-    for (i = 0; /* void */ ; i++) {
-
-        if (i >= part->nelts) {
-            if (part->next == NULL) {
-                break;
-            }
-
-            part = part->next;
-            h = part->elts;
-            i = 0;
-        }
-
-        if (h[i].key.len == name->len
-            && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
-        {
-            *value = h[i].value;
-            n++;
-        }
+    while ((h = ngx_http_ai_headers_named(&headers, name)) != NULL) {
+        *value = h->value;
+        n++;
     }
 
     if (n > 1) {

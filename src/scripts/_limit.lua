@@ -70,7 +70,8 @@ end
 -- says what settle must know, and the text and index (of a dry run, or nil)
 -- that its reply has.
 --
--- free: an answer that no provider makes.  It is a request all the same.
+-- free: how many requests no provider answers, if it is that.  They count as
+-- requests; of several that came as one, as many as there is room for.
 local function limit(us, free)
     local p = { cmsgpack.unpack(ARGV[17]) }
     local n = (#p - HEAD) / LINE
@@ -112,11 +113,13 @@ local function limit(us, free)
     local tokens = p[INPUT] + output
     local cost = p[COST] + ceil(output * p[PRICE] / 1000000)
 
+    local requests = free or 1
+
     local function wanted(kind)
-        if free or kind == 'r' or kind == 'c' then
-            return (not free or kind == 'r') and 1 or 0
+        if kind == 'r' then
+            return requests
         end
-        return kind == 't' and tokens or cost
+        return free and 0 or kind == 't' and tokens or kind == 'b' and cost or 1
     end
 
     -- Of line i: what is used, and the rest of what slide or stand say.
@@ -176,6 +179,15 @@ local function limit(us, free)
         end
         return nil, { 'LIMIT', longest and int(math.max(1, ceil(wait / 1000)))
                       or '-', int(refused - 1), table.concat(said):sub(2) }
+    end
+
+    for i = 1, requests > 1 and n or 0 do
+        local l = HEAD + (i - 1) * LINE
+        if p[l + KIND] == 'r' and not p[l + DRY] then
+            local window, max = p[l + WINDOW], p[l + MAX]
+            local used = look(i, window, sliding(window), 0, max) or 0
+            requests = math.min(requests, math.max(1, max - used))
+        end
     end
 
     local lim, said, would = '', '', nil

@@ -23,7 +23,7 @@ end
 -- At most `max` of what a worker holds that is dead, or has gone in order; the
 -- number of jobs, of members, and whether there is nothing left of it.
 local function requeue_worker(worker, us, max, died)
-    local blamed = died and suspect_of(worker)
+    local blamed = died and blame(worker)
     local key, n, tenants = P .. HELD .. worker, 0, {}
     local list = call('SRANDMEMBER', key, max)
     for _, member in ipairs(list) do

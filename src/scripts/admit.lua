@@ -115,7 +115,7 @@ if ARGV[17] ~= '' then
     local function by_policy()
         -- @include window
         -- @include limit
-        return limit(us, found ~= nil)
+        return limit(us, found and 1)
     end
     reserve, limits, would = by_policy()
     if not reserve then

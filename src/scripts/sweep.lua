@@ -220,7 +220,7 @@ local function mend_suspects()
         local job = all[i + 1]:match('^%S+')
         local j = call('HMGET', P .. JOB .. job, 'state', 'owner', 'tip')
         if j[1] ~= 'running' or j[2] ~= all[i] or seq_of(j[3]) > 0 then
-            call('HDEL', P .. SUSPECTS, all[i])
+            unsuspect(all[i], job)
         end
     end
 end

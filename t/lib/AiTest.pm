@@ -217,9 +217,11 @@ sub prefix { 'ai1:{' . ($_[1] || 0) . '}:' }
 sub san_env {
     my ($self) = @_;
 
+    # It takes a module's thread local memory for that of an old glibc where it
+    # lies 16 bytes into a page, and crashes on what it takes for its bounds.
     return (
-        ASAN_OPTIONS => 'detect_odr_violation=0:abort_on_error=1:log_path='
-            . "$self->{dir}/sanitizer",
+        ASAN_OPTIONS => 'detect_odr_violation=0:abort_on_error=1:'
+            . "intercept_tls_get_addr=0:log_path=$self->{dir}/sanitizer",
         LSAN_OPTIONS => "suppressions=$root/t/lib/lsan.supp:"
             . 'print_suppressions=0',
         UBSAN_OPTIONS => "print_stacktrace=1:log_path=$self->{dir}/sanitizer",
@@ -317,6 +319,9 @@ sub ready {
 sub baseline {
     my ($self) = @_;
 
+    # Who has just come, or come back, has yet to subscribe.
+    eval { wait_for(sub { $self->subscribers >= $self->processes }, 15) }
+        if $self->channels;
     $self->{base} = { map { $_ => fd_count($_) } $self->processes };
     my ($most) = sort { $b <=> $a } map { fd_count($_) }
         map { $_->workers } @{ $self->{edges} || [] };
@@ -340,6 +345,17 @@ sub channels {
 
     return 0 unless $self->{redis} && $self->{redis}{proc}->alive;
     return scalar @{ $self->redis->cmd('PUBSUB', 'CHANNELS', 'ai*') };
+}
+
+
+# Processes that listen.
+sub subscribers {
+    my ($self) = @_;
+
+    return 0 unless $self->{redis} && $self->{redis}{proc}->alive;
+    my %who = map { /:(?:edge|worker):(.*)/ ? ($1 => 1) : () }
+        @{ $self->redis->cmd('PUBSUB', 'CHANNELS', 'ai*') };
+    return scalar keys %who;
 }
 
 

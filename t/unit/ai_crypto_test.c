@@ -38,6 +38,19 @@ sha256(void **state)
 
 
 static void
+opened(void **state)
+{
+    ai_crypto_open();
+    sha256(state);
+    ai_crypto_open();
+    ai_crypto_close();
+    sha256(state);
+    ai_crypto_close();
+    sha256(state);
+}
+
+
+static void
 hex_form(void **state)
 {
     (void) state;
@@ -163,6 +176,7 @@ main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(sha256),
+        cmocka_unit_test(opened),
         cmocka_unit_test(hex_form),
         cmocka_unit_test(random_bytes),
         cmocka_unit_test(equal_and_wipe),

@@ -4,6 +4,9 @@
 
 #include "ai_unit.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "ai_id.h"
 #include "ai_keys.h"
 
@@ -237,11 +240,67 @@ traces(void **state)
 }
 
 
+/* A forked process makes none that its parent makes, too. */
+
+static void
+forked(void **state)
+{
+    int    fd[2], status;
+    char   ours[AI_JOB_ID_LEN], theirs[AI_JOB_ID_LEN];
+    pid_t  pid;
+
+    (void) state;
+
+    assert_int_equal(ai_id_job(ours, 1), 0);
+    assert_int_equal(pipe(fd), 0);
+
+    pid = fork();
+    assert_true(pid >= 0);
+
+    if (pid == 0) {
+        _exit(ai_id_job(theirs, 1) == 0
+              && write(fd[1], theirs, sizeof(theirs)) == sizeof(theirs)
+              ? 0 : 1);
+    }
+
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(fd[0], theirs, sizeof(theirs)), sizeof(theirs));
+    assert_int_equal(ai_id_job(ours, 1), 0);
+    assert_memory_not_equal(ours, theirs, sizeof(ours));
+
+    close(fd[0]);
+    close(fd[1]);
+}
+
+
+/* More of them than are in store at once. */
+
+static void
+many(void **state)
+{
+    int    i, k;
+    static char  ids[500][AI_JOB_ID_LEN];
+
+    (void) state;
+
+    for (i = 0; i < 500; i++) {
+        assert_int_equal(ai_id_job(ids[i], 1), 0);
+
+        for (k = 0; k < i; k++) {
+            assert_memory_not_equal(ids[i], ids[k], AI_JOB_ID_LEN);
+        }
+    }
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(jobs),
+        cmocka_unit_test(forked),
+        cmocka_unit_test(many),
         cmocka_unit_test(processes),
         cmocka_unit_test(events),
         cmocka_unit_test(traces)

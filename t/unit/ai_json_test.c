@@ -56,16 +56,7 @@ takes(void **state)
 static void
 refuses(void **state)
 {
-    size_t            i;
-    static ai_json_t  j;
-
-    /* at: offset of what is wrong */
-
-    static const struct {
-        const char *text;
-        int         status;
-        uint64_t    at;
-    } bad[] = {
+    static const ai_json_bad_t  bad[] = {
         { "", AI_JSON_ESYNTAX, 0 },
         { " ", AI_JSON_ESYNTAX, 1 },
         { "{", AI_JSON_ESYNTAX, 1 },
@@ -184,18 +175,7 @@ refuses(void **state)
 
     (void) state;
 
-    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        int  rc;
-
-        rc = ai_json_scan(&j, names, Z(bad[i].text), MAX, 0);
-
-        if (rc != bad[i].status || j.error_at != bad[i].at) {
-            fail_msg("%s: %d at %llu", bad[i].text, rc,
-                     (unsigned long long) j.error_at);
-        }
-
-        every_cut(Z(bad[i].text), MAX, 0);
-    }
+    refused(bad, sizeof(bad) / sizeof(bad[0]));
 
     assert_int_equal(scan(EMPTY), AI_JSON_ESYNTAX);
     assert_int_equal(scan(T("{}\0")), AI_JSON_ESYNTAX);

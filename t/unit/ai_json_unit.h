@@ -1,6 +1,6 @@
 /*
  * What tests of the scanner share: every cut of a text says what the whole
- * says.
+ * says, and what is refused is refused where it goes wrong.
  */
 
 #ifndef AI_JSON_UNIT_H
@@ -73,6 +73,33 @@ every_cut(ai_str_t text, uint64_t max, unsigned depth)
 
     (void) ai_json_end(&cut);
     same(&whole, &cut);
+}
+
+
+typedef struct {
+    const char  *text;
+    int          status;
+    uint64_t     at;                          /* offset of what is wrong */
+} ai_json_bad_t;
+
+
+static inline void
+refused(const ai_json_bad_t *bad, size_t n)
+{
+    int               rc;
+    size_t            i;
+    static ai_json_t  j;
+
+    for (i = 0; i < n; i++) {
+        rc = ai_json_scan(&j, names, Z(bad[i].text), MAX, 0);
+
+        if (rc != bad[i].status || j.error_at != bad[i].at) {
+            fail_msg("%s: %d at %llu", bad[i].text, rc,
+                     (unsigned long long) j.error_at);
+        }
+
+        every_cut(Z(bad[i].text), MAX, 0);
+    }
 }
 
 

@@ -91,7 +91,7 @@ columns(void **state)
         JOB, "1", "0", "2026-09-21 14:13:20.000001+00", "acme", "key:key_1",
         "bob", "chat", "openai", "gpt-4o", "done", "200", "openai", "gpt",
         "req", "stop", "10", "20", "3", NULL, NULL, "1500", "0", "900",
-        "5000", "120", "1", NULL
+        "5000", "120", "1", NULL, "1"
     };
 
     (void) state;
@@ -213,6 +213,46 @@ malformed(void **state)
 }
 
 
+/* An entry that stands for several requests says how many. */
+
+static void
+requests(void **state)
+{
+    unsigned      i;
+    ai_resp_t    *reply;
+    ledger_row_t  row;
+    const char   *fields[] = { "j", JOB, "a", "1", "c", "0",
+                               "t", "1790000000000001", "n", "acme",
+                               "b", BASE, "u", USAGE, "r", NULL };
+    static const struct {
+        const char  *text;
+        int          good;
+    } counts[] = {
+        { "1", 1 }, { "250", 1 }, { "1000000", 1 },
+        { "0", 0 }, { "-1", 0 }, { "1000001", 0 }, { "", 0 }, { "1.5", 0 },
+        { "99999999999999999999", 0 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        fields[15] = counts[i].text;
+        reply = entry("1-1", 16, fields);
+        assert_int_equal(ledger_row_parse(&row, reply), 0);
+
+        if (counts[i].good) {
+            assert_null(row.error);
+            is(row.columns[28], counts[i].text);
+
+        } else {
+            assert_string_equal(row.error, "r is no number of requests");
+        }
+
+        free(reply);
+    }
+}
+
+
 static void
 arrays(void **state)
 {
@@ -271,6 +311,7 @@ main(void)
         cmocka_unit_test(fewer_and_more),
         cmocka_unit_test(times),
         cmocka_unit_test(malformed),
+        cmocka_unit_test(requests),
         cmocka_unit_test(arrays),
         cmocka_unit_test(records),
     };
