@@ -297,8 +297,8 @@ sub limited {
     my ($id, $share) = @_;
     return $s->run('admit', $id, 't', 1, 'interactive', '', 0, 0, 'e2', 'spec',
         'body', "key:1\t-\tchat\topenai\tm", 10, 1000, 4, '', '',
-        "100 100 0 0 m\nr h 2 - tenant\nt h 10 - tenant\nc - 0 - tenant\n",
-        $share);
+        AiScripts::policy("100 100 0 0 m\nr h 2 - tenant\nt h 10 - tenant\n"
+            . "c - 0 - tenant\n"), $share);
 }
 $s->fresh(w1 => 50);
 kept(sha(1));
