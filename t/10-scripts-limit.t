@@ -28,7 +28,7 @@ my $scripts = AiRedis->scripts;
 for my $script (values %$scripts) {
     $script->{text} =~ s/call\('TIME'\)/call('HMGET', 'now', 's', 'us')/g;
     # Keys expire by Redis' own.
-    $script->{text} =~ s/s = '2000', m = '120000'/s = '7200000', m = '7200000'/;
+    $script->{text} =~ s/s = '2000', m = '120000'/s = '7200000', m = '7200000'/g;
     $script->{sha} = sha1_hex($script->{text});
 }
 

@@ -297,8 +297,8 @@ sub limited {
     my ($id, $share) = @_;
     return $s->run('admit', $id, 't', 1, 'interactive', '', 0, 0, 'e2', 'spec',
         'body', "key:1\t-\tchat\topenai\tm", 10, 1000, 4, '', '',
-        "100 100 0 0 m\nr h 2 - tenant\nt h 10 - tenant\nc - 0 - tenant\n",
-        $share);
+        AiScripts::policy("100 100 0 0 m\nr h 2 - tenant\nt h 10 - tenant\n"
+            . "c - 0 - tenant\n"), $share);
 }
 $s->fresh(w1 => 50);
 kept(sha(1));
@@ -323,7 +323,7 @@ my @rows = map { ($s->id, 1000 + $_, @who, '', $_) } 1 .. 3;
 is($s->run('hits', @rows), 'OK', 'records of hits');
 is(causes()->{cache}, 3, 'are in the outbox');
 is_deeply([map { $_->{r} } $s->outbox], [1, 2, 3], 'with how many they are');
-my $limit = "1 1 0 0 m\nr h 9 - tenant\n";
+my $limit = AiScripts::policy("1 1 0 0 m\nr h 9 - tenant\n");
 sub used { my ($key) = @{ $s->cmd('KEYS', $s->key("lim:t:$_[0]:*")) };
     return $key ? (split / /, $s->cmd('GET', $key))[1] : undef }
 @rows = map { ($s->id, 1000, @who, $limit, $_) } 1 .. 3;
@@ -341,8 +341,8 @@ is($s->run('hits', (@rows[0 .. 6]) x 129), 'ERR number of arguments', 'too many'
 
 # All limits of requests that apply, or none; a dry run and others hold nobody.
 $s->fresh(w1 => 50);
-$limit = "1 1 0 0 m\nr h 9 - tenant\nr s 4 - tenant\nr m 1 n tenant\n"
-    . "t h 1 - tenant\nc - 1 - tenant\n";
+$limit = AiScripts::policy("1 1 0 0 m\nr h 9 - tenant\nr s 4 - tenant\n"
+    . "r m 1 n tenant\nt h 1 - tenant\nc - 1 - tenant\n");
 is($s->run('hits', $s->id, 1000, @who, $limit, 7), 'OK', 'several limits');
 is(join(' ', map { used($_) // '-' } qw(rh rs rm th)), '4 4 4 -',
     'the tightest says how many');

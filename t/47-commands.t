@@ -4,6 +4,8 @@
 use AiTest;
 use AiFake;
 use AiJwt;
+use AiProc qw(wait_for);
+use Digest::SHA qw(sha256_hex);
 
 my $t = AiTest->new;
 $t->redis;
@@ -45,17 +47,40 @@ my %script = map { $_->[1]{sha} => $_->[0] }
 
 # Life signs, and what the test and its worker do.
 my $others = qr/^(?:PING|ECHO|EVAL|SCRIPT|HELLO|CLIENT|SUBSCRIBE|
-    beat|hits|sweep|run|head|data|settle|finish)$/x;
+    beat|hits|sweep|run|head|data|settle|finish|
+    XREVRANGE|principal|PUBLISH)$/x;
 my $n = 0;
+
+# A worker that is asked for a key that Redis does not hold.
+sub look_up {
+    my ($key) = @_;
+    my $sha = sha256_hex($key);
+
+    wait_for(sub {
+        my ($entry) = @{ $t->redis->cmd('XREVRANGE', 'ai1:lookup', '+', '-',
+            'COUNT', 1) };
+        my %e = $entry ? @{ $entry->[1] } : ();
+        return ($e{k} || '') eq $sha && ($e{c} eq '1' || die 'not clean')
+            && $e{e};
+    }, 20, 'a look-up');
+    my ($entry) = @{ $t->redis->cmd('XREVRANGE', 'ai1:lookup', '+', '-',
+        'COUNT', 1) };
+    $fake->principal($key, 1, tenant => 'acme', plan => 'pro');
+    $t->redis->cmd('PUBLISH', $t->prefix . 'edge:' . $entry->[1][3],
+        "K$sha ok\n");
+}
 
 # What Redis was asked for a request, from its first byte to its last.
 sub commands {
-    my ($path, @request) = @_;
+    my ($path, %request) = @_;
+    my $unheld = delete $request{unheld};
+    my @request = %request;
     my $monitor = $t->redis->client;
     $monitor->cmd('MONITOR');
     my $s = AiHttp->stream(port => $edge->port, path => "$path/chat/completions",
         json => { model => 'echo/echo', temperature => 0, max_tokens => 10,
             messages => [{ role => 'user', content => 'p' . ++$n }] }, @request);
+    look_up($request{key}) if $unheld;
     my $job = $fake->job(timeout => 20);
     $job->answer('{}') if $job;
     my $res = $s->response;
@@ -86,13 +111,19 @@ my @as = (headers => { 'X-Tenant-ID' => 'globex' });
 
 for my $path ('/all/v1', '/v1') {
     my ($key, $root) = ($key{$path}, $root{$path});
-    is(commands($path, key => $key), 'HGETALL admit', "$path: a cold key");
+    is(commands($path, key => $key), 'find admit', "$path: a cold key");
     is(commands($path, key => $key), 'admit', "$path: a warm one") for 1 .. 3;
-    is(commands($path, key => $root, @as), 'HGETALL'
-        . ($path eq '/all/v1' ? ' HGETALL' : '') . ' admit',
+    is(commands($path, key => $root, @as), 'find'
+        . ($path eq '/all/v1' ? ' find' : '') . ' admit',
         "$path: a cold key that acts for a tenant");
     is(commands($path, key => $root, @as), 'admit', "$path: a warm one");
 }
+
+# One that Redis does not hold.
+my $unheld = sprintf 'ngx-%043d', 4711;
+is(commands('/all/v1', key => $unheld, unheld => 1), 'find HGETALL admit',
+    'a key that a worker must look up');
+is(commands('/all/v1', key => $unheld), 'admit', 'and then is warm');
 
 # Tokens: of a tenant that is not known yet, and of one that is.
 for (['a token', sub { () }], ['of a platform administrator', sub {
@@ -104,7 +135,7 @@ for (['a token', sub { () }], ['of a platform administrator', sub {
         roles => ['platform_admin'], exp => int(time) + 300 });
     my @who = (key => $token, $headers->($tenant));
     $fake->tenant($_, 1, plan => 'pro') for $tenant, "$tenant-too";
-    is(commands('/all/v1', @who), 'HGETALL admit', "$name: cold");
+    is(commands('/all/v1', @who), 'find admit', "$name: cold");
     is(commands('/all/v1', @who), 'admit', "$name: warm") for 1, 2;
 }
 

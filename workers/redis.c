@@ -153,6 +153,7 @@ redis_dial(redis_t *rc, const redis_host_t *host)
     rc->why[0] = '\0';
     rc->out_pos = 0;
     rc->out_len = 0;
+    rc->known = 0;
     rc->state = REDIS_CONNECTING;
     redis_net_connect(&rc->net, host);
 }

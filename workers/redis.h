@@ -92,7 +92,11 @@ int redis_command(redis_t *rc, redis_reply_pt cb, void *data, unsigned argc,
  * word, %b an ai_str_t, %d an int64_t.  No other conversions. */
 int redis_commandf(redis_t *rc, redis_reply_pt cb, void *data,
     const char *fmt, ...);
-/* EVALSHA script 1 prefix argv..., after NOSCRIPT once more as EVAL. */
+/*
+ * EVALSHA script 1 prefix argv...; with its text (EVAL) the first time on a
+ * connection, lest NOSCRIPT put it behind what was sent after it, and after
+ * NOSCRIPT once more.
+ */
 int redis_script(redis_t *rc, ai_script_e script, ai_str_t prefix,
     redis_reply_pt cb, void *data, unsigned argc, const ai_str_t *argv);
 /* Like redis_command, for one that may take msec (a blocking read). */

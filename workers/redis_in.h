@@ -66,6 +66,8 @@ struct redis_s {
     char                 *channels[REDIS_CHANNELS_MAX];
     unsigned              nchannels;
 
+    uint32_t              known;    /* scripts this server has, as bits */
+
     uint64_t              retry_at_msec;
     uint64_t              heard_at_msec;
     uint64_t              pinged_at_msec;

@@ -16,6 +16,7 @@
 
 static int redis_room(redis_t *rc, size_t len);
 static redis_pending_t *redis_push(redis_t *rc);
+static int redis_text(redis_t *rc, redis_pending_t *p);
 
 
 int
@@ -130,7 +131,7 @@ redis_script(redis_t *rc, ai_script_e script, ai_str_t prefix,
     char              *p, *start;
     size_t             size;
     unsigned           i;
-    redis_pending_t   *pending;
+    redis_pending_t    first, *pending;
     const ai_script_t *s;
 
     if (rc->state != REDIS_READY || rc->nchannels != 0
@@ -151,18 +152,6 @@ redis_script(redis_t *rc, ai_script_e script, ai_str_t prefix,
         return -1;
     }
 
-    pending = redis_push(rc);
-    if (pending == NULL) {
-        free(start);
-        return -1;
-    }
-
-    pending->cb = cb;
-    pending->data = data;
-    pending->deadline_msec = uv_now(&rc->loop->uv) + REDIS_COMMAND_MSEC;
-    pending->script = s;
-    pending->words = argc + 4;
-
     p = ai_resp_put_bulk(start, ai_str("1"));
     p = ai_resp_put_bulk(p, prefix);
 
@@ -170,8 +159,27 @@ redis_script(redis_t *rc, ai_script_e script, ai_str_t prefix,
         p = ai_resp_put_bulk(p, argv[i]);
     }
 
-    pending->tail = start;
-    pending->tail_len = (size_t) (p - start);
+    memset(&first, 0, sizeof(first));
+
+    first.cb = cb;
+    first.data = data;
+    first.script = s;
+    first.tail = start;
+    first.tail_len = (size_t) (p - start);
+    first.words = argc + 4;
+
+    if (!(rc->known & (1U << script))) {
+        return redis_text(rc, &first);
+    }
+
+    pending = redis_push(rc);
+    if (pending == NULL) {
+        free(start);
+        return -1;
+    }
+
+    *pending = first;
+    pending->deadline_msec = uv_now(&rc->loop->uv) + REDIS_COMMAND_MSEC;
 
     p = ai_resp_put_head(rc->out + rc->out_len, '*', pending->words);
     p = ai_resp_put_bulk(p, ai_str("EVALSHA"));
@@ -183,8 +191,10 @@ redis_script(redis_t *rc, ai_script_e script, ai_str_t prefix,
 }
 
 
-void
-redis_eval(redis_t *rc, redis_pending_t *p)
+/* The script with its text; p is used up. */
+
+static int
+redis_text(redis_t *rc, redis_pending_t *p)
 {
     char             *at;
     redis_pending_t  *pending;
@@ -194,12 +204,7 @@ redis_eval(redis_t *rc, redis_pending_t *p)
     {
         free(p->tail);
         p->tail = NULL;
-
-        if (p->cb != NULL) {
-            p->cb(rc, NULL, p->data);
-        }
-
-        return;
+        return -1;
     }
 
     pending->cb = p->cb;
@@ -213,6 +218,22 @@ redis_eval(redis_t *rc, redis_pending_t *p)
     rc->out_len = (size_t) (at - rc->out) + p->tail_len;
     free(p->tail);
     p->tail = NULL;
+    rc->known |= 1U << (p->script - ai_scripts);
+
+    return 0;
+}
+
+
+/* Whoever has forgotten one has forgotten all. */
+
+void
+redis_eval(redis_t *rc, redis_pending_t *p)
+{
+    rc->known = 0;
+
+    if (redis_text(rc, p) != 0 && p->cb != NULL) {
+        p->cb(rc, NULL, p->data);
+    }
 }
 
 

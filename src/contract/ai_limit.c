@@ -15,7 +15,13 @@
 #define AI_LIMIT_COUNT_MAX  1000000000000LL
 #define AI_LIMIT_JOBS_MAX   1000000LL
 
+/* A counter's name: kind, window and subject. */
+#define AI_LIMIT_WHAT_MAX   96
 
+
+static void ai_limit_pack_int(ai_buf_t *b, int64_t n);
+static void ai_limit_pack_bool(ai_buf_t *b, int is);
+static void ai_limit_pack_str(ai_buf_t *b, ai_str_t s);
 static void ai_limit_subject(ai_buf_t *b, ai_level_e level, ai_str_t value);
 static int ai_limit_safe(ai_str_t value);
 
@@ -181,51 +187,96 @@ ai_limit_seconds(const ai_limit_t *l)
 }
 
 
+/* Few of MessagePack's forms; Lua reads all of a policy in one call. */
+
+static void
+ai_limit_pack_int(ai_buf_t *b, int64_t n)
+{
+    char      text[9];
+    unsigned  i;
+
+    text[0] = (char) 0xcf;
+
+    for (i = 0; i < 8; i++) {
+        text[1 + i] = (char) ((uint64_t) n >> (56 - 8 * i));
+    }
+
+    ai_buf_add(b, text, sizeof(text));
+}
+
+
+static void
+ai_limit_pack_bool(ai_buf_t *b, int is)
+{
+    ai_buf_add(b, is ? "\xc3" : "\xc2", 1);
+}
+
+
+/* Less than 256 bytes. */
+
+static void
+ai_limit_pack_str(ai_buf_t *b, ai_str_t s)
+{
+    char  head[2];
+
+    head[0] = (char) 0xd9;
+    head[1] = (char) s.len;
+
+    ai_buf_add(b, head, sizeof(head));
+    ai_buf_add_str(b, s);
+}
+
+
 void
 ai_limit_head(ai_buf_t *b, const ai_limit_want_t *want)
 {
-    ai_buf_add_int(b, want->input);
-    ai_buf_add_z(b, " ");
+    char      name[AI_LIMIT_WHAT_MAX];
+    ai_buf_t  n;
+
+    ai_limit_pack_int(b, want->input);
 
     if (want->output < 0) {
-        ai_buf_add_z(b, "-");
+        ai_limit_pack_bool(b, 0);
 
     } else {
-        ai_buf_add_int(b, want->output);
+        ai_limit_pack_int(b, want->output);
     }
 
-    ai_buf_add_z(b, " ");
-    ai_buf_add_int(b, want->cost);
-    ai_buf_add_z(b, " ");
-    ai_buf_add_int(b, want->price);
-    ai_buf_add_z(b, " ");
+    ai_limit_pack_int(b, want->cost);
+    ai_limit_pack_int(b, want->price);
+
+    ai_buf_init(&n, name, sizeof(name));
 
     if (want->name.len == 0) {
-        ai_buf_add_z(b, "-");
+        ai_buf_add_z(&n, "-");
 
     } else {
-        ai_limit_subject(b, AI_LEVEL_MODEL, want->name);
+        ai_limit_subject(&n, AI_LEVEL_MODEL, want->name);
     }
 
-    ai_buf_add_z(b, "\n");
+    ai_limit_pack_str(b, (ai_str_t) { ai_buf_len(&n), name });
+    b->full |= n.full;
 }
 
 
 void
 ai_limit_line(ai_buf_t *b, const ai_limit_t *l, int dry, ai_str_t value)
 {
-    char  head[4];
+    char      what[AI_LIMIT_WHAT_MAX];
+    ai_buf_t  w;
 
-    head[0] = l->kind;
-    head[1] = ' ';
-    head[2] = l->window;
-    head[3] = ' ';
+    ai_buf_init(&w, what, sizeof(what));
+    ai_buf_add(&w, &l->kind, 1);
+    ai_buf_add(&w, &l->window, 1);
+    ai_buf_add_z(&w, ":");
+    ai_limit_subject(&w, l->level, value);
 
-    ai_buf_add(b, head, sizeof(head));
-    ai_buf_add_int(b, l->max);
-    ai_buf_add_z(b, dry ? " n " : " - ");
-    ai_limit_subject(b, l->level, value);
-    ai_buf_add_z(b, "\n");
+    ai_limit_pack_str(b, (ai_str_t) { ai_buf_len(&w), what });
+    ai_limit_pack_str(b, (ai_str_t) { 1, &l->kind });
+    ai_limit_pack_str(b, (ai_str_t) { 1, &l->window });
+    ai_limit_pack_int(b, l->max);
+    ai_limit_pack_bool(b, dry);
+    b->full |= w.full;
 }
 
 

@@ -10,7 +10,7 @@
 #include "ai_str.h"
 
 #define AI_LIMIT_LINES         24       /* of a policy */
-#define AI_LIMIT_LINE_MAX      128      /* a line of a policy */
+#define AI_LIMIT_LINE_MAX      128      /* bytes of a limit in a policy */
 #define AI_LIMIT_TEXT_MAX      64       /* what ai_limit_say writes */
 #define AI_LIMIT_SEED_MAX      8192     /* a question */
 
@@ -60,8 +60,8 @@ void ai_limit_say(ai_buf_t *b, const ai_limit_t *l);
 /* Seconds of its window; 0 of a concurrency; a month has 30 days. */
 int64_t ai_limit_seconds(const ai_limit_t *l);
 
-/* Appends the first line of a policy, and one for a limit; value is whom it
- * limits (nothing for the tenant). */
+/* Appends what a policy begins with, and a limit; value is whom it limits
+ * (nothing for the tenant).  At most AI_LIMIT_LINE_MAX bytes each. */
 void ai_limit_head(ai_buf_t *b, const ai_limit_want_t *want);
 void ai_limit_line(ai_buf_t *b, const ai_limit_t *l, int dry, ai_str_t value);
 

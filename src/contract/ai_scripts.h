@@ -25,6 +25,7 @@ typedef enum {
     AI_SCRIPT_KEEP,
     AI_SCRIPT_PURGE,
     AI_SCRIPT_HITS,
+    AI_SCRIPT_FIND,
     AI_SCRIPT_LAST
 } ai_script_e;
 
@@ -32,7 +33,7 @@ typedef struct {
     const char *name;
     const char *sha1;           /* 40 hex digits, for EVALSHA */
     size_t      len;            /* of source, in bytes */
-    const char *source;         /* for EVAL after NOSCRIPT */
+    const char *source;         /* for EVAL: Redis may not know it */
 } ai_script_t;
 
 /* In the order of ai_script_e, then one entry of zeros. */

@@ -26,14 +26,18 @@ typedef struct {
     size_t                      tenant_len;   /* 0: a key */
     uint32_t                    address;      /* of who asked first */
     ngx_atomic_uint_t           epoch;
-    unsigned                    asked:1;      /* a worker was */
+    unsigned                    asked:1;      /* a worker is, or may be */
+    unsigned                    told:1;       /* it has looked */
 } ngx_http_ai_search_t;
 
 
 static ai_str_t ngx_http_ai_lookup_name(ngx_http_ai_search_t *s);
+static ngx_int_t ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s);
 static ngx_int_t ngx_http_ai_lookup_read(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
+static ngx_int_t ngx_http_ai_lookup_charge(ngx_http_ai_search_t *s);
+static void ngx_http_ai_lookup_unasked(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s);
 static void ngx_http_ai_lookup_asked(ngx_http_ai_redis_cmd_t *cmd,
     ai_resp_t *reply, ngx_uint_t status);
@@ -79,7 +83,7 @@ ngx_http_ai_lookup(ngx_http_ai_lookup_t *l, u_char *sha)
             ngx_memcpy(s->tenant, l->tenant->data, s->tenant_len);
         }
 
-        if (ngx_http_ai_lookup_read(s) != NGX_OK) {
+        if (ngx_http_ai_lookup_begin(s) != NGX_OK) {
             ngx_free(s);
             return NGX_DECLINED;
         }
@@ -139,6 +143,8 @@ ngx_http_ai_lookup_bell(u_char *sha, ai_str_t status)
         return;
     }
 
+    s->told = 1;
+
     if (!ai_str_eqz(status, "ok") || ngx_http_ai_lookup_read(s) != NGX_OK) {
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
     }
@@ -153,6 +159,47 @@ ngx_http_ai_lookup_name(ngx_http_ai_search_t *s)
     return s->tenant_len
            ? (ai_str_t) { s->tenant_len, (const char *) s->tenant }
            : (ai_str_t) { AI_SHA256_HEX, (const char *) s->question.sha };
+}
+
+
+/* Redis' answer, and where it has none a worker's, for one command; by HGETALL
+ * where no worker may be asked. */
+
+static ngx_int_t
+ngx_http_ai_lookup_begin(ngx_http_ai_search_t *s)
+{
+    ai_str_t   name;
+    ngx_int_t  rc;
+    ngx_str_t  queue, argv[3];
+
+    rc = ngx_http_ai_lookup_charge(s);
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_ai_lookup_read(s);
+    }
+
+    s->epoch = ngx_http_ai_zone_epoch(ngx_http_ai_edge->amcf->principals);
+    name = ngx_http_ai_lookup_name(s);
+
+    ngx_str_set(&queue, AI_LOOKUP_KEY);
+    argv[0].data = (u_char *) name.data;
+    argv[0].len = name.len;
+    argv[1] = ngx_http_ai_edge->id;
+    argv[2].data = (u_char *) (rc == NGX_OK ? "1" : "0");
+    argv[2].len = 1;
+
+    s->question.cmd.handler = ngx_http_ai_lookup_read_done;
+    s->question.cmd.data = s;
+
+    if (ngx_http_ai_redis_eval(ngx_http_ai_edge->redis, &s->question.cmd,
+                               AI_SCRIPT_FIND, &queue, 1, argv, 3)
+        != NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_lookup_unasked(s);
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -186,6 +233,10 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     if (status != NGX_HTTP_AI_REDIS_OK
         || reply->type != AI_RESP_ARRAY)
     {
+        if (!s->told) {
+            ngx_http_ai_lookup_unasked(s);
+        }
+
         ngx_http_ai_count(redis_errors);
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
         return;
@@ -193,20 +244,28 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 
     if (reply->elements == 0) {
 
-        if (s->asked) {
+        if (s->told) {
             ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
-            return;
+
+        } else if (s->asked) {
+            ngx_add_timer(&s->question.timer, NGX_HTTP_AI_LOOKUP_TIMEOUT);
+
+        } else {
+            ngx_http_ai_lookup_ask(s);
         }
 
-        ngx_http_ai_lookup_ask(s);
         return;
+    }
+
+    if (!s->told) {
+        ngx_http_ai_lookup_unasked(s);
     }
 
     if (!ngx_http_ai_lookup_signed(s, reply)) {
 
         /* As one that is missing: a worker asks Postgres, and signs. */
 
-        if (!s->asked) {
+        if (!s->told) {
             ngx_http_ai_lookup_ask(s);
             return;
         }
@@ -231,26 +290,55 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 }
 
 
+/* Whether a worker may be asked, and then it counts as asked. */
+
+static ngx_int_t
+ngx_http_ai_lookup_charge(ngx_http_ai_search_t *s)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_ai_nasked == NGX_HTTP_AI_LOOKUP_ASKED) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_ai_zone_charge(ngx_http_ai_edge->amcf->principals,
+                                 s->address);
+
+    if (rc != NGX_DECLINED) {
+        s->asked = 1;
+        ngx_http_ai_nasked++;
+    }
+
+    return rc;
+}
+
+
+/* No worker was. */
+
+static void
+ngx_http_ai_lookup_unasked(ngx_http_ai_search_t *s)
+{
+    if (s->asked) {
+        s->asked = 0;
+        ngx_http_ai_nasked--;
+        ngx_http_ai_zone_refund(ngx_http_ai_edge->amcf->principals,
+                                s->address);
+    }
+}
+
+
 static void
 ngx_http_ai_lookup_ask(ngx_http_ai_search_t *s)
 {
     ngx_int_t  rc;
 
-    if (ngx_http_ai_nasked == NGX_HTTP_AI_LOOKUP_ASKED) {
-        ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
-        return;
-    }
+    rc = ngx_http_ai_lookup_charge(s);
 
-    rc = ngx_http_ai_zone_charge(ngx_http_ai_edge->amcf->principals,
-                                 s->address);
     if (rc == NGX_DECLINED) {
         ngx_http_ai_count(lookups_refused);
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
         return;
     }
-
-    s->asked = 1;
-    ngx_http_ai_nasked++;
 
     if (ngx_http_ai_question_ask(&s->question, ngx_http_ai_lookup_asked,
                                  s->tenant_len ? "t" : "k",

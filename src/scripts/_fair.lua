@@ -93,11 +93,13 @@ local function jain(ms, slots)
         if k[2] >= FAIR_LEAST then
             local x = k[1] / k[2]
             n, sum, squares = n + 1, sum + x, squares + x * x
-            call('HSET', P .. FAIR, tenant, int(k[1]) .. ' ' .. int(k[2]))
+            call('HSET', P .. FAIR, tenant, int(k[1] + 0.5) .. ' '
+                 .. int(k[2] + 0.5))
         else
             call('HDEL', P .. FAIR, tenant)
         end
     end
     call('PEXPIRE', P .. FAIR, FAIR_EXPIRE_MS)
-    return squares > 0 and int(sum * sum / (n * squares) * 1000000) or 1000000
+    return squares > 0 and int(sum * sum / (n * squares) * 1000000 + 0.5)
+           or 1000000
 end

@@ -4,14 +4,19 @@
 
 local USAGE = '^' .. ('[^\t]*\t'):rep(6) .. '([^\t]*)\t([^\t]*)\t'
               .. ('[^\t]*\t'):rep(3) .. '([^\t]*)'
+local LINE = '^(([rtcb])(.):%S+) (%d+)\n()'
 
 -- Input, output and cost of the lines that the ledger gets: what it does not
 -- know is nothing.
 local function took(lines)
     local input, output, cost = 0, 0, 0
-    local _, pos = lines:find('\n', 1, true)
-    for line in lines:sub((pos or 0) + 1):gmatch('[^\n]+') do
-        local i, o, c = line:match(USAGE)
+    local first = lines:find('\n', 1, true)
+    if not first then
+        local i, o, c = match(lines, USAGE)
+        return num(i) or 0, num(o) or 0, num(c) or 0
+    end
+    for line in lines:sub(first + 1):gmatch('[^\n]+') do
+        local i, o, c = match(line, USAGE)
         input = input + (num(i) or 0)
         output = output + (num(o) or 0)
         cost = cost + (num(c) or 0)
@@ -34,19 +39,19 @@ end
 
 -- What it was charged at, in the window of its admit: the one that is now, or
 -- the one before.
-local function recount(key, window, at, text, was, is)
+local function recount(key, window, slides, at, was, is)
+    local text = call('GET', key)
     local now, a, b, epoch, now_text, a_text, b_text
-    local sliding = SLIDING[window]
     if text then
         now, a, b, epoch, now_text, a_text, b_text = counter(text)
     end
-    if not now and not sliding then
+    if not now and not slides then
         return
     end
     if not now or now < at then
-        now, a, b, now_text, a_text, b_text = at, 0, 0, int(at), '0', '0'
+        now, a, b, now_text, a_text, b_text = at, 0, 0, nil, '0', '0'
     end
-    if not sliding then
+    if not slides then
         if now ~= at then
             return
         end
@@ -59,43 +64,32 @@ local function recount(key, window, at, text, was, is)
     else
         return
     end
-    call('SET', key, now_text .. ' ' .. a_text .. ' ' .. b_text, 'PX',
-         COUNTER_MS[window])
+    put(key, (now_text or int(at)) .. ' ' .. a_text .. ' ' .. b_text,
+        not now_text and window)
 end
 
 local function give_back(job, tenant, lim, lines)
     local input, output, cost = took(lines)
-    local tokens, budget, name, pos = lim:match('^(%d+) (%d+) (%S+)\n()')
-    local was = { r = 1, t = tonumber(tokens), b = tonumber(budget) }
-    local is = { r = 1, t = input + output, b = cost }
-    local base, keys, what, at, n = P .. LIM .. tenant .. ':', {}, {}, {}, 0
+    local tokens, budget, name, pos = match(lim, '^(%d+) (%d+) (%S+)\n()')
+    local base = P .. LIM .. tenant .. ':'
     while pos <= #lim do
-        local name, window, next = lim:match('^(%S+) (%d+)\n()', pos)
-        if name:sub(1, 1) == 'c' then
-            call('SREM', base .. name, job)
-        else
-            n = n + 1
-            keys[n], what[n], at[n] = base .. name, name, tonumber(window)
-        end
+        local what, kind, window, at, next = match(lim, LINE, pos)
+        local key, slides, was, is = base .. what, sliding(window), 1, 1
         pos = next
-    end
-    local learn = name ~= '-' and output > 0 and lines:sub(1, 5) == 'done\t'
-    if learn then
-        keys[n + 1] = base .. 'est:' .. name
-    end
-    if #keys == 0 then
-        return
-    end
-    local text = call('MGET', unpack(keys))
-    for i = 1, n do
-        local kind, window = what[i]:sub(1, 1), what[i]:sub(2, 2)
-        if was[kind] ~= is[kind] or not SLIDING[window] then
-            recount(keys[i], window, at[i], text[i], was[kind], is[kind])
+        if kind == 't' then
+            was, is = tonumber(tokens), input + output
+        elseif kind == 'b' then
+            was, is = tonumber(budget), cost
+        end
+        if kind == 'c' then
+            call('SREM', key, job)
+        elseif was ~= is or not slides then
+            recount(key, window, slides, tonumber(at), was, is)
         end
     end
-    if learn then
-        call('SET', keys[n + 1],
-             format('%.2f', estimate(text[n + 1], output)), 'PX',
-             ESTIMATE_MS)
+    if name ~= '-' and output > 0 and lines:sub(1, 5) == 'done\t' then
+        local key = base .. 'est:' .. name
+        call('SET', key, format('%.2f', estimate(call('GET', key), output)),
+             'PX', ESTIMATE_MS)
     end
 end

@@ -109,11 +109,15 @@ end
 local us, at = clock()
 local reserve, limits, would
 
--- Made only where there are some.
+-- Made only where there are some; in a function of their own, because a closure
+-- costs what there is to be looked through for what it closes over.
 if ARGV[17] ~= '' then
-    -- @include window
-    -- @include limit
-    reserve, limits, would = limit(us, found and 1)
+    local function by_policy()
+        -- @include window
+        -- @include limit
+        return limit(us, found and 1)
+    end
+    reserve, limits, would = by_policy()
     if not reserve then
         if large then
             call('UNLINK', P .. BODY .. job)
@@ -159,7 +163,8 @@ if worker then
     call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
          'flags', flags, 'base', base, 'bytes', ARGV[14], 'at', at,
          'lst', edge, 'state', 'running', 'owner', worker, 'attempt', '1',
-         'started', at, large and 'large' or 'body', large and '1' or body)
+         'started', at, large and 'large' or 'body', large and '1' or body,
+         reserve and 'lim' or 'at', reserve and reserve() or at)
 else
     local sum = call('HGET', P .. BACKLOG_BYTES, field) or 0
     if call('LLEN', P .. BACKLOG .. field) >= max_jobs
@@ -170,7 +175,8 @@ else
     call('HSET', key, 'spec', spec, 'tenant', tenant, 'class', class,
          'flags', flags, 'base', base, 'bytes', ARGV[14], 'at', at,
          'lst', edge, 'state', 'waiting', 'decision', 'waiting',
-         large and 'large' or 'body', large and '1' or body)
+         large and 'large' or 'body', large and '1' or body,
+         reserve and 'lim' or 'at', reserve and reserve() or at)
 end
 
 if pieces then
@@ -178,9 +184,6 @@ if pieces then
 end
 if shared ~= '' then
     sharing()
-end
-if reserve then
-    call('HSET', key, 'lim', reserve())
 end
 call('PEXPIRE', key, UNFINISHED_MS)
 if flags ~= '' and flags ~= 's' then

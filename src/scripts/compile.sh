@@ -21,11 +21,11 @@ trap 'rm -f "$tmp" "$tmp.lua"' EXIT
 } > "$tmp"
 
 for name in body admit claim emit settle cancel leave join beat sweep \
-    principal inherit seed keep purge hits
+    principal inherit seed keep purge hits find
 do
     # What ends a job must not fail for want of memory; what begins one must.
     case $name in
-        body|admit|emit|join|principal|keep) flags= ;;
+        body|admit|emit|join|principal|keep|find) flags= ;;
         *) flags=' flags=allow-oom' ;;
     esac
     {

@@ -76,7 +76,7 @@ for i = 6, #ARGV, 2 do
             sum = settled
         end
         call('SET', key, now .. ' ' .. counted(sum) .. ' ' .. counted(reserved)
-             .. ' ' .. epoch, 'PX', COUNTER_MS[window])
+             .. ' ' .. epoch, 'PX', lasting(window))
     end
 end
 return { 'OK' }

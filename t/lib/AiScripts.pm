@@ -163,6 +163,25 @@ sub silent {
 }
 
 
+# A policy (docs/wire.md, 13) of lines: "<input> <output, or -> <cost> <price>
+# <name>", then "<kind> <window> <max> <- or n> <subject>" a limit.
+sub policy {
+    my ($head, @lines) = map { [split ' '] } split /\n/, $_[0];
+    my $int = sub { pack 'C Q>', 0xcf, $_[0] };
+    my $text = sub { pack 'C C/a', 0xd9, $_[0] };
+    my $bool = sub { pack 'C', $_[0] ? 0xc3 : 0xc2 };
+
+    return '' unless $head;
+    my ($input, $output, $cost, $price, $name) = @$head;
+    return join '', $int->($input),
+        $output eq '-' ? $bool->(0) : $int->($output), $int->($cost),
+        $int->($price), $text->($name), map {
+            my ($kind, $window, $max, $flag, $subject) = @$_;
+            ($text->("$kind$window:$subject"), $text->($kind), $text->($window),
+                $int->($max), $bool->($flag eq 'n')) } @lines;
+}
+
+
 sub admit {
     my ($self, $job, $tenant, %o) = @_;
     my @args = ($job, $tenant, $o{weight} || 1, $o{class} || 'interactive',
@@ -174,7 +193,7 @@ sub admit {
         exists $o{max_bytes} ? $o{max_bytes} : 1e6,
         defined $o{bytes} ? $o{bytes} : 7,
         $o{key_id} || '', $o{key_version} || '',
-        defined $o{policy} ? $o{policy} : '');
+        defined $o{policy} ? policy($o{policy}) : '');
 
     return $self->run('admit', @args, @{ $o{more} || [] });
 }

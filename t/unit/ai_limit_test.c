@@ -62,6 +62,12 @@ rates(void **state)
 }
 
 
+/* MessagePack. */
+#define INT(bytes)  "\xcf" bytes
+#define NO          "\xc2"
+#define YES         "\xc3"
+
+
 static void
 lines(void **state)
 {
@@ -69,6 +75,21 @@ lines(void **state)
     ai_buf_t         b;
     ai_limit_t       l;
     ai_limit_want_t  want;
+
+    static const char  packed[] =
+        INT("\0\0\0\0\0\0\0\14") NO INT("\0\0\0\0\0\0\0\42")
+        INT("\0\0\0\0\0\0\0\70") "\xd9\14model:gpt-4o"
+        INT("\0\0\0\0\0\0\0\0") INT("\0\0\0\0\0\0\0\7")
+        INT("\0\0\0\0\0\0\0\0") INT("\0\0\0\0\0\0\0\0") "\xd9\1-"
+        "\xd9\11rm:tenant" "\xd9\1r" "\xd9\1m"
+        INT("\0\0\0\0\0\0\0\74") NO
+        "\xd9\13bM:user:bob" "\xd9\1b" "\xd9\1M"
+        INT("\0\37\xf9\x73\xca\xfa\x80\0") YES
+        "\xd9\111bM:user:~449b7597d66fa113c075357998b0d53b"
+        "7a271fc360e51546901753caf2e7bd37" "\xd9\1b" "\xd9\1M"
+        INT("\0\37\xf9\x73\xca\xfa\x80\0") NO
+        "\xd9\26c-:address:2001:db8::1" "\xd9\1c" "\xd9\1-"
+        INT("\0\0\0\0\0\0\0\2") NO;
 
     (void) state;
 
@@ -81,20 +102,19 @@ lines(void **state)
 
     l = (ai_limit_t) { AI_LEVEL_TENANT, 'r', 'm', 60 };
     ai_limit_line(&b, &l, 0, T("acme"));
-    l = (ai_limit_t) { AI_LEVEL_USER, 'b', 'M', 5 };
+    l = (ai_limit_t) { AI_LEVEL_USER, 'b', 'M', 9000000000000000 };
     ai_limit_line(&b, &l, 1, T("bob"));
     ai_limit_line(&b, &l, 0, T("bob\nr m 9 - tenant"));
     l = (ai_limit_t) { AI_LEVEL_ADDRESS, 'c', '-', 2 };
     ai_limit_line(&b, &l, 0, T("2001:db8::1"));
 
-    assert_true(ai_str_eqz((ai_str_t) { ai_buf_len(&b), mem },
-        "12 - 34 56 model:gpt-4o\n"
-        "0 7 0 0 -\n"
-        "r m 60 - tenant\n"
-        "b M 5 n user:bob\n"
-        "b M 5 - user:~449b7597d66fa113c075357998b0d53b"
-        "7a271fc360e51546901753caf2e7bd37\n"
-        "c - 2 - address:2001:db8::1\n"));
+    assert_false(b.full);
+    assert_int_equal(ai_buf_len(&b), sizeof(packed) - 1);
+    assert_memory_equal(mem, packed, sizeof(packed) - 1);
+
+    ai_buf_init(&b, mem, 39);
+    ai_limit_line(&b, &l, 0, T("2001:db8::1"));
+    assert_true(b.full);
 }
 
 
