@@ -149,6 +149,23 @@ is($got->{end}{state}, 'done', 'a lost delivery');
 is(said($got), $words, 'every word once');
 is(seqs($got), join(' ', 1 .. @{ $got->{events} }), 'no gap');
 
+# What is said while it is claimed anew is said, too.
+$w->catalog({ providers => { slow => { api => 'echo',
+    options => { word_delay => 1 } } } });
+for my $n (1 .. 4) {
+    my $many = join ' ', 1 .. 1500;
+    kill STOP => $pid;
+    wait_for(sub { $t->redis->cmd('HGET', "$w->{p}sweep", 'workers') eq "0\n" },
+        10, 'no worker that beats');
+    $job = stream($many);
+    save();
+    kill CONT => $pid;
+    $w->begun($job, 4);
+    lose();
+    $got = ends($job);
+    is(said($got), $many, "every one of many words once, $n");
+}
+
 wait_for(sub { !$w->leases }, 20,
     'all slots to be free');
 $w->close;

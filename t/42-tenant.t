@@ -205,7 +205,8 @@ is(get("/from$models", key => $wrong, headers => { 'X-Other' => 'acme' })
 
 # How many commands: warm none but admit, a cold key one more, with a cold
 # tenant two.
-my $admit = AiRedis->scripts($t->root, $t->subdir('lua'))->{admit}{sha};
+my $scripts = AiRedis->scripts($t->root, $t->subdir('lua'));
+my %script = map { $scripts->{$_}{sha} => $_ } qw(admit find);
 sub commands {
     my ($path, @request) = @_;
     my $monitor = $t->redis->client;
@@ -217,17 +218,17 @@ sub commands {
         last if $line =~ /"ECHO" "over"/;
         push @names, $1 if $line !~ / lua\]/
             && $line =~ /"((?i:HGETALL|HMGET|GET|XADD))" /;
-        push @names, 'admit' if $line =~ /"EVALSHA" "$admit"/;
+        push @names, $script{$1} || () if $line =~ /"EVALSHA" "(\w+)"/;
     }
     return "@names";
 }
 my $cold = $fake->key('acme', id => 'kc');
-is(commands($chat, key => $cold), 'HGETALL admit', 'of a cold key');
+is(commands($chat, key => $cold), 'find admit', 'of a cold key');
 is(commands($chat, key => $cold), 'admit', 'of a warm one');
 tenant('fresh', 1);
 my $root = $fake->key('ops', role => 'platform_admin');
 is(commands("/only$chat", key => $root, says('fresh')),
-    'HGETALL HGETALL admit', 'of a cold key and a cold tenant');
+    'find find admit', 'of a cold key and a cold tenant');
 is(commands("/only$chat", key => $root, says('fresh')), 'admit', 'both warm');
 
 # What nginx -t says.

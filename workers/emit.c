@@ -83,6 +83,7 @@ emit_again(emit_t *e)
 
     e->unacked = e->head;
     e->ended = 0;
+    e->unknown = 0;
     e->unacked_bytes = 0;
     e->kept_bytes = 0;
     e->retry_at_msec = 0;
@@ -113,7 +114,7 @@ emit_written(const emit_t *e)
 void
 emit_forget(emit_t *e)
 {
-    e->ended = 0;
+    e->unknown = 0;
     e->retry_at_msec = 0;
     emit_lose(e, 0);
 }
@@ -364,7 +365,7 @@ emit_run(void *data)
 
     e = data;
 
-    if (e->waiting || e->ended || e->unacked == NULL
+    if (e->waiting || e->ended || e->unknown || e->unacked == NULL
         || (e->held && e->state == NULL)
         || uv_now(&e->w->loop.uv) < e->retry_at_msec)
     {
@@ -699,10 +700,18 @@ emit_drop(emit_t *e)
 }
 
 
+/* The provider goes on while a job that is unknown is claimed anew: what it
+ * says then belongs to the answer. */
+
 static void
 emit_end(emit_t *e, emit_end_e end)
 {
-    e->ended = 1;
+    if (end == EMIT_UNKNOWN) {
+        e->unknown = 1;
+
+    } else {
+        e->ended = 1;
+    }
 
     if (!e->lingering) {
         e->ev->ended(e->data, end);

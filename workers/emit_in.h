@@ -60,6 +60,7 @@ struct emit_s {
     unsigned             waiting:1;     /* for a reply */
     unsigned             closed:1;
     unsigned             ended:1;
+    unsigned             unknown:1;     /* until it is claimed once more */
     unsigned             settled:1;
     unsigned             settling:1;    /* what was sent last is the settle */
     unsigned             written:1;     /* Redis knew only the ledger's part */

@@ -345,6 +345,7 @@ ngx_http_ai_limit_policy(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     ai_buf_init(&b, (char *) l->policy.data, size);
     ai_limit_head(&b, &want);
+    l->head = ai_buf_len(&b);
 
     for (i = 0; i < l->n; i++) {
         ai_limit_line(&b, &l->line[i]->limit, dry,
@@ -360,7 +361,6 @@ ngx_http_ai_limit_policy(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 void
 ngx_http_ai_limit_free(ngx_http_ai_limits_t *l, ngx_str_t *policy)
 {
-    u_char           *lines;
     ai_buf_t          b;
     ai_limit_want_t   want;
 
@@ -370,10 +370,7 @@ ngx_http_ai_limit_free(ngx_http_ai_limits_t *l, ngx_str_t *policy)
     ai_buf_init(&b, text, sizeof(text));
     ai_limit_head(&b, &want);
 
-    lines = ngx_strlchr(l->policy.data, l->policy.data + l->policy.len, LF);
-    lines++;
-
-    ai_buf_add(&b, (char *) lines, l->policy.data + l->policy.len - lines);
+    ai_buf_add(&b, (char *) l->policy.data + l->head, l->policy.len - l->head);
 
     policy->data = (u_char *) text;
     policy->len = ai_buf_len(&b);

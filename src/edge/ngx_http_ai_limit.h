@@ -17,6 +17,7 @@ struct ngx_http_ai_limits_s {
     ngx_http_ai_limit_t        *line[AI_LIMIT_LINES];
     ngx_str_t                   value[AI_LIMIT_LINES]; /* whom it limits */
     ngx_str_t                   policy;       /* argument of admit */
+    size_t                      head;         /* of it, before the limits */
     ngx_str_t                   state;        /* of its reply */
     ngx_http_ai_limit_t        *named;        /* refused, or would have */
     unsigned                    dry:1;
