@@ -102,6 +102,13 @@ refused('weight 0', qr/invalid parameter "weight=0"/,
 refused('weight 1001', qr/invalid parameter "weight=1001"/,
     $openai . 'ai_model m { route openai weight=1001; }');
 accepted('weight 1000', $openai . 'ai_model m { route openai weight=1000; }');
+for my $n ('8', '-1', 'x', '') {
+    refused("retry '$n'", qr/invalid retry "\Q$n\E"/,
+        $openai . "ai_model m { route openai; retry '$n'; }");
+}
+refused('retry twice', qr/"retry" is duplicate/,
+    $openai . 'ai_model m { route openai; retry 0; retry 0; }');
+accepted('retry 7', $openai . 'ai_model m { route openai; retry 7; }');
 refused('a name of 129 bytes', qr/invalid name of a model/,
     $openai . 'ai_model ' . 'm' x 129 . ' { route openai; }');
 accepted('a name of 128 bytes',
@@ -288,7 +295,8 @@ unlike($out, qr/sesame-1/, 'that does not repeat it');
 
 # The catalog: canonical, whatever the order of lines; named by its hash.
 my $want = '{"models":{"a":{"fallbacks":[{"model":"y/z","provider":"p",'
-    . '"weight":1}],"routes":[{"model":"a","provider":"p","weight":2},'
+    . '"weight":1}],"retry":0,'
+    . '"routes":[{"model":"a","provider":"p","weight":2},'
     . '{"model":"b","provider":"q","weight":1}]}},'
     . '"prices":{"p/x":{"cached":500000000,"input":1000000000},'
     . '"q/y":{"output":1}},"providers":{"echo":{"api":"echo","headers":[],'
@@ -306,7 +314,8 @@ my @lines = (
     'ai_provider p { api openai; url env:U http://127.0.0.1/v1; '
         . 'key env:A file:b; header X-A 1; timeout idle=5s; '
         . 'option stream_usage=off; }',
-    'ai_model a { route p weight=2; route q model=b; fallback p/y/z; }',
+    'ai_model a { route p weight=2; route q model=b; fallback p/y/z; '
+        . 'retry 0; }',
     'ai_price q/y output=0.000000001;',
     'ai_price p/x input=1 cached=0.5;');
 

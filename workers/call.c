@@ -4,6 +4,7 @@
  */
 
 #include "body.h"
+#include "retry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ call_begin(job_t *job)
     http_request_t  req;
 
     job->called_usec = loop_now_usec(&job->w->loop);
+    job->calls++;
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->ever_called = 1;
@@ -57,7 +59,13 @@ call_begin(job_t *job)
     key = ai_str("");
 
     if (catalog_key(&job->route, &key) == -1) {
-        job_fail(job, "no_key", NULL);
+        job->calls--;
+        job->called_usec = 0;
+
+        if (!retry_failed(job, RETRY_NO_KEY)) {
+            job_fail(job, "no_key", NULL);
+        }
+
         return;
     }
 
@@ -65,7 +73,13 @@ call_begin(job_t *job)
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
-        job_fail(job, "no_key", NULL);
+        job->calls--;
+        job->called_usec = 0;
+
+        if (!retry_failed(job, RETRY_NO_KEY)) {
+            job_fail(job, "no_key", NULL);
+        }
+
         return;
     }
 
@@ -369,7 +383,8 @@ call_on_body(void *data, ai_str_t bytes)
 
     job = data;
 
-    if (job->first_usec == 0 && http_sent(job->call)) {
+    if (!job->shed && !job->answer.hold && http_sent(job->call)) {
+        job->shed = 1;
         free(job->request);
         job->request = NULL;
 
@@ -386,6 +401,7 @@ call_on_done(void *data, http_status_e status, const char *why)
     job_t  *job;
 
     job = data;
+    job->asked = http_sent(job->call) ? 1 : 0;
     job->call = NULL;
 
     if (status == HTTP_OK
@@ -399,6 +415,14 @@ call_on_done(void *data, http_status_e status, const char *why)
     log_job(LOG_WARN, "call", job->spec.tenant, job->spec.id,
             "provider %.*s: %s", (int) job->route.provider.len,
             job->route.provider.data, why);
+
+    if (retry_failed(job, status == HTTP_UNREACHABLE && !job->asked
+                          ? RETRY_UNREACHABLE
+                          : status == HTTP_TIMEOUT ? RETRY_UNREACHABLE
+                          : RETRY_BROKEN))
+    {
+        return;
+    }
 
     switch (status) {
 

@@ -523,7 +523,22 @@ catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
         name.len = model.len - provider.len - 1;
     }
 
-    return name.len == 0 ? -1 : catalog_call(c, provider, name, route);
+    if (name.len == 0 || catalog_call(c, provider, name, route) != 0) {
+        return -1;
+    }
+
+    if (entry != NULL) {
+        route->entry = entry;
+        route->retries = (unsigned) catalog_int(entry, "retry",
+                                                CATALOG_RETRIES, 1000);
+        route->again = route->retries != 0
+                       || json_array_size(json_object_get(entry, "routes"))
+                          + json_array_size(json_object_get(entry,
+                                                            "fallbacks"))
+                          > 1;
+    }
+
+    return 0;
 }
 
 
@@ -586,6 +601,35 @@ catalog_models(const json_t *entry, uint64_t random, ai_str_t *provider,
     }
 
     return -1;
+}
+
+
+unsigned
+catalog_targets(const json_t *entry, catalog_at_t *at, unsigned max)
+{
+    size_t         i;
+    unsigned       n;
+    const json_t  *route;
+
+    n = 0;
+
+    json_array_foreach(json_object_get(entry, "routes"), i, route) {
+        if (n < max) {
+            at[n].provider = catalog_str(json_object_get(route, "provider"));
+            at[n].model = catalog_str(json_object_get(route, "model"));
+            at[n++].weight = catalog_int(route, "weight", 1, 1000000);
+        }
+    }
+
+    json_array_foreach(json_object_get(entry, "fallbacks"), i, route) {
+        if (n < max) {
+            at[n].provider = catalog_str(json_object_get(route, "provider"));
+            at[n].model = catalog_str(json_object_get(route, "model"));
+            at[n++].weight = 0;
+        }
+    }
+
+    return n;
 }
 
 

@@ -18,6 +18,7 @@
 #define CATALOG_WAIT_MSEC     5000      /* then its jobs fail */
 #define CATALOG_RETRY_MSEC    200
 #define CATALOG_URL_MAX       1024
+#define CATALOG_RETRIES       2         /* where a model says nothing */
 
 typedef struct catalogs_s  catalogs_t;
 typedef struct catalog_s  catalog_t;
@@ -46,6 +47,9 @@ typedef struct {
     int64_t       idle_msec;
     int64_t       total_msec;
     int64_t       word_delay_msec;
+    const json_t *entry;        /* the model's; NULL: asked as provider/model */
+    unsigned      retries;      /* more calls of targets that were asked */
+    unsigned      again:1;      /* or there are others */
     unsigned      stream_usage:1;   /* it takes stream_options */
     ai_price_t    price;
 } route_t;
@@ -69,6 +73,16 @@ catalog_t *catalog_parse(ai_str_t text);
  */
 int catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
     route_t *route);
+
+/* A target of a model; weight 0: a fallback. */
+typedef struct {
+    ai_str_t      provider;
+    ai_str_t      model;
+    int64_t       weight;
+} catalog_at_t;
+
+/* Routes, then fallbacks, of a route's entry, which may be NULL: how many. */
+unsigned catalog_targets(const json_t *entry, catalog_at_t *at, unsigned max);
 
 /* The same for a provider and a model as it is asked, which are borrowed. */
 int catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,

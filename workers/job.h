@@ -26,6 +26,7 @@ typedef enum {
     JOB_CLAIMING = 0,           /* held, but what it is must be asked for */
     JOB_LOADING,                /* body and catalog are on their way */
     JOB_PREPARING,              /* its request is being edited */
+    JOB_RETRYING,               /* a call failed; the next one is due */
     JOB_CALLING,                /* the provider is asked */
     JOB_READING,                /* the answer's usage is being read */
     JOB_RECALLING,              /* what an earlier attempt said is being read */
@@ -39,6 +40,7 @@ typedef struct job_s  job_t;
 typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
 typedef struct recall_s  recall_t;
+typedef struct retry_s  retry_t;
 
 struct job_s {
     jobs_t           *jobs;
@@ -85,6 +87,8 @@ struct job_s {
     http_call_t      *call;
     echo_t           *echo;
     recall_t         *recall;
+    retry_t          *retry;    /* NULL: no call has failed */
+    unsigned          calls;    /* of providers, in this attempt */
     const char       *refusal;  /* cause, of a spec that was not taken */
     const char       *ending;   /* of claim's END, or where unended */
     const char       *ending_state;
@@ -103,6 +107,8 @@ struct job_s {
     unsigned          waiting:1;        /* for claim's or GET's reply */
     unsigned          has_body:1;
     unsigned          has_answer:1;     /* answer is initialised */
+    unsigned          checked:1;        /* body is what was signed */
+    unsigned          shed:1;           /* request and body are let go */
     unsigned          ever_called:1;
     unsigned          asked:1;          /* the provider had all of a request
                                          * that it did not answer in full */
@@ -151,6 +157,11 @@ void job_unref(job_t *job);
 /* Its client speaks another dialect than its provider: 0, or -1: it has
  * failed. */
 int job_translate(job_t *job);
+
+/* Begins a call of job->route, whatever was called before; fails by itself. */
+void job_try(job_t *job);
+/* What the last call took, and what it costs; u has its defaults. */
+void job_call_usage(const job_t *job, ai_usage_t *u);
 
 /* Fails with an x event; message NULL: the table's.  state is 'failed'. */
 void job_fail(job_t *job, const char *cause, const char *message);

@@ -6,6 +6,7 @@
 #include "body.h"
 #include "job_in.h"
 #include "recall.h"
+#include "retry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -501,7 +502,7 @@ jobs_hear(jobs_t *jobs)
 static void
 job_check(job_t *job, uint64_t now)
 {
-    int64_t   limit;
+    int       first;
     uint64_t  called;
 
     if (job->emit != NULL) {
@@ -545,6 +546,11 @@ job_check(job_t *job, uint64_t now)
         return;
     }
 
+    if (job->state == JOB_RETRYING) {
+        retry_kick(job);
+        return;
+    }
+
     if (job->state != JOB_CALLING) {
         return;
     }
@@ -554,17 +560,29 @@ job_check(job_t *job, uint64_t now)
     if (loop_now_usec(&job->w->loop) / 1000
         >= called + (uint64_t) job->route.total_msec)
     {
-        job_fail(job, "provider_timeout", NULL);
+        if (!retry_failed(job, RETRY_TOTAL)) {
+            job_fail(job, "provider_timeout", NULL);
+        }
+
         return;
     }
 
-    limit = job->first_usec == 0 ? job->route.first_msec
-                                 : job->route.idle_msec;
+    if (job->paused || job->call == NULL) {
+        return;
+    }
 
-    if (!job->paused && job->call != NULL
-        && now >= job->heard_msec + (uint64_t) limit)
+    /* A stream that says hello has not begun. */
+
+    first = job->first_usec == 0
+            || (job->answer.sse_type && !job->answer.token);
+
+    if (first ? loop_now_usec(&job->w->loop) / 1000
+                >= called + (uint64_t) job->route.first_msec
+              : now >= job->heard_msec + (uint64_t) job->route.idle_msec)
     {
-        job_fail(job, "provider_timeout", NULL);
+        if (!retry_failed(job, first ? RETRY_FIRST : RETRY_IDLE)) {
+            job_fail(job, "provider_timeout", NULL);
+        }
     }
 }
 
@@ -646,6 +664,7 @@ job_free(job_t *job)
 
     body_free(job);
     recall_free(job);
+    retry_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);

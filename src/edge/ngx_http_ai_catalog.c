@@ -172,7 +172,15 @@ ngx_http_ai_catalog_models(ai_buf_t *b, ngx_array_t *models)
         ngx_http_ai_catalog_string(b, &model[i].name);
         ai_buf_add_z(b, ":{\"fallbacks\":[");
         ngx_http_ai_catalog_routes(b, &model[i].fallbacks);
-        ai_buf_add_z(b, "],\"routes\":[");
+        ai_buf_add_z(b, "],");
+
+        if (model[i].retry != NGX_CONF_UNSET) {
+            ai_buf_add_z(b, "\"retry\":");
+            ai_buf_add_int(b, model[i].retry);
+            ai_buf_add_z(b, ",");
+        }
+
+        ai_buf_add_z(b, "\"routes\":[");
         ngx_http_ai_catalog_routes(b, &model[i].routes);
         ai_buf_add_z(b, "]}");
     }

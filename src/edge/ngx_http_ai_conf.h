@@ -86,6 +86,7 @@ typedef struct {
     ngx_http_ai_place_t         place;
     ngx_array_t                 routes;       /* ngx_http_ai_route_t */
     ngx_array_t                 fallbacks;    /* ngx_http_ai_route_t */
+    ngx_int_t                   retry;        /* NGX_CONF_UNSET: workers' */
 } ngx_http_ai_model_t;
 
 

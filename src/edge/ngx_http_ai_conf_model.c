@@ -8,15 +8,18 @@
 
 
 #define NGX_HTTP_AI_WEIGHT_MAX  1000
+#define NGX_HTTP_AI_RETRY_MAX   7       /* the workers' bound of calls */
 
 
 static char *ngx_http_ai_model_route(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_model_fallback(ngx_conf_t *cf, void *entry);
+static char *ngx_http_ai_model_retry(ngx_conf_t *cf, void *entry);
 
 
 static ngx_http_ai_block_command_t  ngx_http_ai_model_commands[] = {
     { ngx_string("route"), 1, 3, ngx_http_ai_model_route },
     { ngx_string("fallback"), 1, 8, ngx_http_ai_model_fallback },
+    { ngx_string("retry"), 1, 1, ngx_http_ai_model_retry },
     { ngx_null_string, 0, 0, NULL }
 };
 
@@ -52,6 +55,7 @@ ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     model->name = value[1];
+    model->retry = NGX_CONF_UNSET;
     ngx_http_ai_place(cf, &model->place);
 
     if (ngx_array_init(&model->routes, cf->pool, 2,
@@ -292,6 +296,31 @@ ngx_http_ai_model_fallback(ngx_conf_t *cf, void *entry)
                                "provider/model", &value[i]);
             return NGX_CONF_ERROR;
         }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ai_model_retry(ngx_conf_t *cf, void *entry)
+{
+    ngx_http_ai_model_t  *model = entry;
+
+    ngx_str_t  *value;
+
+    if (model->retry != NGX_CONF_UNSET) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+    model->retry = ngx_atoi(value[1].data, value[1].len);
+
+    if (model->retry == NGX_ERROR || model->retry > NGX_HTTP_AI_RETRY_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid retry \"%V\", it must be 0 to %d",
+                           &value[1], NGX_HTTP_AI_RETRY_MAX);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

@@ -1,0 +1,499 @@
+/*
+ * What follows a failed call.  A job owns its retry_t, which is made when its
+ * first call fails; the table below is the policy.
+ */
+
+#include "retry.h"
+
+#include "hello.h"
+#include "job_in.h"
+#include "route.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+
+/* What a failure allows. */
+#define RETRY_NEXT  0x01            /* another target */
+#define RETRY_SAME  0x02            /* this one again, later */
+
+
+struct retry_s {
+    job_t       *job;
+    loop_task_t  task;
+    route_at_t   at[ROUTE_MAX];
+    unsigned     n;
+    unsigned     now;               /* the one that is asked */
+    unsigned     repeats;
+    uint64_t     due_msec;
+    char        *lines;             /* usage of calls that are to be paid */
+    size_t       lines_len;
+    int64_t      cost;
+    unsigned     estimated:1;
+};
+
+typedef struct {
+    int          status;            /* and those up to the next row's */
+    unsigned     may;
+} retry_row_t;
+
+
+static unsigned retry_may(const job_t *job, retry_why_e why);
+static retry_t *retry_open(job_t *job);
+static int retry_pick(job_t *job, unsigned may);
+static void retry_wait(job_t *job, unsigned may);
+static int retry_budget(job_t *job, int take);
+static void retry_pay(job_t *job);
+static void retry_reset(job_t *job);
+static void retry_run(void *data);
+
+
+/* By status: what is wrong with a request is its sender's, and is said once. */
+
+static const retry_row_t  retry_status[] = {
+    { 200, 0 },
+    { 401, RETRY_NEXT },
+    { 403, RETRY_NEXT },
+    { 405, 0 },
+    { 408, RETRY_NEXT|RETRY_SAME },
+    { 409, 0 },
+    { 425, RETRY_NEXT|RETRY_SAME },
+    { 426, 0 },
+    { 429, RETRY_NEXT|RETRY_SAME },
+    { 430, 0 },
+    { 500, RETRY_NEXT|RETRY_SAME },
+    { 501, RETRY_NEXT },
+    { 502, RETRY_NEXT|RETRY_SAME },
+    { 600, 0 }
+};
+
+/* By what else went wrong, in the order of retry_why_e. */
+
+static const unsigned  retry_whys[] = {
+    [RETRY_UNREACHABLE] = RETRY_NEXT|RETRY_SAME,
+    [RETRY_FIRST] = RETRY_NEXT,
+    [RETRY_IDLE] = RETRY_NEXT,
+    [RETRY_TOTAL] = RETRY_NEXT,
+    [RETRY_BROKEN] = RETRY_NEXT|RETRY_SAME,
+    [RETRY_GARBAGE] = RETRY_NEXT|RETRY_SAME,
+    [RETRY_ERROR] = RETRY_NEXT|RETRY_SAME,
+    [RETRY_NO_KEY] = RETRY_NEXT,
+    [RETRY_UNFIT] = RETRY_NEXT
+};
+
+
+int
+retry_answer(job_t *job)
+{
+    const answer_t  *a;
+
+    a = &job->answer;
+
+    if (!a->hold || a->head || a->sse_type) {
+        return 0;
+    }
+
+    if (a->status >= 300) {
+        return retry_failed(job, RETRY_STATUS);
+    }
+
+    if (a->usage.error) {
+        job->answer.blamed = hello_blames((ai_str_t) { a->whole_len,
+                                                       a->whole }) ? 1 : 0;
+        return retry_failed(job, RETRY_ERROR);
+    }
+
+    if (a->usage.broken || (a->bytes == 0 && a->status != 204)) {
+        return retry_failed(job, RETRY_GARBAGE);
+    }
+
+    return 0;
+}
+
+
+int
+retry_failed(job_t *job, retry_why_e why)
+{
+    unsigned  may;
+
+    if (!job->route.again || job->state >= JOB_RECALLING
+        || emit_begun(job->emit))
+    {
+        return 0;
+    }
+
+    may = retry_may(job, why);
+
+    if (may == 0
+        || (job->retry == NULL && (job->retry = retry_open(job)) == NULL))
+    {
+        return 0;
+    }
+
+    retry_wait(job, may);
+
+    if (retry_pick(job, may) != 0) {
+        return 0;
+    }
+
+    retry_pay(job);
+    retry_reset(job);
+    job_move(job, JOB_RETRYING);
+    retry_kick(job);
+
+    return 1;
+}
+
+
+static unsigned
+retry_may(const job_t *job, retry_why_e why)
+{
+    unsigned  may;
+
+    const retry_row_t  *row;
+
+    if (why != RETRY_STATUS) {
+        may = why == RETRY_ERROR && job->answer.blamed ? 0 : retry_whys[why];
+
+    } else {
+        for (row = retry_status; job->answer.status >= row[1].status; row++) {
+            /* void */
+        }
+
+        may = row->may;
+    }
+
+    return job->has_answer && job->answer.no_retry ? may & ~RETRY_SAME : may;
+}
+
+
+static retry_t *
+retry_open(job_t *job)
+{
+    retry_t  *r;
+
+    r = calloc(1, sizeof(*r));
+    if (r == NULL) {
+        return NULL;
+    }
+
+    r->job = job;
+    r->task.run = retry_run;
+    r->task.data = r;
+    r->n = route_plan(&job->route, &job->jobs->random, r->at);
+
+    return r;
+}
+
+
+/* The one that failed: when it may be asked again, if at all. */
+
+static void
+retry_wait(job_t *job, unsigned may)
+{
+    int64_t      wish;
+    uint64_t     now, most;
+    retry_t     *r;
+    route_at_t  *at;
+
+    r = job->retry;
+    at = &r->at[r->now];
+    at->asked = 1;
+
+    if (!(may & RETRY_SAME)) {
+        at->out = 1;
+        return;
+    }
+
+    wish = job->has_answer ? job->answer.retry_msec : -1;
+
+    if (wish > RETRY_WISH_MSEC) {
+        at->out = 1;
+        return;
+    }
+
+    now = uv_now(&job->w->loop.uv);
+    most = (uint64_t) RETRY_BASE_MSEC << (r->repeats < 8 ? r->repeats : 8);
+    most = most < RETRY_CAP_MSEC ? most : RETRY_CAP_MSEC;
+
+    at->ready_msec = now + (uint64_t) (wish > 0 ? wish : 0)
+                     + route_random(&job->jobs->random) % (most + 1);
+}
+
+
+/* The next target and its time: 0, or -1 where there is none. */
+
+static int
+retry_pick(job_t *job, unsigned may)
+{
+    unsigned     i, best;
+    uint64_t     now;
+    retry_t     *r;
+    route_at_t  *at;
+
+    r = job->retry;
+    now = uv_now(&job->w->loop.uv);
+
+    if (job->calls + job->attempt > RETRY_CALLS_MAX) {
+        return -1;
+    }
+
+    for (i = 0; may & RETRY_NEXT && i < r->n; i++) {
+        if (!r->at[i].asked) {
+            r->at[i].ready_msec = now;
+            break;
+        }
+    }
+
+    if (!(may & RETRY_NEXT) || i == r->n) {
+
+        if (r->repeats >= job->route.retries) {
+            return -1;
+        }
+
+        for (i = 0, best = r->n; i < r->n; i++) {
+            at = &r->at[i];
+
+            if (at->asked && !at->out
+                && (best == r->n || at->ready_msec < r->at[best].ready_msec))
+            {
+                best = i;
+            }
+        }
+
+        if (best == r->n || retry_budget(job, 1) != 0) {
+            return -1;
+        }
+
+        i = best;
+        r->repeats++;
+    }
+
+    if (job->deadline_msec != 0
+        && r->at[i].ready_msec >= job->deadline_msec)
+    {
+        return -1;
+    }
+
+    log_job(LOG_INFO, "retry", job->spec.tenant, job->spec.id,
+            "after %.*s, status %d: %.*s in %d ms",
+            (int) job->route.provider.len, job->route.provider.data,
+            job->has_answer ? job->answer.status : 0,
+            (int) r->at[i].provider.len, r->at[i].provider.data,
+            (int) (r->at[i].ready_msec > now ? r->at[i].ready_msec - now
+                                             : 0));
+
+    r->now = i;
+    r->due_msec = r->at[i].ready_msec;
+
+    return 0;
+}
+
+
+/*
+ * Repeats of a process: so many a second, and so many of its calls, so that
+ * they do not keep down a provider that many jobs wait for.
+ */
+
+static int
+retry_budget(job_t *job, int take)
+{
+    int64_t  now, calls;
+
+    static double   budget = RETRY_BUDGET_MAX;
+    static int64_t  then, called;
+
+    now = (int64_t) uv_now(&job->w->loop.uv);
+    calls = job->w->metrics.calls_total;
+    budget += (double) (now - then) * RETRY_BUDGET_RATE / 1000
+              + (double) (calls - called) / RETRY_BUDGET_PART;
+    budget = budget < RETRY_BUDGET_MAX ? budget : RETRY_BUDGET_MAX;
+    then = now;
+    called = calls;
+
+    if (budget < take) {
+        return -1;
+    }
+
+    budget -= take;
+
+    return 0;
+}
+
+
+/* What the failed call will be billed. */
+
+static void
+retry_pay(job_t *job)
+{
+    char        *lines, line[AI_USAGE_LINE_MAX];
+    ai_buf_t     b;
+    retry_t     *r;
+    ai_usage_t   u;
+
+    r = job->retry;
+
+    if (job->call != NULL) {
+        job->asked = http_sent(job->call) ? 1 : 0;
+    }
+
+    if (job->done_usec == 0) {
+        job->done_usec = loop_now_usec(&job->w->loop);
+    }
+
+    if (!job->has_answer || job->called_usec == 0) {
+        return;
+    }
+
+    ai_usage_init(&u);
+    u.state = ai_str("failed");
+    u.status = job->answer.status != 0 ? job->answer.status : 502;
+    u.queue_usec = job->queue_usec;
+    u.attempts = job->calls;
+    u.provider = job->route.provider;
+    u.model = job->route.model;
+    u.input = 0;
+    u.output = 0;
+    u.estimated = 0;
+    job_call_usage(job, &u);
+
+    if (u.input <= 0 && u.output <= 0) {
+        return;
+    }
+
+    ai_buf_init(&b, line, sizeof(line));
+    ai_usage_write(&b, &u);
+    lines = realloc(r->lines, r->lines_len + 1 + ai_buf_len(&b));
+
+    if (lines == NULL) {
+        log_job(LOG_ERROR, "retry", job->spec.tenant, job->spec.id,
+                "no memory for what a call cost: %.*s", (int) ai_buf_len(&b),
+                line);
+        return;
+    }
+
+    lines[r->lines_len] = '\n';
+    memcpy(lines + r->lines_len + 1, line, ai_buf_len(&b));
+    r->lines = lines;
+    r->lines_len += 1 + ai_buf_len(&b);
+    r->cost += u.cost > 0 ? u.cost : 0;
+    r->estimated |= u.estimated == 1;
+}
+
+
+/* Nothing is left of the call but what it cost. */
+
+static void
+retry_reset(job_t *job)
+{
+    call_abort(job);
+
+    if (job->has_answer) {
+        answer_free(&job->answer);
+        job->has_answer = 0;
+    }
+
+    translate_close(job->translate);
+    job->translate = NULL;
+    free(job->request);
+    job->request = NULL;
+    job->request_added = 0;
+    job->request_rc = 0;
+    job->asked = 0;
+    job->paused = 0;
+    job->called_usec = 0;
+    job->first_usec = 0;
+    job->done_usec = 0;
+}
+
+
+void
+retry_kick(job_t *job)
+{
+    if (uv_now(&job->w->loop.uv) >= job->retry->due_msec) {
+        loop_defer(&job->w->loop, LOOP_WORK, &job->retry->task);
+    }
+}
+
+
+/* At the end of a turn, when the failed call is off the stack. */
+
+static void
+retry_run(void *data)
+{
+    job_t       *job;
+    route_t      route;
+    retry_t     *r;
+    route_at_t  *at;
+
+    r = data;
+    job = r->job;
+    at = &r->at[r->now];
+
+    if (job->state != JOB_RETRYING) {
+        return;
+    }
+
+    job_ref(job);
+
+    if (catalog_call(job->catalog, at->provider, at->model, &route) == 0
+        && route.model.len <= PROVIDER_MODEL_MAX)
+    {
+        route.entry = job->route.entry;
+        route.retries = job->route.retries;
+        route.again = 1;
+        job->route = route;
+        job_try(job);
+
+    } else if (!retry_failed(job, RETRY_UNFIT)) {
+        job_fail(job, "model_not_found", NULL);
+    }
+
+    job_unref(job);
+}
+
+
+void
+retry_stop(job_t *job)
+{
+    if (job->retry != NULL) {
+        loop_undefer(&job->w->loop, &job->retry->task);
+    }
+}
+
+
+void
+retry_free(job_t *job)
+{
+    if (job->retry != NULL) {
+        retry_stop(job);
+        free(job->retry->lines);
+        free(job->retry);
+        job->retry = NULL;
+    }
+}
+
+
+void
+retry_usage(const job_t *job, ai_usage_t *u, ai_buf_t *b)
+{
+    const retry_t  *r;
+
+    r = job->retry;
+
+    if (r == NULL || r->lines == NULL) {
+        return;
+    }
+
+    ai_buf_add(b, r->lines, r->lines_len);
+    ai_buf_add_z(b, "\n");
+    ai_usage_write(b, u);
+
+    if (u->cost >= 0) {
+        u->cost += r->cost;
+    }
+
+    if (r->estimated) {
+        u->estimated = 1;
+    }
+}
