@@ -23,7 +23,7 @@ my $bad = $t->provider(name => 'bad', script => sub {
     my $model = ($req->{json} || {})->{model} || '';
     my @sse = (200, 'Content-Type' => 'text/event-stream');
 
-    if ($model =~ /^s(\d+)(?:-(\d+))?$/) {
+    if ($model =~ /^s(\d+)[a-z]?(?:-(\d+))?$/) {
         return $out->answer($1, '{"error":{"message":"bad"}}',
             'X-Request-Id' => 'req_bad', defined $2 ? ('Retry-After' => $2)
             : ());
@@ -146,7 +146,7 @@ with('chain', 'bad', 's503', ['bad/reset', 'bad/error', 'down/x',
 with('allbad', 'bad', 's500', ['bad/s503-7', 'bad/s529'], retry => 0);
 with('lastinside', 'bad', 's500', 'bad/helloerror', retry => 0);
 with('lasthello', 'bad', 's500', 'bad/hello', retry => 0);
-with('alone', 'bad', 's503');
+with('alone', 'bad', 's503a');
 with('alone0', 'bad', 's503', undef, retry => 0);
 with('alone400', 'bad', 's400');
 with('wish', 'bad', 's429-60');
@@ -156,6 +156,7 @@ with('toanthropic', 'bad', 'helloerror', 'agood/claude');
 with('fromanthropic', 'abad', 'hello', 'good/fine');
 with('aa', 'abad', 'hello', 'agood/claude');
 with('a529', 'abad', 's529', 'good/fine');
+with('unfit', 'abad', 's529', 'good/fine');
 with('many', 'bad', 's500', [map { "bad/s50$_" } 1 .. 4, 2, 3, 4, 2]);
 $model{weights} = { routes => [{ provider => 'bad', model => 's500',
     weight => 1000 }, { provider => 'good', model => 'fine', weight => 1 }],
@@ -289,6 +290,9 @@ $got = ask('fromanthropic', stream => 1);
 is(sum_up($got), '200 done good 2', 'from Anthropic');
 unlike($got->{body}, qr/msg_bad/, 'of which nothing is told');
 is(sum_up(ask('a529')), '200 done good 2', 'its 529');
+$got = ask('unfit', with => { n => 2 }, spec => sub { $_[0]
+    . "strict 1\n1\n" });
+is(sum_up($got), '200 done good 1', 'what cannot be carried goes elsewhere');
 for my $stream (0, 1) {
     $got = ask('aa', dialect => 'anthropic', stream => $stream,
         with => { max_tokens => 5, stream => $yes });

@@ -4,6 +4,7 @@
  */
 
 #include "body.h"
+#include "breaker.h"
 #include "retry.h"
 
 #include <stdlib.h>
@@ -58,7 +59,7 @@ call_begin(job_t *job)
 
     key = ai_str("");
 
-    if (catalog_key(&job->route, &key) == -1) {
+    if (breaker_key(job->w->breakers, &job->route, &key, &job->key) == -1) {
         job->calls--;
         job->called_usec = 0;
 

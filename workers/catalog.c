@@ -531,11 +531,11 @@ catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
         route->entry = entry;
         route->retries = (unsigned) catalog_int(entry, "retry",
                                                 CATALOG_RETRIES, 1000);
-        route->again = route->retries != 0
-                       || json_array_size(json_object_get(entry, "routes"))
-                          + json_array_size(json_object_get(entry,
-                                                            "fallbacks"))
-                          > 1;
+        route->again |= route->retries != 0
+                        || json_array_size(json_object_get(entry, "routes"))
+                           + json_array_size(json_object_get(entry,
+                                                             "fallbacks"))
+                           > 1;
     }
 
     return 0;
@@ -663,6 +663,7 @@ catalog_provider(const catalog_t *c, ai_str_t name, ai_str_t model,
     options = json_object_get(route->conf, "options");
     route->word_delay_msec = catalog_int(options, "word_delay", 20, 60000);
     usage = json_object_get(options, "stream_usage");
+    route->again = json_array_size(json_object_get(route->conf, "key")) > 1;
     route->stream_usage = !(json_is_false(usage)
                             || ai_str_eqz(catalog_str(usage), "off"));
 
@@ -764,20 +765,13 @@ catalog_url(const route_t *route, char *buf)
 
 
 int
-catalog_key(const route_t *route, ai_str_t *key)
+catalog_key(const route_t *route, unsigned i, ai_str_t *key)
 {
-    size_t         i;
-    const json_t  *keys, *item;
+    const json_t  *item;
 
-    keys = json_object_get(route->conf, "key");
+    item = json_array_get(json_object_get(route->conf, "key"), i);
 
-    json_array_foreach(keys, i, item) {
-        if (secret_get(catalog_str(item), key)) {
-            return 1;
-        }
-    }
-
-    return json_array_size(keys) == 0 ? 0 : -1;
+    return item == NULL ? -1 : secret_get(catalog_str(item), key);
 }
 
 

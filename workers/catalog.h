@@ -92,11 +92,11 @@ int catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
 int catalog_jwks(const catalog_t *c, size_t i, ai_str_t *url);
 
 /*
- * A route's URL and key, first that is set.  url: 0 and the base without a
- * trailing slash in buf[CATALOG_URL_MAX], or -1.  key: 1, 0 where none is
- * needed, -1 where none of them is set.
+ * A route's URL, first that is set: 0 and the base without a trailing slash in
+ * buf[CATALOG_URL_MAX], or -1.  Its i-th key: 1; 0 where that is not set, -1
+ * behind the last.
  */
 int catalog_url(const route_t *route, char *buf);
-int catalog_key(const route_t *route, ai_str_t *key);
+int catalog_key(const route_t *route, unsigned i, ai_str_t *key);
 
 #endif

@@ -310,7 +310,9 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (job_permit(job) == 0 && job_route(job) == 0) {
+    if (job_permit(job) == 0 && job_route(job) == 0
+        && retry_first(job) == 0)
+    {
         job_try(job);
     }
 }
@@ -527,6 +529,10 @@ job_bytes(job_t *job, ai_str_t bytes)
 
         job_fail(job, rc == -1 ? "internal" : "provider_bad", NULL);
         return -1;
+    }
+
+    if (job->probe && job->answer.token) {
+        retry_good(job);
     }
 
     if (job->answer.usage.complete) {

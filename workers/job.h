@@ -89,6 +89,8 @@ struct job_s {
     recall_t         *recall;
     retry_t          *retry;    /* NULL: no call has failed */
     unsigned          calls;    /* of providers, in this attempt */
+    unsigned          key;      /* which of the provider's */
+    unsigned          retry_after;  /* s, of its end; 0: as always */
     const char       *refusal;  /* cause, of a spec that was not taken */
     const char       *ending;   /* of claim's END, or where unended */
     const char       *ending_state;
@@ -109,6 +111,8 @@ struct job_s {
     unsigned          has_answer:1;     /* answer is initialised */
     unsigned          checked:1;        /* body is what was signed */
     unsigned          shed:1;           /* request and body are let go */
+    unsigned          probe:1;          /* this call tries an open breaker */
+    unsigned          noted:1;          /* how this call went */
     unsigned          ever_called:1;
     unsigned          asked:1;          /* the provider had all of a request
                                          * that it did not answer in full */

@@ -90,6 +90,10 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
                       (ai_str_t) { strlen(message), message });
         ai_record_add(&x, "usage", line);
 
+        if (job->retry_after != 0) {
+            ai_record_add_int(&x, "retry_after", job->retry_after);
+        }
+
     } else {
         ai_buf_add_str(&x, line);
     }

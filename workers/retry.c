@@ -5,6 +5,7 @@
 
 #include "retry.h"
 
+#include "breaker.h"
 #include "hello.h"
 #include "job_in.h"
 #include "route.h"
@@ -13,9 +14,13 @@
 #include <string.h>
 
 
-/* What a failure allows. */
-#define RETRY_NEXT  0x01            /* another target */
-#define RETRY_SAME  0x02            /* this one again, later */
+/* What a failure allows, and what it is held against. */
+#define RETRY_NEXT      0x01        /* another target */
+#define RETRY_SAME      0x02        /* this one again, later */
+#define RETRY_PROVIDER  0x04
+#define RETRY_MODEL     0x08
+#define RETRY_KEY       0x10        /* is benched */
+#define RETRY_LIMIT     0x20        /* the same, for this model */
 
 
 struct retry_s {
@@ -26,10 +31,13 @@ struct retry_s {
     unsigned     now;               /* the one that is asked */
     unsigned     repeats;
     uint64_t     due_msec;
+    uint64_t     open_msec;         /* what was not asked is, the earliest */
     char        *lines;             /* usage of calls that are to be paid */
     size_t       lines_len;
     int64_t      cost;
     unsigned     estimated:1;
+    unsigned     probe:1;           /* a permit is to be asked for */
+    unsigned     asking:1;
 };
 
 typedef struct {
@@ -39,47 +47,86 @@ typedef struct {
 
 
 static unsigned retry_may(const job_t *job, retry_why_e why);
+static void retry_note(job_t *job, unsigned may);
+static void retry_end(job_t *job);
 static retry_t *retry_open(job_t *job);
 static int retry_pick(job_t *job, unsigned may);
+static unsigned retry_fresh(job_t *job);
+static unsigned retry_repeat(job_t *job);
+static int retry_route(const job_t *job, unsigned i, route_t *route);
+static breaker_e retry_ask(job_t *job, unsigned i);
 static void retry_wait(job_t *job, unsigned may);
 static int retry_budget(job_t *job, int take);
 static void retry_pay(job_t *job);
 static void retry_reset(job_t *job);
 static void retry_run(void *data);
+static void retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data);
+static void retry_call(job_t *job);
 
 
 /* By status: what is wrong with a request is its sender's, and is said once. */
 
 static const retry_row_t  retry_status[] = {
     { 200, 0 },
-    { 401, RETRY_NEXT },
-    { 403, RETRY_NEXT },
+    { 401, RETRY_NEXT|RETRY_KEY },
+    { 403, RETRY_NEXT|RETRY_LIMIT },
+    { 404, RETRY_NEXT },
     { 405, 0 },
     { 408, RETRY_NEXT|RETRY_SAME },
     { 409, 0 },
     { 425, RETRY_NEXT|RETRY_SAME },
     { 426, 0 },
-    { 429, RETRY_NEXT|RETRY_SAME },
+    { 429, RETRY_NEXT|RETRY_SAME|RETRY_LIMIT },
     { 430, 0 },
-    { 500, RETRY_NEXT|RETRY_SAME },
+    { 500, RETRY_NEXT|RETRY_SAME|RETRY_MODEL },
     { 501, RETRY_NEXT },
-    { 502, RETRY_NEXT|RETRY_SAME },
+    { 502, RETRY_NEXT|RETRY_SAME|RETRY_MODEL },
     { 600, 0 }
 };
 
 /* By what else went wrong, in the order of retry_why_e. */
 
 static const unsigned  retry_whys[] = {
-    [RETRY_UNREACHABLE] = RETRY_NEXT|RETRY_SAME,
-    [RETRY_FIRST] = RETRY_NEXT,
-    [RETRY_IDLE] = RETRY_NEXT,
-    [RETRY_TOTAL] = RETRY_NEXT,
-    [RETRY_BROKEN] = RETRY_NEXT|RETRY_SAME,
-    [RETRY_GARBAGE] = RETRY_NEXT|RETRY_SAME,
-    [RETRY_ERROR] = RETRY_NEXT|RETRY_SAME,
+    [RETRY_UNREACHABLE] = RETRY_NEXT|RETRY_SAME|RETRY_PROVIDER,
+    [RETRY_FIRST] = RETRY_NEXT|RETRY_MODEL,
+    [RETRY_IDLE] = RETRY_NEXT|RETRY_MODEL,
+    [RETRY_TOTAL] = RETRY_NEXT|RETRY_MODEL,
+    [RETRY_BROKEN] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
+    [RETRY_GARBAGE] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
+    [RETRY_ERROR] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
     [RETRY_NO_KEY] = RETRY_NEXT,
     [RETRY_UNFIT] = RETRY_NEXT
 };
+
+
+int
+retry_first(job_t *job)
+{
+    if (!breakers_any(job->w->breakers)
+        || breaker_ask(job->w->breakers, &job->route, &(uint64_t) { 0 })
+           == BREAKER_GO)
+    {
+        return 0;
+    }
+
+    job->retry = retry_open(job);
+
+    if (job->retry == NULL) {
+        return 0;
+    }
+
+    job->retry->at[0].asked = 0;
+
+    if (retry_pick(job, RETRY_NEXT) != 0) {
+        retry_end(job);
+
+    } else {
+        job_move(job, JOB_RETRYING);
+        retry_kick(job);
+    }
+
+    return -1;
+}
 
 
 int
@@ -89,7 +136,15 @@ retry_answer(job_t *job)
 
     a = &job->answer;
 
-    if (!a->hold || a->head || a->sse_type) {
+    if (a->sse_type || a->flowing) {
+
+        if (a->usage.error) {
+            retry_note(job, retry_may(job, RETRY_ERROR));
+
+        } else if (a->usage.complete || a->usage.finish[0] != '\0') {
+            retry_good(job);
+        }
+
         return 0;
     }
 
@@ -107,6 +162,8 @@ retry_answer(job_t *job)
         return retry_failed(job, RETRY_GARBAGE);
     }
 
+    retry_good(job);
+
     return 0;
 }
 
@@ -116,15 +173,14 @@ retry_failed(job_t *job, retry_why_e why)
 {
     unsigned  may;
 
-    if (!job->route.again || job->state >= JOB_RECALLING
-        || emit_begun(job->emit))
-    {
+    if (job->state >= JOB_RECALLING) {
         return 0;
     }
 
     may = retry_may(job, why);
+    retry_note(job, may);
 
-    if (may == 0
+    if (may == 0 || !job->route.again || emit_begun(job->emit)
         || (job->retry == NULL && (job->retry = retry_open(job)) == NULL))
     {
         return 0;
@@ -136,12 +192,91 @@ retry_failed(job_t *job, retry_why_e why)
         return 0;
     }
 
+    job->w->metrics.calls_again_total++;
     retry_pay(job);
     retry_reset(job);
     job_move(job, JOB_RETRYING);
     retry_kick(job);
 
     return 1;
+}
+
+
+/* Whom a failure is held against, once a call. */
+
+static void
+retry_note(job_t *job, unsigned may)
+{
+    uint64_t     msec;
+    breakers_t  *b;
+
+    if (job->noted || job->echo != NULL) {
+        return;
+    }
+
+    if (may == 0) {
+        retry_good(job);
+        return;
+    }
+
+    job->noted = 1;
+    b = job->w->breakers;
+    msec = job->has_answer && job->answer.retry_msec > 0
+           ? (uint64_t) job->answer.retry_msec : 0;
+
+    if (may & RETRY_PROVIDER) {
+        breaker_failed(b, BREAKER_PROVIDER, &job->route, 0, 0);
+    }
+
+    if (may & RETRY_MODEL) {
+        breaker_failed(b, BREAKER_MODEL, &job->route, 0, 0);
+    }
+
+    if (may & RETRY_KEY) {
+        breaker_failed(b, BREAKER_KEY, &job->route, job->key, 0);
+    }
+
+    if (may & RETRY_LIMIT) {
+        breaker_failed(b, BREAKER_LIMIT, &job->route, job->key, msec);
+    }
+
+    if (job->probe) {
+        job->probe = 0;
+        breaker_unprobe(b, &job->route);
+    }
+}
+
+
+/* The target answers, whatever it thinks of the request. */
+
+void
+retry_good(job_t *job)
+{
+    if (job->noted) {
+        return;
+    }
+
+    job->noted = 1;
+
+    if (breakers_any(job->w->breakers)) {
+        breaker_worked(job->w->breakers, &job->route, job->key);
+    }
+
+    if (job->probe) {
+        job->probe = 0;
+        breaker_unprobe(job->w->breakers, &job->route);
+    }
+}
+
+
+/* Nobody is to be asked just now. */
+
+static void
+retry_end(job_t *job)
+{
+    job->retry_after = (unsigned) (job->retry->open_msec / 1000) + 1;
+    job_fail(job, "unavailable",
+             "The provider of this model fails; it is not asked just now.");
 }
 
 
@@ -200,6 +335,13 @@ retry_wait(job_t *job, unsigned may)
     at = &r->at[r->now];
     at->asked = 1;
 
+    if ((may & (RETRY_KEY|RETRY_LIMIT))
+        && breaker_keys_left(job->w->breakers, &job->route, job->key))
+    {
+        at->asked = 0;
+        return;
+    }
+
     if (!(may & RETRY_SAME)) {
         at->out = 1;
         return;
@@ -226,67 +368,186 @@ retry_wait(job_t *job, unsigned may)
 static int
 retry_pick(job_t *job, unsigned may)
 {
-    unsigned     i, best;
+    unsigned     i;
     uint64_t     now;
     retry_t     *r;
     route_at_t  *at;
 
     r = job->retry;
+    r->probe = 0;
+    r->open_msec = UINT64_MAX;
     now = uv_now(&job->w->loop.uv);
 
     if (job->calls + job->attempt > RETRY_CALLS_MAX) {
         return -1;
     }
 
-    for (i = 0; may & RETRY_NEXT && i < r->n; i++) {
-        if (!r->at[i].asked) {
-            r->at[i].ready_msec = now;
+    i = may & RETRY_NEXT ? retry_fresh(job) : r->n;
+
+    if (i != r->n) {
+        r->at[i].ready_msec = now;
+
+    } else {
+        i = retry_repeat(job);
+
+        if (i == r->n) {
+            return -1;
+        }
+    }
+
+    at = &r->at[i];
+
+    if (job->deadline_msec != 0 && at->ready_msec >= job->deadline_msec) {
+        return -1;
+    }
+
+    if (job->calls != 0) {
+        log_job(LOG_INFO, "retry", job->spec.tenant, job->spec.id,
+                "%.*s failed, status %d: %.*s in %d ms",
+                (int) job->route.provider.len, job->route.provider.data,
+                job->has_answer ? job->answer.status : 0,
+                (int) at->provider.len, at->provider.data,
+                (int) (at->ready_msec > now ? at->ready_msec - now : 0));
+    }
+
+    r->now = i;
+    r->due_msec = at->ready_msec;
+
+    return 0;
+}
+
+
+/* The first that was not asked and may be; where each key of all is benched,
+ * the one whose time is over first.  n: none. */
+
+static unsigned
+retry_fresh(job_t *job)
+{
+    unsigned    i, keys;
+    uint64_t    soon;
+    retry_t    *r;
+
+    r = job->retry;
+    keys = r->n;
+    soon = UINT64_MAX;
+
+    for (i = 0; i < r->n; i++) {
+        if (r->at[i].asked || r->at[i].out) {
+            continue;
+        }
+
+        switch (retry_ask(job, i)) {
+
+        case BREAKER_PROBE:
+            r->probe = 1;
+            return i;
+
+        case BREAKER_GO:
+            return i;
+
+        case BREAKER_KEYS:
+            if (r->at[i].open_msec < soon) {
+                soon = r->at[i].open_msec;
+                keys = i;
+            }
+
+            break;
+
+        default:
             break;
         }
     }
 
-    if (!(may & RETRY_NEXT) || i == r->n) {
+    return keys;
+}
 
-        if (r->repeats >= job->route.retries) {
-            return -1;
-        }
 
-        for (i = 0, best = r->n; i < r->n; i++) {
-            at = &r->at[i];
+/* The one that may be asked again first. */
 
-            if (at->asked && !at->out
-                && (best == r->n || at->ready_msec < r->at[best].ready_msec))
-            {
-                best = i;
-            }
-        }
+static unsigned
+retry_repeat(job_t *job)
+{
+    unsigned     i, best;
+    retry_t     *r;
+    route_at_t  *at;
 
-        if (best == r->n || retry_budget(job, 1) != 0) {
-            return -1;
-        }
+    r = job->retry;
+    best = r->n;
 
-        i = best;
-        r->repeats++;
+    if (r->repeats >= job->route.retries) {
+        return best;
     }
 
-    if (job->deadline_msec != 0
-        && r->at[i].ready_msec >= job->deadline_msec)
+    for (i = 0; i < r->n; i++) {
+        at = &r->at[i];
+
+        if (at->asked && !at->out
+            && (best == r->n || at->ready_msec < r->at[best].ready_msec)
+            && (retry_ask(job, i) == BREAKER_GO
+                || retry_ask(job, i) == BREAKER_KEYS))
+        {
+            best = i;
+        }
+    }
+
+    if (best == r->n || retry_budget(job, 1) != 0) {
+        return r->n;
+    }
+
+    r->repeats++;
+
+    return best;
+}
+
+
+static int
+retry_route(const job_t *job, unsigned i, route_t *route)
+{
+    const route_at_t  *at;
+
+    at = &job->retry->at[i];
+
+    if (catalog_call(job->catalog, at->provider, at->model, route) != 0
+        || route->model.len > PROVIDER_MODEL_MAX)
     {
         return -1;
     }
 
-    log_job(LOG_INFO, "retry", job->spec.tenant, job->spec.id,
-            "after %.*s, status %d: %.*s in %d ms",
-            (int) job->route.provider.len, job->route.provider.data,
-            job->has_answer ? job->answer.status : 0,
-            (int) r->at[i].provider.len, r->at[i].provider.data,
-            (int) (r->at[i].ready_msec > now ? r->at[i].ready_msec - now
-                                             : 0));
-
-    r->now = i;
-    r->due_msec = r->at[i].ready_msec;
+    route->entry = job->route.entry;
+    route->retries = job->route.retries;
+    route->again = 1;
 
     return 0;
+}
+
+
+static breaker_e
+retry_ask(job_t *job, unsigned i)
+{
+    uint64_t    msec;
+    route_t     route;
+    retry_t    *r;
+    breaker_e   may;
+
+    r = job->retry;
+
+    if (!breakers_any(job->w->breakers)) {
+        return BREAKER_GO;
+    }
+
+    if (retry_route(job, i, &route) != 0) {
+        r->at[i].out = 1;
+        return BREAKER_NO;
+    }
+
+    may = breaker_ask(job->w->breakers, &route, &msec);
+    r->at[i].open_msec = msec;
+
+    if (may != BREAKER_GO && msec < r->open_msec) {
+        r->open_msec = msec;
+    }
+
+    return may;
 }
 
 
@@ -401,6 +662,7 @@ retry_reset(job_t *job)
     job->request_rc = 0;
     job->asked = 0;
     job->paused = 0;
+    job->noted = 0;
     job->called_usec = 0;
     job->first_usec = 0;
     job->done_usec = 0;
@@ -421,35 +683,93 @@ retry_kick(job_t *job)
 static void
 retry_run(void *data)
 {
-    job_t       *job;
-    route_t      route;
-    retry_t     *r;
-    route_at_t  *at;
+    job_t    *job;
+    retry_t  *r;
+    route_t   route;
 
     r = data;
     job = r->job;
-    at = &r->at[r->now];
 
-    if (job->state != JOB_RETRYING) {
+    if (job->state != JOB_RETRYING || r->asking) {
         return;
     }
 
     job_ref(job);
 
-    if (catalog_call(job->catalog, at->provider, at->model, &route) == 0
-        && route.model.len <= PROVIDER_MODEL_MAX)
-    {
-        route.entry = job->route.entry;
-        route.retries = job->route.retries;
-        route.again = 1;
-        job->route = route;
-        job_try(job);
+    if (retry_route(job, r->now, &route) != 0) {
 
-    } else if (!retry_failed(job, RETRY_UNFIT)) {
-        job_fail(job, "model_not_found", NULL);
+        if (!retry_failed(job, RETRY_UNFIT)) {
+            job_fail(job, "model_not_found", NULL);
+        }
+
+        job_unref(job);
+        return;
+    }
+
+    job->route = route;
+
+    if (!r->probe
+        || breaker_probe(job->w->breakers, &job->route, retry_on_permit, job)
+           != 0)
+    {
+        retry_call(job);
+
+    } else {
+        r->asking = 1;
+        job_ref(job);
     }
 
     job_unref(job);
+}
+
+
+/* One at a time tries what was open; who is too late asks somebody else. */
+
+static void
+retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    job_t    *job;
+    retry_t  *r;
+
+    (void) rc;
+
+    job = data;
+    r = job->retry;
+    r->asking = 0;
+
+    if (job->state != JOB_RETRYING) {
+
+        if (redis_str(reply).len != 0) {
+            breaker_unprobe(job->w->breakers, &job->route);
+        }
+
+    } else if (reply == NULL || reply->type == AI_RESP_ERROR
+               || redis_str(reply).len != 0)
+    {
+        job->probe = 1;
+        retry_call(job);
+
+    } else {
+        r->at[r->now].asked = 1;
+        r->at[r->now].out = 1;
+
+        if (retry_pick(job, RETRY_NEXT) != 0) {
+            retry_end(job);
+
+        } else {
+            retry_kick(job);
+        }
+    }
+
+    job_unref(job);
+}
+
+
+static void
+retry_call(job_t *job)
+{
+    job->noted = 0;
+    job_try(job);
 }
 
 
@@ -458,6 +778,11 @@ retry_stop(job_t *job)
 {
     if (job->retry != NULL) {
         loop_undefer(&job->w->loop, &job->retry->task);
+    }
+
+    if (job->probe) {
+        job->probe = 0;
+        breaker_unprobe(job->w->breakers, &job->route);
     }
 }
 

@@ -30,6 +30,8 @@ typedef enum {
     RETRY_UNFIT                 /* it cannot be asked so */
 } retry_why_e;
 
+/* Before the first call: 0, or -1 where breakers send the job elsewhere. */
+int retry_first(job_t *job);
 /*
  * A call of the job failed, or could not begin.  1: the job goes on with
  * another, and the caller forgets it; 0: this failure is the job's.  From
@@ -38,6 +40,8 @@ typedef enum {
 int retry_failed(job_t *job, retry_why_e why);
 /* A whole answer that nothing has left of: the same, 0 where it is good. */
 int retry_answer(job_t *job);
+/* The call has shown that its target works. */
+void retry_good(job_t *job);
 /* Its time may have come: some times a second. */
 void retry_kick(job_t *job);
 /* Ends it: takes back what waits. */

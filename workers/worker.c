@@ -17,6 +17,7 @@
 
 #include "ai_delivery.h"
 #include "ai_event.h"
+#include "breaker.h"
 #include "catalog.h"
 #include "delivery.h"
 #include "emit.h"
@@ -137,6 +138,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->catalogs = catalogs_open(w);
     w->http = http_open(w);
     w->emits = emits_open(w);
+    w->breakers = breakers_open(w);
     w->jobs = jobs_open(w);
     w->queue = queue_open(w);
     w->delivery = delivery_open(w);
@@ -154,6 +156,7 @@ worker_open(worker_t *w, const options_t *opt)
 
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
+        || w->breakers == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
         || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
@@ -245,6 +248,7 @@ worker_close(worker_t *w)
         ledger_close(w->ledger);
     }
 
+    breakers_close(w->breakers);
     redis_close(w->redis);
     redis_close(w->sub);
     http_close(w->http);
@@ -292,6 +296,7 @@ worker_on_ready(redis_t *rc, int restarted, void *data)
 
     redis_commandf(rc, NULL, NULL, "SETNX %s 1", AI_SHARDS_KEY);
     redis_commandf(rc, worker_on_shards, w, "GET %s", AI_SHARDS_KEY);
+    breakers_ready(w->breakers);
 }
 
 
@@ -346,6 +351,8 @@ worker_subscribe(worker_t *w)
                            (ai_str_t) { strlen(w->id), w->id });
         rc |= redis_subscribe(w->sub, (ai_str_t) { len, channel });
     }
+
+    rc |= redis_subscribe(w->sub, ai_str(AI_BREAKERS_CHANNEL));
 
     return rc;
 }
@@ -456,6 +463,11 @@ worker_on_message(redis_t *rc, ai_str_t channel, ai_str_t payload, void *data)
     (void) rc;
 
     w = data;
+
+    if (ai_str_eqz(channel, AI_BREAKERS_CHANNEL)) {
+        breakers_heard(w->breakers, payload);
+        return;
+    }
 
     if (payload.len != 0 && payload.data[0] == AI_DELIVERY) {
         shard = worker_shard(channel);
