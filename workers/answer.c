@@ -246,7 +246,7 @@ answer_emit_head(answer_t *a)
         return -1;
     }
 
-    size = a->headers_len + a->name.len + a->model.len + 256;
+    size = a->headers_len + a->name.len + a->model.len + 320;
     mem = malloc(size);
     if (mem == NULL) {
         return -1;
@@ -258,6 +258,9 @@ answer_emit_head(answer_t *a)
     ai_record_add(&b, "provider", a->name);
     ai_record_add(&b, "model", a->model);
     ai_record_add(&b, "worker", emit_worker(a->emit));
+    ai_record_add_int(&b, "attempts", a->calls);
+    ai_record_add_int(&b, "waited", (int64_t) (emit_now_usec(a->emit)
+                                               - a->began_usec));
     ai_buf_add(&b, a->headers, a->headers_len);
 
     rc = b.full ? -1 : emit_head(a->emit,

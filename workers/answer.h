@@ -47,6 +47,8 @@ typedef struct {
     char              *hello;       /* events that wait for a word */
     size_t             hello_len;
     int64_t            retry_msec;  /* the provider's wish; -1: none */
+    unsigned           calls;       /* of providers, this one counted */
+    uint64_t           began_usec;  /* the first of them */
     uint64_t           bytes;       /* of the answer so far */
     provider_usage_t   usage;
     keep_t            *keep;        /* NULL: it is not to be kept */

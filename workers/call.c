@@ -47,6 +47,13 @@ call_begin(job_t *job)
     job->called_usec = loop_now_usec(&job->w->loop);
     job->calls++;
 
+    if (job->began_usec == 0) {
+        job->began_usec = job->called_usec;
+    }
+
+    job->answer.calls = job->calls;
+    job->answer.began_usec = job->began_usec;
+
     if (ai_str_eqz(job->route.api, "echo")) {
         job->ever_called = 1;
 

@@ -99,6 +99,7 @@ struct job_s {
 
     uint64_t          deadline_msec;    /* of the whole job, 0: none */
     uint64_t          heard_msec;       /* the provider, last */
+    uint64_t          began_usec;       /* its first call */
     uint64_t          called_usec;
     uint64_t          first_usec;
     uint64_t          done_usec;

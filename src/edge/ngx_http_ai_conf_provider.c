@@ -18,7 +18,7 @@ static char *ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry);
 static ngx_http_ai_block_command_t  ngx_http_ai_provider_commands[] = {
     { ngx_string("api"), 1, 1, ngx_http_ai_provider_api },
     { ngx_string("url"), 1, 4, ngx_http_ai_provider_url },
-    { ngx_string("key"), 1, 4, ngx_http_ai_provider_key },
+    { ngx_string("key"), 1, 16, ngx_http_ai_provider_key },
     { ngx_string("timeout"), 1, 4, ngx_http_ai_provider_timeout },
     { ngx_string("header"), 2, 2, ngx_http_ai_provider_header },
     { ngx_string("option"), 1, 8, ngx_http_ai_provider_option },
