@@ -16,11 +16,10 @@ my $good = $t->provider(name => 'good', script => AiProvider::openai(
 my $anthropic = $t->provider(name => 'anthropic',
     script => AiProvider::anthropic());
 
-$t->start(workers => { n => 1 }, edge => { http => <<'HTTP', ai => <<CONF });
-log_format routed '$ai_job|$ai_provider|$ai_provider_model|$ai_attempts|'
-    '$ai_overhead|$status|';
-access_log logs/routed.log routed;
-HTTP
+$t->start(workers => { n => 1 }, edge => { ai => <<CONF });
+log_format routed '\$ai_job|\$ai_provider|\$ai_provider_model|\$ai_attempts|'
+    '\$ai_overhead|\$status|';
+access_log %%DIR%%/routed.log routed;
 ai_provider bad { api openai; url @{[$bad->url('/v1')]}; }
 ai_provider good { api openai; url @{[$good->url('/v1')]}; }
 ai_provider anthropic { api anthropic; url @{[$anthropic->url]}; }
@@ -46,7 +45,7 @@ sub logged {
     my ($res) = @_;
     my $job = $res->header('x-ai-job');
     my $line;
-    wait_for(sub { ($line) = slurp($t->dir . '/logs/routed.log')
+    wait_for(sub { ($line) = slurp("$t->{edge}{dir}/routed.log")
         =~ /^\Q$job\E\|(.*)/m }, 10, 'the log');
     return split /\|/, $line;
 }
