@@ -51,6 +51,12 @@ call_begin(job_t *job)
         job->began_usec = job->called_usec;
     }
 
+    if (job->route.by == CATALOG_BY_BUSY
+        || job->route.by == CATALOG_BY_LATENCY || job->route.hedge_msec == 0)
+    {
+        job->target = target_began(job->w->targets, &job->route);
+    }
+
     job->answer.calls = job->calls;
     job->answer.began_usec = job->began_usec;
 
@@ -409,7 +415,7 @@ call_on_done(void *data, http_status_e status, const char *why)
     job_t  *job;
 
     job = data;
-    job->asked = http_sent(job->call) ? 1 : 0;
+    job->asked = status != HTTP_OK && http_sent(job->call);
     job->call = NULL;
 
     if (status == HTTP_OK

@@ -36,6 +36,13 @@ struct catalog_wait_s {
     catalog_wait_t  **prev;     /* NULL: does not wait */
 };
 
+typedef enum {
+    CATALOG_BY_WEIGHT = 0,
+    CATALOG_BY_BUSY,
+    CATALOG_BY_LATENCY,
+    CATALOG_BY_COST
+} catalog_by_e;
+
 /* What a model's name means for one call; strings borrow from the catalog. */
 typedef struct {
     ai_str_t      provider;
@@ -47,8 +54,11 @@ typedef struct {
     int64_t       idle_msec;
     int64_t       total_msec;
     int64_t       word_delay_msec;
+    int64_t       min_rate;     /* bytes a second, 0: none */
     const json_t *entry;        /* the model's; NULL: asked as provider/model */
     unsigned      retries;      /* more calls of targets that were asked */
+    int64_t       hedge_msec;   /* -1: never, 0: by what is measured */
+    catalog_by_e  by;           /* how its routes are chosen */
     unsigned      again:1;      /* or there are others */
     unsigned      stream_usage:1;   /* it takes stream_options */
     ai_price_t    price;
@@ -80,6 +90,9 @@ typedef struct {
     ai_str_t      model;
     int64_t       weight;
 } catalog_at_t;
+
+/* Makes a route one of a model's entry, as catalog_route does. */
+void catalog_entry(route_t *route, const json_t *entry);
 
 /* Routes, then fallbacks, of a route's entry, which may be NULL: how many. */
 unsigned catalog_targets(const json_t *entry, catalog_at_t *at, unsigned max);

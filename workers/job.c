@@ -383,6 +383,11 @@ job_route(job_t *job)
         return -1;
     }
 
+    if (job->route.by != CATALOG_BY_WEIGHT) {
+        route_choose(job->w, job->catalog, &job->route, job->spec.stream,
+                     &job->jobs->random);
+    }
+
     return 0;
 }
 
@@ -529,6 +534,10 @@ job_bytes(job_t *job, ai_str_t bytes)
 
         job_fail(job, rc == -1 ? "internal" : "provider_bad", NULL);
         return -1;
+    }
+
+    if (job->target != NULL && job->token_usec == 0 && job->answer.token) {
+        job->token_usec = now;
     }
 
     if (job->probe && job->answer.token) {

@@ -15,6 +15,7 @@
 #include "catalog.h"
 #include "emit.h"
 #include "http.h"
+#include "target.h"
 #include "translate.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
@@ -71,6 +72,7 @@ struct job_s {
     catalog_wait_t    wait;
     catalog_t        *catalog;
     route_t           route;
+    target_t         *target;   /* of a call that is measured */
     const provider_t *provider;
     ai_dialect_e      dialect;  /* the client's */
     uv_work_t         work;
@@ -102,6 +104,9 @@ struct job_s {
     uint64_t          began_usec;       /* its first call */
     uint64_t          called_usec;
     uint64_t          first_usec;
+    uint64_t          token_usec;       /* the first, where it is measured */
+    uint64_t          rate_msec;        /* its bytes are counted since, */
+    uint64_t          rate_bytes;       /* those it had then */
     uint64_t          done_usec;
 
     unsigned          refused:1;        /* its claim; said once */

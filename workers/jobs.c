@@ -567,7 +567,9 @@ job_check(job_t *job, uint64_t now)
         return;
     }
 
-    if (job->paused || job->call == NULL) {
+    if (job->paused || job->call == NULL
+        || (retry_slow(job) && retry_failed(job, RETRY_SLOW)))
+    {
         return;
     }
 

@@ -59,6 +59,7 @@ static void retry_wait(job_t *job, unsigned may);
 static int retry_budget(job_t *job, int take);
 static void retry_pay(job_t *job);
 static void retry_reset(job_t *job);
+static void retry_leave(job_t *job);
 static void retry_run(void *data);
 static void retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data);
 static void retry_call(job_t *job);
@@ -91,6 +92,7 @@ static const unsigned  retry_whys[] = {
     [RETRY_FIRST] = RETRY_NEXT|RETRY_MODEL,
     [RETRY_IDLE] = RETRY_NEXT|RETRY_MODEL,
     [RETRY_TOTAL] = RETRY_NEXT|RETRY_MODEL,
+    [RETRY_SLOW] = RETRY_NEXT|RETRY_MODEL,
     [RETRY_BROKEN] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
     [RETRY_GARBAGE] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
     [RETRY_ERROR] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
@@ -202,6 +204,41 @@ retry_failed(job_t *job, retry_why_e why)
 }
 
 
+/* In windows that begin with its first byte. */
+
+int
+retry_slow(job_t *job)
+{
+    int       slow;
+    uint64_t  now;
+
+    if (job->route.min_rate == 0 || !job->answer.hold || job->answer.head
+        || job->first_usec == 0)
+    {
+        return 0;
+    }
+
+    now = loop_now_usec(&job->w->loop) / 1000;
+
+    if (job->rate_msec == 0) {
+        job->rate_msec = now;
+        job->rate_bytes = job->answer.bytes;
+        return 0;
+    }
+
+    if (now < job->rate_msec + RETRY_RATE_MSEC) {
+        return 0;
+    }
+
+    slow = (job->answer.bytes - job->rate_bytes) * 1000
+           < (uint64_t) job->route.min_rate * (now - job->rate_msec);
+    job->rate_msec = now;
+    job->rate_bytes = job->answer.bytes;
+
+    return slow;
+}
+
+
 /* Whom a failure is held against, once a call. */
 
 static void
@@ -223,6 +260,11 @@ retry_note(job_t *job, unsigned may)
     b = job->w->breakers;
     msec = job->has_answer && job->answer.retry_msec > 0
            ? (uint64_t) job->answer.retry_msec : 0;
+
+    if (job->target != NULL && (may & (RETRY_PROVIDER|RETRY_MODEL))) {
+        target_took(job->w->targets, job->target, job->spec.stream,
+                    (uint64_t) job->route.first_msec * 1000);
+    }
 
     if (may & RETRY_PROVIDER) {
         breaker_failed(b, BREAKER_PROVIDER, &job->route, 0, 0);
@@ -257,6 +299,13 @@ retry_good(job_t *job)
     }
 
     job->noted = 1;
+
+    if (job->target != NULL) {
+        target_took(job->w->targets, job->target, job->spec.stream,
+                    (job->spec.stream && job->token_usec != 0
+                     ? job->token_usec : loop_now_usec(&job->w->loop))
+                    - job->called_usec);
+    }
 
     if (breakers_any(job->w->breakers)) {
         breaker_worked(job->w->breakers, &job->route, job->key);
@@ -315,7 +364,8 @@ retry_open(job_t *job)
     r->job = job;
     r->task.run = retry_run;
     r->task.data = r;
-    r->n = route_plan(&job->route, &job->jobs->random, r->at);
+    r->n = route_plan(job->w, job->catalog, &job->route, job->spec.stream,
+                      &job->jobs->random, r->at);
 
     return r;
 }
@@ -513,8 +563,10 @@ retry_route(const job_t *job, unsigned i, route_t *route)
         return -1;
     }
 
-    route->entry = job->route.entry;
-    route->retries = job->route.retries;
+    if (job->route.entry != NULL) {
+        catalog_entry(route, job->route.entry);
+    }
+
     route->again = 1;
 
     return 0;
@@ -660,12 +712,25 @@ retry_reset(job_t *job)
     job->request = NULL;
     job->request_added = 0;
     job->request_rc = 0;
+    retry_leave(job);
     job->asked = 0;
     job->paused = 0;
+    job->token_usec = 0;
+    job->rate_msec = 0;
     job->noted = 0;
     job->called_usec = 0;
     job->first_usec = 0;
     job->done_usec = 0;
+}
+
+
+static void
+retry_leave(job_t *job)
+{
+    if (job->target != NULL) {
+        target_ended(job->target);
+        job->target = NULL;
+    }
 }
 
 
@@ -779,6 +844,8 @@ retry_stop(job_t *job)
     if (job->retry != NULL) {
         loop_undefer(&job->w->loop, &job->retry->task);
     }
+
+    retry_leave(job);
 
     if (job->probe) {
         job->probe = 0;

@@ -16,12 +16,14 @@
 #define RETRY_BUDGET_MAX   100      /* repeats that a process may save up; */
 #define RETRY_BUDGET_RATE  10       /* so many a second come back, */
 #define RETRY_BUDGET_PART  5        /* and one each so many calls */
+#define RETRY_RATE_MSEC    3000     /* bytes a second are counted over */
 
 typedef enum {
     RETRY_UNREACHABLE = 0,      /* no name, refused, TLS, too slow to connect */
     RETRY_FIRST,                /* no token in time */
     RETRY_IDLE,                 /* a greeting, then nothing */
     RETRY_TOTAL,                /* the call takes too long */
+    RETRY_SLOW,                 /* too few bytes a second */
     RETRY_BROKEN,               /* no answer, or one that broke off */
     RETRY_GARBAGE,              /* what no provider says */
     RETRY_ERROR,                /* one inside a 200 */
@@ -42,6 +44,9 @@ int retry_failed(job_t *job, retry_why_e why);
 int retry_answer(job_t *job);
 /* The call has shown that its target works. */
 void retry_good(job_t *job);
+/* Whether nothing has left of an answer that comes too slowly: some times a
+ * second. */
+int retry_slow(job_t *job);
 /* Its time may have come: some times a second. */
 void retry_kick(job_t *job);
 /* Ends it: takes back what waits. */

@@ -7,6 +7,11 @@
 #include <string.h>
 
 
+static unsigned route_pick(worker_t *w, const catalog_t *c,
+    const route_t *route, int stream, const catalog_at_t *at, unsigned n,
+    uint64_t *random);
+static double route_score(worker_t *w, const catalog_t *c, catalog_by_e by,
+    int stream, const catalog_at_t *at);
 static unsigned route_draw(const catalog_at_t *at, unsigned n,
     uint64_t *random);
 
@@ -20,8 +25,29 @@ route_random(uint64_t *random)
 }
 
 
+void
+route_choose(worker_t *w, const catalog_t *c, route_t *route, int stream,
+    uint64_t *random)
+{
+    unsigned       i, n;
+    route_t        chosen;
+    catalog_at_t   at[ROUTE_MAX];
+    const json_t  *entry;
+
+    entry = route->entry;
+    n = catalog_targets(entry, at, ROUTE_MAX);
+    i = route_pick(w, c, route, stream, at, n, random);
+
+    if (catalog_call(c, at[i].provider, at[i].model, &chosen) == 0) {
+        catalog_entry(&chosen, entry);
+        *route = chosen;
+    }
+}
+
+
 unsigned
-route_plan(const route_t *first, uint64_t *random, route_at_t at[ROUTE_MAX])
+route_plan(worker_t *w, const catalog_t *c, const route_t *first, int stream,
+    uint64_t *random, route_at_t at[ROUTE_MAX])
 {
     unsigned      i, n, left;
     catalog_at_t  all[ROUTE_MAX];
@@ -35,7 +61,7 @@ route_plan(const route_t *first, uint64_t *random, route_at_t at[ROUTE_MAX])
     left = catalog_targets(first->entry, all, ROUTE_MAX);
 
     while (left != 0 && n < ROUTE_MAX) {
-        i = all[0].weight != 0 ? route_draw(all, left, random) : 0;
+        i = route_pick(w, c, first, stream, all, left, random);
 
         if (!ai_str_eq(all[i].provider, first->provider)
             || !ai_str_eq(all[i].model, first->model))
@@ -52,7 +78,83 @@ route_plan(const route_t *first, uint64_t *random, route_at_t at[ROUTE_MAX])
 }
 
 
-/* One of the routes, which come before the fallbacks, by their weights. */
+/* One of those that are left: of the routes, which come before the fallbacks,
+ * the one with the lowest score, among equals by weight. */
+
+static unsigned
+route_pick(worker_t *w, const catalog_t *c, const route_t *route, int stream,
+    const catalog_at_t *at, unsigned n, uint64_t *random)
+{
+    double        score, best;
+    unsigned      i, k, equal[ROUTE_MAX];
+    catalog_at_t  some[ROUTE_MAX];
+
+    if (n == 0 || at[0].weight == 0) {
+        return 0;
+    }
+
+    if (route->by == CATALOG_BY_WEIGHT
+        || (route->by == CATALOG_BY_LATENCY
+            && route_random(random) % ROUTE_EXPLORE == 0))
+    {
+        return route_draw(at, n, random);
+    }
+
+    best = 0;
+
+    for (i = 0, k = 0; i < n && at[i].weight != 0; i++) {
+        score = route_score(w, c, route->by, stream, &at[i]);
+
+        if (k == 0 || score < best) {
+            best = score;
+            k = 0;
+        }
+
+        if (score <= best) {
+            equal[k] = i;
+            some[k++] = at[i];
+        }
+    }
+
+    return equal[route_draw(some, k, random)];
+}
+
+
+/* Three tokens in for one out are taken to be what calls are made of. */
+
+static double
+route_score(worker_t *w, const catalog_t *c, catalog_by_e by, int stream,
+    const catalog_at_t *at)
+{
+    route_t  route;
+
+    switch (by) {
+
+    case CATALOG_BY_BUSY:
+        return (double) target_busy(w->targets, at->provider, at->model)
+               / (double) at->weight;
+
+    case CATALOG_BY_LATENCY:
+        return (double) target_mean(w->targets, at->provider, at->model,
+                                    stream);
+
+    case CATALOG_BY_COST:
+        if (catalog_call(c, at->provider, at->model, &route) != 0
+            || (route.price.input < 0 && route.price.output < 0))
+        {
+            return 1e300;
+        }
+
+        return 3.0 * (double) (route.price.input > 0 ? route.price.input : 0)
+               + (double) (route.price.output > 0 ? route.price.output : 0);
+
+    default:
+        return 0;
+    }
+}
+
+
+/* One of the routes by their weights. */
 
 static unsigned
 route_draw(const catalog_at_t *at, unsigned n, uint64_t *random)

@@ -7,9 +7,11 @@
 #ifndef ROUTE_H
 #define ROUTE_H
 
-#include "catalog.h"
+#include "target.h"
 
-#define ROUTE_MAX  16               /* targets of a model; more are left out */
+#define ROUTE_MAX      16           /* targets of a model; more are left out */
+#define ROUTE_EXPLORE  20           /* by latency one call in 20 is drawn by
+                                     * weight: what was slow may be no more */
 
 typedef struct {
     ai_str_t  provider;
@@ -20,10 +22,14 @@ typedef struct {
     unsigned  out:1;                /* not again for this job */
 } route_at_t;
 
-/* The targets of a model but first (one that was chosen already), which leads
- * them, marked as asked: how many. */
-unsigned route_plan(const route_t *first, uint64_t *random,
-    route_at_t at[ROUTE_MAX]);
+/* Where routes are not chosen by weight alone: makes route, one of them, the
+ * one to ask first. */
+void route_choose(worker_t *w, const catalog_t *c, route_t *route, int stream,
+    uint64_t *random);
+/* The targets of a model; first (one that was chosen already) leads them,
+ * marked as asked: how many. */
+unsigned route_plan(worker_t *w, const catalog_t *c, const route_t *first,
+    int stream, uint64_t *random, route_at_t at[ROUTE_MAX]);
 /* The next of a row of random numbers. */
 uint64_t route_random(uint64_t *random);
 

@@ -31,6 +31,7 @@
 #include "secret.h"
 #include "seed.h"
 #include "sign.h"
+#include "target.h"
 
 
 #define WORKER_MMAP_BYTES   (512 * 1024)
@@ -139,6 +140,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->http = http_open(w);
     w->emits = emits_open(w);
     w->breakers = breakers_open(w);
+    w->targets = targets_open(w);
     w->jobs = jobs_open(w);
     w->queue = queue_open(w);
     w->delivery = delivery_open(w);
@@ -156,7 +158,7 @@ worker_open(worker_t *w, const options_t *opt)
 
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
-        || w->breakers == NULL
+        || w->breakers == NULL || w->targets == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
         || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
@@ -256,6 +258,7 @@ worker_close(worker_t *w)
     loop_close(&w->loop);
     emits_free(w->emits);
     jobs_free(jobs);
+    targets_free(w->targets);
     delivery_free(w->delivery);
     jwks_free(w->jwks);
     secret_forget();
