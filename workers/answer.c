@@ -427,7 +427,7 @@ answer_event(answer_t *a, ai_str_t raw)
         break;
     }
 
-    if (!a->token && answer_waits(a, raw, one, two)) {
+    if ((!a->token || a->hedged) && answer_waits(a, raw, one, two)) {
         return 0;
     }
 
@@ -454,7 +454,9 @@ answer_said(answer_t *a, ai_str_t text)
         text.data += one.len;
         text.len -= one.len;
 
-        if (!a->token && answer_waits(a, one, one, ai_str(""))) {
+        if ((!a->token || a->hedged)
+            && answer_waits(a, one, one, ai_str("")))
+        {
             continue;
         }
 
@@ -476,7 +478,7 @@ static int
 answer_waits(answer_t *a, ai_str_t raw, ai_str_t one, ai_str_t two)
 {
     char    *p;
-    size_t   n;
+    size_t   n, most;
 
     if (a->usage.error) {
         a->blamed = hello_blames(raw) ? 1 : 0;
@@ -492,8 +494,14 @@ answer_waits(answer_t *a, ai_str_t raw, ai_str_t one, ai_str_t two)
     }
 
     n = one.len + two.len;
-    p = a->token || a->hello_len + sizeof(n) + n > ANSWER_HELLO_MAX ? NULL
+    most = a->hedged ? ANSWER_HEDGE_MAX : a->token ? 0 : ANSWER_HELLO_MAX;
+    p = a->hello_len + sizeof(n) + n > most ? NULL
         : realloc(a->hello, a->hello_len + sizeof(n) + n);
+
+    if (p == NULL && a->hedged) {
+        a->usage.error = 1;
+        return 1;
+    }
 
     if (p == NULL) {
         answer_release(a);

@@ -23,6 +23,7 @@
 #define ANSWER_ALL_MAX      (128 * 1024 * 1024) /* unfinished ones, a process */
 #define ANSWER_FAIR         (256 * 1024)    /* of which nobody is denied */
 #define ANSWER_REQUEST_MAX  128
+#define ANSWER_HEDGE_MAX    (1024 * 1024)   /* of one that waits for its turn */
 #define ANSWER_HELLO_MAX    (16 * 1024) /* of a stream, before its first word */
 
 typedef struct {
@@ -55,6 +56,7 @@ typedef struct {
     int                status;
 
     unsigned           hold:1;      /* another may be asked until a word */
+    unsigned           hedged:1;    /* it waits until it has won */
     unsigned           token:1;     /* one has come */
     unsigned           blamed:1;    /* an error in a 200: the client's fault */
     unsigned           no_retry:1;  /* the provider says so */

@@ -397,7 +397,9 @@ call_on_body(void *data, ai_str_t bytes)
 
     job = data;
 
-    if (!job->shed && !job->answer.hold && http_sent(job->call)) {
+    if (!job->shed && !job->answer.hold && job->hedge == NULL
+        && http_sent(job->call))
+    {
         job->shed = 1;
         free(job->request);
         job->request = NULL;

@@ -572,7 +572,7 @@ catalog_entry(route_t *route, const json_t *entry)
                 : ai_str_eqz(by, "latency") ? CATALOG_BY_LATENCY
                 : ai_str_eqz(by, "cost") ? CATALOG_BY_COST
                                          : CATALOG_BY_WEIGHT;
-    route->again |= route->retries != 0
+    route->again |= route->retries != 0 || route->hedge_msec >= 0
                     || json_array_size(json_object_get(entry, "routes"))
                        + json_array_size(json_object_get(entry, "fallbacks"))
                        > 1;

@@ -4,6 +4,7 @@
  */
 
 #include "body.h"
+#include "hedge.h"
 #include "job_in.h"
 #include "recall.h"
 #include "retry.h"
@@ -33,7 +34,6 @@ static void job_worked(uv_work_t *work, int status);
 static void job_on_drained(void *data);
 static void job_read_work(uv_work_t *work);
 static void job_read_done(uv_work_t *work, int status);
-static void job_whole(job_t *job);
 
 
 static const emit_events_t  job_emit_events = {
@@ -483,6 +483,7 @@ job_worked(uv_work_t *work, int status)
             job->answer.translate = job->translate;
             job->answer.added = job->request_added ? 1 : 0;
             job->answer.hold = job->route.again;
+            job->answer.hedged = job->parent != NULL;
             job->answer.keep = keep_open(job->spec.keep, job->dialect,
                                          !job->spec.stream ? 'o'
                                          : job->spec.usage_asked ? 'v' : 's');
@@ -540,6 +541,21 @@ job_bytes(job_t *job, ai_str_t bytes)
         job->token_usec = now;
     }
 
+    if (job->parent != NULL) {
+        return hedge_heard(job);
+    }
+
+    if (job->hedge != NULL && job->answer.token) {
+        hedge_end(job);
+    }
+
+    return job_flow(job);
+}
+
+
+int
+job_flow(job_t *job)
+{
     if (job->probe && job->answer.token) {
         retry_good(job);
     }
@@ -588,6 +604,11 @@ job_done(job_t *job)
 {
     job->done_usec = loop_now_usec(&job->w->loop);
     call_abort(job);
+
+    if (job->hedge != NULL && job->answer.status < 300) {
+        hedge_end(job);
+    }
+
     job->read = job->answer.usage;
     job_move(job, JOB_READING);
     job->refs++;
@@ -625,7 +646,15 @@ job_read_done(uv_work_t *work, int status)
     if (job->state == JOB_READING) {
         job->answer.usage = job->read;
 
-        if (!retry_answer(job)) {
+        if (retry_answer(job)) {
+            job_unref(job);
+            return;
+        }
+
+        if (job->parent != NULL) {
+            hedge_whole(job);
+
+        } else {
             job_whole(job);
         }
     }
@@ -634,7 +663,7 @@ job_read_done(uv_work_t *work, int status)
 }
 
 
-static void
+void
 job_whole(job_t *job)
 {
     int  rc;

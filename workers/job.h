@@ -90,6 +90,8 @@ struct job_s {
     echo_t           *echo;
     recall_t         *recall;
     retry_t          *retry;    /* NULL: no call has failed */
+    job_t            *hedge;    /* its second call, until that is freed */
+    job_t            *parent;   /* this is one, of that job */
     unsigned          calls;    /* of providers, in this attempt */
     unsigned          key;      /* which of the provider's */
     unsigned          retry_after;  /* s, of its end; 0: as always */
@@ -119,6 +121,7 @@ struct job_s {
     unsigned          shed:1;           /* request and body are let go */
     unsigned          probe:1;          /* this call tries an open breaker */
     unsigned          noted:1;          /* how this call went */
+    unsigned          hedged:1;         /* once */
     unsigned          ever_called:1;
     unsigned          asked:1;          /* the provider had all of a request
                                          * that it did not answer in full */
@@ -182,6 +185,11 @@ void job_done(job_t *job);
 int job_complete(const job_t *job);
 /* Bytes of the answer: 0, or -1: the job has ended. */
 int job_bytes(job_t *job, ai_str_t bytes);
+
+/* What follows its bytes: 0, or -1: the job has ended. */
+int job_flow(job_t *job);
+/* Its answer has been read. */
+void job_whole(job_t *job);
 
 /* Begins the provider call of a prepared job; fails the job by itself. */
 void call_begin(job_t *job);

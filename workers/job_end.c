@@ -3,6 +3,7 @@
  */
 
 #include "body.h"
+#include "hedge.h"
 #include "job_in.h"
 #include "retry.h"
 #include "sign.h"
@@ -24,6 +25,11 @@ static void job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data);
 void
 job_fail(job_t *job, const char *cause, const char *message)
 {
+    if (job->parent != NULL) {
+        hedge_lost(job);
+        return;
+    }
+
     log_job(LOG_WARN, "job", job->spec.tenant,
             (ai_str_t) { AI_JOB_ID_LEN, job->id }, "failed: %s", cause);
     job_end(job, "failed", cause, message);
@@ -132,6 +138,7 @@ job_stop(job_t *job)
 {
     catalog_forget(&job->wait);
     body_forget(job);
+    hedge_end(job);
     retry_stop(job);
 
     if (job->state == JOB_CALLING) {

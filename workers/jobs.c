@@ -4,6 +4,7 @@
  */
 
 #include "body.h"
+#include "hedge.h"
 #include "job_in.h"
 #include "recall.h"
 #include "retry.h"
@@ -152,6 +153,13 @@ job_move(job_t *job, job_state_e state)
     jobs_t  *jobs;
 
     jobs = job->jobs;
+
+    /* A second call is in no list. */
+
+    if (job->parent != NULL) {
+        job->state = state;
+        return;
+    }
 
     if (job->prev != NULL) {
         *job->prev = job->next;
@@ -472,7 +480,14 @@ jobs_on_tick(uv_timer_t *timer)
     for (i = 0; i < JOB_DEAD; i++) {
         for (job = jobs->lists[i]; job != NULL; job = next) {
             next = job->next;
+            job_ref(job);
+
+            if (job->hedge != NULL && job->hedge->state == JOB_CALLING) {
+                job_check(job->hedge, now);
+            }
+
             job_check(job, now);
+            job_unref(job);
         }
     }
 }
@@ -555,6 +570,7 @@ job_check(job_t *job, uint64_t now)
         return;
     }
 
+    hedge_check(job);
     called = job->called_usec / 1000;
 
     if (loop_now_usec(&job->w->loop) / 1000
@@ -648,6 +664,11 @@ job_unref(job_t *job)
 static void
 job_free(job_t *job)
 {
+    if (job->parent != NULL) {
+        hedge_free(job);
+        return;
+    }
+
     *job->prev = job->next;
 
     if (job->next != NULL) {

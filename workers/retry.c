@@ -3,12 +3,9 @@
  * first call fails; the table below is the policy.
  */
 
-#include "retry.h"
-
-#include "breaker.h"
+#include "hedge.h"
 #include "hello.h"
-#include "job_in.h"
-#include "route.h"
+#include "retry_in.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,23 +20,6 @@
 #define RETRY_LIMIT     0x20        /* the same, for this model */
 
 
-struct retry_s {
-    job_t       *job;
-    loop_task_t  task;
-    route_at_t   at[ROUTE_MAX];
-    unsigned     n;
-    unsigned     now;               /* the one that is asked */
-    unsigned     repeats;
-    uint64_t     due_msec;
-    uint64_t     open_msec;         /* what was not asked is, the earliest */
-    char        *lines;             /* usage of calls that are to be paid */
-    size_t       lines_len;
-    int64_t      cost;
-    unsigned     estimated:1;
-    unsigned     probe:1;           /* a permit is to be asked for */
-    unsigned     asking:1;
-};
-
 typedef struct {
     int          status;            /* and those up to the next row's */
     unsigned     may;
@@ -48,17 +28,11 @@ typedef struct {
 
 static unsigned retry_may(const job_t *job, retry_why_e why);
 static void retry_note(job_t *job, unsigned may);
-static void retry_end(job_t *job);
-static retry_t *retry_open(job_t *job);
-static int retry_pick(job_t *job, unsigned may);
 static unsigned retry_fresh(job_t *job);
+static void retry_end(job_t *job);
+static int retry_pick(job_t *job, unsigned may);
 static unsigned retry_repeat(job_t *job);
-static int retry_route(const job_t *job, unsigned i, route_t *route);
-static breaker_e retry_ask(job_t *job, unsigned i);
 static void retry_wait(job_t *job, unsigned may);
-static int retry_budget(job_t *job, int take);
-static void retry_pay(job_t *job);
-static void retry_reset(job_t *job);
 static void retry_leave(job_t *job);
 static void retry_run(void *data);
 static void retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data);
@@ -182,6 +156,11 @@ retry_failed(job_t *job, retry_why_e why)
     may = retry_may(job, why);
     retry_note(job, may);
 
+    if (job->parent != NULL) {
+        hedge_lost(job);
+        return 1;
+    }
+
     if (may == 0 || !job->route.again || emit_begun(job->emit)
         || (job->retry == NULL && (job->retry = retry_open(job)) == NULL))
     {
@@ -190,12 +169,16 @@ retry_failed(job_t *job, retry_why_e why)
 
     retry_wait(job, may);
 
+    if (job->hedge != NULL && hedge_follows(job)) {
+        return 1;
+    }
+
     if (retry_pick(job, may) != 0) {
         return 0;
     }
 
     job->w->metrics.calls_again_total++;
-    retry_pay(job);
+    retry_pay(job, job, "failed");
     retry_reset(job);
     job_move(job, JOB_RETRYING);
     retry_kick(job);
@@ -351,7 +334,7 @@ retry_may(const job_t *job, retry_why_e why)
 }
 
 
-static retry_t *
+retry_t *
 retry_open(job_t *job)
 {
     retry_t  *r;
@@ -550,7 +533,7 @@ retry_repeat(job_t *job)
 }
 
 
-static int
+int
 retry_route(const job_t *job, unsigned i, route_t *route)
 {
     const route_at_t  *at;
@@ -573,7 +556,7 @@ retry_route(const job_t *job, unsigned i, route_t *route)
 }
 
 
-static breaker_e
+breaker_e
 retry_ask(job_t *job, unsigned i)
 {
     uint64_t    msec;
@@ -608,7 +591,7 @@ retry_ask(job_t *job, unsigned i)
  * they do not keep down a provider that many jobs wait for.
  */
 
-static int
+int
 retry_budget(job_t *job, int take)
 {
     int64_t  now, calls;
@@ -634,69 +617,9 @@ retry_budget(job_t *job, int take)
 }
 
 
-/* What the failed call will be billed. */
-
-static void
-retry_pay(job_t *job)
-{
-    char        *lines, line[AI_USAGE_LINE_MAX];
-    ai_buf_t     b;
-    retry_t     *r;
-    ai_usage_t   u;
-
-    r = job->retry;
-
-    if (job->call != NULL) {
-        job->asked = http_sent(job->call) ? 1 : 0;
-    }
-
-    if (job->done_usec == 0) {
-        job->done_usec = loop_now_usec(&job->w->loop);
-    }
-
-    if (!job->has_answer || job->called_usec == 0) {
-        return;
-    }
-
-    ai_usage_init(&u);
-    u.state = ai_str("failed");
-    u.status = job->answer.status != 0 ? job->answer.status : 502;
-    u.queue_usec = job->queue_usec;
-    u.attempts = job->calls;
-    u.provider = job->route.provider;
-    u.model = job->route.model;
-    u.input = 0;
-    u.output = 0;
-    u.estimated = 0;
-    job_call_usage(job, &u);
-
-    if (u.input <= 0 && u.output <= 0) {
-        return;
-    }
-
-    ai_buf_init(&b, line, sizeof(line));
-    ai_usage_write(&b, &u);
-    lines = realloc(r->lines, r->lines_len + 1 + ai_buf_len(&b));
-
-    if (lines == NULL) {
-        log_job(LOG_ERROR, "retry", job->spec.tenant, job->spec.id,
-                "no memory for what a call cost: %.*s", (int) ai_buf_len(&b),
-                line);
-        return;
-    }
-
-    lines[r->lines_len] = '\n';
-    memcpy(lines + r->lines_len + 1, line, ai_buf_len(&b));
-    r->lines = lines;
-    r->lines_len += 1 + ai_buf_len(&b);
-    r->cost += u.cost > 0 ? u.cost : 0;
-    r->estimated |= u.estimated == 1;
-}
-
-
 /* Nothing is left of the call but what it cost. */
 
-static void
+void
 retry_reset(job_t *job)
 {
     call_abort(job);
@@ -862,30 +785,5 @@ retry_free(job_t *job)
         free(job->retry->lines);
         free(job->retry);
         job->retry = NULL;
-    }
-}
-
-
-void
-retry_usage(const job_t *job, ai_usage_t *u, ai_buf_t *b)
-{
-    const retry_t  *r;
-
-    r = job->retry;
-
-    if (r == NULL || r->lines == NULL) {
-        return;
-    }
-
-    ai_buf_add(b, r->lines, r->lines_len);
-    ai_buf_add_z(b, "\n");
-    ai_usage_write(b, u);
-
-    if (u->cost >= 0) {
-        u->cost += r->cost;
-    }
-
-    if (r->estimated) {
-        u->estimated = 1;
     }
 }
