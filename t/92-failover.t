@@ -7,6 +7,7 @@ use AiWork;
 my $t = AiTest->new;
 my $w = AiWork->new($t, start => 0);
 my $yes = JSON::PP::true;
+my $dir = $t->dir;
 
 sub sse { my ($out, @data) = @_; $out->chunk("data: $_\n\n") for @data }
 my $role = '{"id":"c","choices":[{"index":0,"delta":{"role":"assistant",'
@@ -37,6 +38,9 @@ my $bad = $t->provider(name => 'bad', script => sub {
             . $req->{headers}{'idempotency-key'} && open my $fh, '>', 'seen-'
             . $req->{headers}{'idempotency-key'};
         return AiProvider::openai()->($req, $out);
+    } elsif ($model eq 'gate') {
+        $out->stall unless -e "$dir/open";
+        return $out->answer(500, '{}');
     } elsif ($model eq 'stall') {
         return $out->stall;
     } elsif ($model eq 'reset') {
@@ -158,6 +162,7 @@ with('aa', 'abad', 'hello', 'agood/claude');
 with('a529', 'abad', 's529', 'good/fine');
 with('unfit', 'abad', 's529', 'good/fine');
 with('many', 'bad', 's500', [map { "bad/s50$_" } 1 .. 4, 2, 3, 4, 2]);
+with('killed', 'bad', 'gate', [map { "bad/s51$_" } 0 .. 9]);
 $model{weights} = { routes => [{ provider => 'bad', model => 's500',
     weight => 1000 }, { provider => 'good', model => 'fine', weight => 1 }],
     fallbacks => [] };
@@ -336,6 +341,20 @@ is_deeply(\@rows, ['0 done good 5 2 9000 0 2'],
     'what a provider refused costs nothing');
 ($got, @rows) = rows('down');
 is_deeply(\@rows, ['0 done good 5 2 9000 0 2'], 'nor does one that is away');
+
+
+# A worker dies in the middle of a call: the next one has fewer left.
+
+my $job = $w->job(body => { model => 'killed', messages => [] });
+wait_for(sub { grep { $_->{body} =~ /gate/ } $bad->requests }, 10, 'the call');
+open my $fh, '>', "$dir/open" or die $!;
+close $fh;
+my ($pid) = map { /^(?:\S+)-(\d+)-\d+$/ } $w->r->cmd('HGET',
+    "$w->{p}job:$job", 'owner');
+kill 'KILL', $pid;
+$got = $w->answer($job);
+is(sum_up($got), '515 failed bad 7', 'the call of the dead one counts');
+like($got->{events}[0], qr/^2-/, 'in the second attempt');
 wait_for(sub { !$w->leases }, 10, 'all slots to be free');
 
 $w->close;

@@ -22,8 +22,11 @@ log_format routed '\$ai_job|\$ai_provider|\$ai_provider_model|\$ai_attempts|'
 access_log %%DIR%%/routed.log routed;
 ai_provider bad { api openai; url @{[$bad->url('/v1')]}; }
 ai_provider good { api openai; url @{[$good->url('/v1')]}; }
-ai_provider anthropic { api anthropic; url @{[$anthropic->url]}; }
-ai_model first { route good model=fine; }
+ai_provider anthropic { api anthropic; url @{[$anthropic->url]};
+    models claude; }
+ai_price anthropic/claude input=1;
+ai_price anthropic/other input=1;
+ai_model first { route good model=fine; alias also best/one; }
 ai_model second { route bad model=down; fallback good/fine; }
 ai_model slow { route bad model=reset; fallback anthropic/claude; }
 ai_model none { route bad model=reset; retry 0; }
@@ -76,5 +79,17 @@ for my $stream (0, 1) {
     $res = ask('down', $stream);
     is(routed($res), '503 bad 2', "a provider's error");
 }
+
+# Other names of a model, and what a provider may be asked for by its own.
+
+is(routed(ask($_)), '200 good 1', "alias $_") for qw(also best/one);
+is($good->request(1)->{path}, '/v1/chat/completions', 'asked');
+is((grep { /"model":\s*"(?!fine)/ } map { $_->{body} } $good->requests), 0,
+    'for what its route says');
+is(routed(ask('anthropic/claude')), '200 anthropic 1', 'a model of the list');
+is(ask('anthropic/other')->status, 404, 'one that is not');
+my %listed = map { $_->{id} => 1 } @{ $t->get('/v1/models')->json->{data} };
+is(join(' ', map { $listed{$_} || 0 } qw(first also best/one
+    anthropic/claude anthropic/other)), '1 1 1 1 0', 'the list of models');
 
 done_testing();
