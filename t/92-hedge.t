@@ -23,6 +23,17 @@ sub script {
             if $model =~ /fail$/;
         return $out->answer(400, '{"error":{"message":"wrong"}}')
             if $model =~ /wrong$/;
+        if ($model =~ /^large/) {
+            my $text = encode_json({ choices => [{ index => 0,
+                finish_reason => 'stop', message => { content =>
+                    $name x 400_000 } }], usage => { prompt_tokens => 1,
+                completion_tokens => 2 } });
+            $out->raw("HTTP/1.1 200 OK\r\nContent-Length: "
+                . length($text) . "\r\n\r\n");
+            $out->raw(substr $text, 0, 300_000, '') if $model eq 'large-soon';
+            $out->wait(0.6);
+            return $out->raw($text);
+        }
         if ($stream && $model eq 'hello') {
             $out->head(200, 'Content-Type' => 'text/event-stream');
             $out->chunk('data: {"choices":[{"index":0,"delta":{"role":'
@@ -57,6 +68,9 @@ $w->catalog({
         lone => hedged('wait-0.5', ''),
         p95 => hedged('once', 'b/quick', hedge => 0),
         quick => hedged('quick', 'b/quick'),
+        large => hedged('large-late', 'b/large-soon'),
+        flows => hedged('large-soon', 'b/quick'),
+        held => hedged('large-late', 'b/quick'),
     },
     prices => { map { $_ => { input => 1_000_000_000,
         output => 2_000_000_000 } } qw(a/stall b/quick a/wait-0.6 b/wait-5) },
@@ -136,6 +150,15 @@ for my $stream (0, 1) {
     is($w->answer($job)->{error}, 'cancelled', "$kind: cancelled");
     wait_for(sub { $a->aborts > $x && $b->aborts > $y }, 10,
         'both calls to end');
+}
+
+# Objects that are too long to be held: one whose bytes flow has answered, and
+# no second may.
+my %large = (large => 'a 2', flows => 'a 1', held => 'b 2');
+for my $name (sort keys %large) {
+    my $got = $w->answer(job($name, 0));
+    is(sum_up($got), "200 done $large{$name}", "$name: who answers");
+    is(length text($got), $name eq 'held' ? 6 : 400_000, "$name: whole");
 }
 
 my $got = $w->answer(job('hello', 1));

@@ -635,6 +635,7 @@ answer_flow(answer_t *a)
     }
 
     a->flowing = 1;
+    a->hold = a->hedged;
 
     if (answer_emit_head(a) != 0) {
         return -1;

@@ -269,7 +269,9 @@ hedge_whole(job_t *lane)
 
     /* A stream that is whole without a word; or the other is being read. */
 
-    if (lane->answer.sse_type || job->state != JOB_CALLING) {
+    if (lane->answer.sse_type || job->state != JOB_CALLING
+        || emit_begun(job->emit))
+    {
         hedge_lost(lane);
         return;
     }

@@ -3,7 +3,8 @@
  * all jobs; a job lives until it has ended and its last callback is back.
  *
  * Bounds of one job: its request (as the edge let it in, kept until the
- * provider has it), EMIT_HIGH_BYTES unacknowledged and what one read brings,
+ * provider has it, or, where another may be asked, until the first word), what
+ * its hedge holds, EMIT_HIGH_BYTES unacknowledged and what one read brings,
  * EMIT_KEEP_BYTES kept, one SSE event or ANSWER_USAGE_MAX of a body.
  */
 
