@@ -49,7 +49,7 @@ unsigned
 route_plan(worker_t *w, const catalog_t *c, const route_t *first, int stream,
     uint64_t *random, route_at_t at[ROUTE_MAX])
 {
-    unsigned      i, n, left;
+    unsigned      i, k, n, left;
     catalog_at_t  all[ROUTE_MAX];
 
     memset(at, 0, ROUTE_MAX * sizeof(*at));
@@ -63,9 +63,17 @@ route_plan(worker_t *w, const catalog_t *c, const route_t *first, int stream,
     while (left != 0 && n < ROUTE_MAX) {
         i = route_pick(w, c, first, stream, all, left, random);
 
-        if (!ai_str_eq(all[i].provider, first->provider)
-            || !ai_str_eq(all[i].model, first->model))
-        {
+        /* Each once. */
+
+        for (k = 0; k < n; k++) {
+            if (ai_str_eq(all[i].provider, at[k].provider)
+                && ai_str_eq(all[i].model, at[k].model))
+            {
+                break;
+            }
+        }
+
+        if (k == n) {
             at[n].provider = all[i].provider;
             at[n].model = all[i].model;
             n++;
