@@ -176,7 +176,8 @@ $w->catalog({
         bad => { %p, url => [$bad->url('/v1')] },
         abad => { %p, api => 'anthropic', url => [$abad->url] },
         hasty => { %p, url => [$bad->url('/v1')], timeout => {
-            connect => 20000, first => 400, idle => 400, total => 60000 } },
+            connect => 20000, first => 1000, idle => 1000,
+            total => 60000 } },
         good => { %p, url => [$good->url('/v1')] },
         agood => { %p, api => 'anthropic', url => [$agood->url] },
         down => { %p, url => ["http://127.0.0.1:$down"] },
