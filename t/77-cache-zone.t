@@ -69,6 +69,12 @@ is($t->post($chat, ask('a'), headers => { 'If-None-Match' => '"'
 is(status($t->post($chat, ask('a'), headers => {
     'Cache-Control' => 'max-age=100' })), 'HIT', 'young enough');
 
+# Each is an answer in the metrics, and none waited for a worker.
+sub observed { return ($t->get('/metrics')->body =~ /^ngx_ai_${_[0]}_count (\d+)/m)[0] }
+is(observed('request_duration_seconds'), 1 + 6, 'the time that each took');
+is(observed('time_to_first_byte_seconds'), 1 + 6, 'to its first byte');
+is(observed('queue_time_seconds'), 1, 'one waited for a worker');
+
 # Each is in a record.
 wait_for(sub {
     my $n = 0;
