@@ -93,6 +93,25 @@ is((grep { $_->{n} ne 'demo' } values %rows), 0, 'of the tenant');
 is((grep { $_->{b} !~ /^key:\S+\t\S+\tchat\topenai\techo\/echo$/ }
     grep { $_->{u} =~ /\tcache$/ } values %rows), 0, 'and who asked');
 
+# A full Redis is not filled further: records wait at the edge.
+sub hits { my $n = 0;
+    $n += $_ for map { $_->{r} || 1 } grep { $_->{u} =~ /\tcache$/ }
+        map { +{ @{ $_->[1] } } }
+        @{ $t->redis->cmd('XRANGE', $t->prefix . 'outbox', '-', '+') };
+    return $n }
+sub tries { return ($t->get('/metrics')->body
+    =~ /^ngx_ai_redis_errors_total (\d+)/m)[0] }
+$t->allow_log(qr/ai: /);
+my ($written, $tries) = (hits(), tries());
+$t->redis->cmd('CONFIG', 'SET', 'maxmemory', 1);
+is(status($t->post($chat, ask('a'))), 'HIT', 'a hit beside a full Redis')
+    for 1 .. 5;
+eval { wait_for(sub { tries() >= $tries + 2 }, 5, 'a try and another') };
+is(hits(), $written, 'no record is written');
+$t->redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
+eval { wait_for(sub { hits() == $written + 5 }, 30, 'them') };
+is(hits(), $written + 5, 'then all of them are');
+
 # Commands of the edge: 1 for a hit from Redis, 0 from shared memory.
 sub commands {
     my ($code) = @_;
