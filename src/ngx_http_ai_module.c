@@ -29,6 +29,13 @@ static ngx_conf_enum_t  ngx_http_ai_on_disconnect_values[] = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_ai_translate_values[] = {
+    { ngx_string("lenient"), NGX_HTTP_AI_TRANSLATE_LENIENT },
+    { ngx_string("strict"), NGX_HTTP_AI_TRANSLATE_STRICT },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_conf_enum_t  ngx_http_ai_cache_scopes[] = {
     { ngx_string("tenant"), NGX_HTTP_AI_SCOPE_TENANT },
     { ngx_string("user"), NGX_HTTP_AI_SCOPE_USER },
@@ -306,6 +313,13 @@ static ngx_command_t  ngx_http_ai_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_ai_loc_conf_t, coalesce),
       NULL },
+
+    { ngx_string("ai_translate"),
+      NGX_HTTP_AI_ANY_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_ai_loc_conf_t, translate),
+      &ngx_http_ai_translate_values },
 
     { ngx_string("ai_forward_header"),
       NGX_HTTP_AI_ANY_CONF|NGX_CONF_2MORE,

@@ -194,7 +194,11 @@ is(($a->requests)[-1]->{headers}{'anthropic-version'}, '2026-10-21',
     'anthropic: the version of the client');
 is($got->{headers}{'request-id'}, ($a->requests)[-1]->{n} && 'req_'
     . ($a->requests)[-1]->{n}, 'anthropic: request-id passes');
-is(ask('a/claude')->{error}, 'bad_request', 'dialects do not mix yet');
+$got = ask('a/claude', headers => ['anthropic-version: 2026-10-21',
+    'openai-beta: b1']);
+is($got->{state} || $got->{end}{state}, 'done', 'dialects mix');
+is(($a->requests)[-1]->{headers}{'openai-beta'}, undef,
+    "but not one's headers with the other's");
 
 
 # What passes.

@@ -12,13 +12,17 @@
 #include "ai_headers.h"
 
 
+static void answer_add(answer_t *a, ai_str_t name, ai_str_t value);
 static int answer_passes(const answer_t *a, ai_str_t name);
 static int answer_is(ai_str_t name, const char *z);
 static int answer_good(const answer_t *a);
 static int answer_emit_head(answer_t *a);
+static void answer_translated(answer_t *a);
 static int answer_emit(answer_t *a, ai_str_t bytes, int begins);
 static int answer_events(answer_t *a);
 static int answer_event(answer_t *a, ai_str_t raw);
+static int answer_said(answer_t *a, ai_str_t text);
+static int answer_stream(answer_t *a, ai_str_t bytes);
 static int answer_whole(answer_t *a, ai_str_t bytes);
 static void answer_pass(answer_t *a);
 static int answer_flow(answer_t *a);
@@ -63,9 +67,7 @@ answer_free(answer_t *a)
 void
 answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 {
-    char      *headers, length[24];
-    size_t     n, size, need;
-    ai_buf_t   b, len;
+    size_t  n;
 
     if (answer_is(name, "x-request-id") || answer_is(name, "request-id")) {
         n = value.len < sizeof(a->request_id) ? value.len
@@ -84,9 +86,25 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
                       && strncasecmp(value.data, "text/event-stream", 17)
                          == 0;
 
+        if (a->translate != NULL) {
+            a->sse_type = translate_is_stream(a->translate, value);
+            return;
+        }
+
     } else if (!answer_passes(a, name)) {
         return;
     }
+
+    answer_add(a, name, value);
+}
+
+
+static void
+answer_add(answer_t *a, ai_str_t name, ai_str_t value)
+{
+    char      *headers, length[24];
+    size_t     n, size, need;
+    ai_buf_t   b, len;
 
     if (!ai_headers_valid(name, value)) {
         return;
@@ -205,6 +223,10 @@ answer_emit_head(answer_t *a)
         return 0;
     }
 
+    if (a->translate != NULL) {
+        answer_translated(a);
+    }
+
     if (a->incomplete) {
         return -1;
     }
@@ -237,6 +259,24 @@ answer_emit_head(answer_t *a)
 }
 
 
+/* What the client gets is no more what the provider said it was. */
+
+static void
+answer_translated(answer_t *a)
+{
+    ai_str_t     dropped;
+    const char  *type;
+
+    type = translate_type(a->translate, a->sse_type);
+    answer_add(a, ai_str("content-type"), (ai_str_t) { strlen(type), type });
+    dropped = translate_dropped(a->translate);
+
+    if (dropped.len != 0) {
+        answer_add(a, ai_str("x-ai-dropped"), dropped);
+    }
+}
+
+
 static int
 answer_emit(answer_t *a, ai_str_t bytes, int begins)
 {
@@ -262,6 +302,9 @@ answer_bytes(answer_t *a, ai_str_t bytes)
     if (!a->sse_type) {
         rc = answer_whole(a, bytes);
 
+    } else if (a->translate != NULL) {
+        rc = answer_stream(a, bytes);
+
     } else {
         rc = ai_sse_feed(&a->sse, bytes.data, bytes.len);
 
@@ -276,7 +319,11 @@ answer_bytes(answer_t *a, ai_str_t bytes)
         return rc;
     }
 
-    if (answer_hold(a, a->sse.size + a->whole_size) == 0) {
+    if (answer_hold(a, a->sse.size + a->whole_size
+                       + (a->translate != NULL ? translate_held(a->translate)
+                                               : 0))
+        == 0)
+    {
         return 0;
     }
 
@@ -284,7 +331,7 @@ answer_bytes(answer_t *a, ai_str_t bytes)
 
     answer_hold(a, 0);
 
-    if (a->sse_type) {
+    if (a->sse_type || a->translate != NULL) {
         ai_sse_free(&a->sse);
         return -2;
     }
@@ -361,6 +408,44 @@ answer_event(answer_t *a, ai_str_t raw)
 }
 
 
+/* What is said in the client's dialect: whole events, one at a time. */
+
+static int
+answer_said(answer_t *a, ai_str_t text)
+{
+    ai_str_t     one;
+    const char  *end;
+
+    while (text.len != 0) {
+        end = memmem(text.data, text.len, "\n\n", 2);
+        one.data = text.data;
+        one.len = end != NULL ? (size_t) (end + 2 - text.data) : text.len;
+
+        if (answer_emit_head(a) != 0 || answer_emit(a, one, 1) != 0) {
+            return -1;
+        }
+
+        text.data += one.len;
+        text.len -= one.len;
+    }
+
+    return 0;
+}
+
+
+static int
+answer_stream(answer_t *a, ai_str_t bytes)
+{
+    int       rc;
+    ai_str_t  text;
+
+    rc = translate_bytes(a->translate, bytes, &text);
+    translate_usage(a->translate, &a->usage);
+
+    return answer_said(a, text) == 0 ? rc : -1;
+}
+
+
 static int
 answer_whole(answer_t *a, ai_str_t bytes)
 {
@@ -369,7 +454,11 @@ answer_whole(answer_t *a, ai_str_t bytes)
 
     need = a->whole_len + bytes.len;
 
-    if (!a->unread && need <= ANSWER_USAGE_MAX) {
+    if (a->translate != NULL && need > TRANSLATE_ANSWER_MAX) {
+        return -2;
+    }
+
+    if (!a->unread && (need <= ANSWER_USAGE_MAX || a->translate != NULL)) {
 
         if (need > a->whole_size) {
             size = a->whole_size == 0 ? 2048 : a->whole_size;
@@ -398,7 +487,7 @@ answer_whole(answer_t *a, ai_str_t bytes)
         return answer_emit(a, bytes, 0);
     }
 
-    return need > ANSWER_WHOLE_MAX ? answer_flow(a) : 0;
+    return a->translate == NULL && need > ANSWER_WHOLE_MAX ? answer_flow(a) : 0;
 }
 
 
@@ -444,11 +533,24 @@ answer_unread(const answer_t *a)
 void
 answer_read(const answer_t *a, provider_usage_t *u)
 {
-    if (!a->sse_type && a->whole_len != 0) {
+    ai_str_t  whole;
+
+    whole = (ai_str_t) { a->whole_len, a->whole };
+
+    if (a->translate != NULL) {
+
+        if (!a->sse_type) {
+            u->broken = translate_answer(a->translate, a->status, whole) != 0;
+            whole = translate_said(a->translate);
+        }
+
+        translate_usage(a->translate, u);
+
+    } else if (!a->sse_type && a->whole_len != 0) {
         a->provider->body(u, (ai_str_t) { a->whole_len, a->whole });
     }
 
-    keep_make(a->keep, a->sse_type, (ai_str_t) { a->whole_len, a->whole });
+    keep_make(a->keep, a->sse_type, whole);
 }
 
 
@@ -456,7 +558,7 @@ int
 answer_finish(answer_t *a)
 {
     int       rc;
-    ai_str_t  raw;
+    ai_str_t  raw, text;
 
     if (!a->sse_type) {
 
@@ -468,7 +570,22 @@ answer_finish(answer_t *a)
             return 0;
         }
 
+        if (a->translate != NULL) {
+            text = translate_said(a->translate);
+
+            return !a->usage.broken && answer_emit_head(a) == 0
+                   && answer_emit(a, text, 1) == 0 ? 1 : -1;
+        }
+
         return answer_flow(a) == 0 ? 1 : -1;
+    }
+
+    if (a->translate != NULL) {
+        rc = translate_end(a->translate, &text);
+        translate_usage(a->translate, &a->usage);
+
+        return answer_said(a, text) != 0 ? -1
+               : rc == 1 && answer_emit_head(a) != 0 ? -1 : rc;
     }
 
     if (ai_sse_rest(&a->sse, &raw) == 1) {

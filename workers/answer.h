@@ -13,7 +13,7 @@
 #include "ai_usage.h"
 #include "catalog.h"
 #include "keep.h"
-#include "provider.h"
+#include "translate.h"
 
 #define ANSWER_HEADERS_MAX  (16 * 1024) /* that pass, bytes */
 #define ANSWER_WHOLE_MAX    (256 * 1024 - 16 * 1024)   /* goes with settle */
@@ -29,6 +29,7 @@ typedef struct {
     const provider_t  *provider;
     ai_dialect_e       dialect;     /* the client's */
     ai_str_t           forward;     /* the job's, more names that pass */
+    translate_t       *translate;   /* the job's; NULL: bytes pass */
     const json_t      *conf;        /* the provider's; may be NULL */
     ai_str_t           name;        /* provider and model, for the head */
     ai_str_t           model;

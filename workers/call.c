@@ -21,6 +21,7 @@
 static int call_url(job_t *job, char url[CALL_URL_MAX]);
 static int call_headers(job_t *job, ai_str_t key);
 static int call_add(job_t *job, ai_str_t a, ai_str_t b);
+static int call_foreign(const job_t *job, ai_str_t name);
 static int call_has(const job_t *job, ai_str_t line);
 static void call_free(job_t *job);
 static void call_on_header(void *data, ai_str_t name, ai_str_t value);
@@ -154,7 +155,10 @@ call_url(job_t *job, char url[CALL_URL_MAX])
     }
 
     ai_buf_init(&q, query, sizeof(query));
-    ai_headers_query(&q, job->dialect, job->spec.query);
+
+    if (job->translate == NULL) {
+        ai_headers_query(&q, job->dialect, job->spec.query);
+    }
 
     ai_buf_init(&b, url, CALL_URL_MAX);
     ai_buf_add(&b, base, len);
@@ -228,7 +232,8 @@ call_headers(job_t *job, ai_str_t key)
         }
 
         if (ai_headers_valid(name, value) && !ai_headers_never(name)
-            && value.len != 0 && !call_has(job, line))
+            && value.len != 0 && !call_foreign(job, name)
+            && !call_has(job, line))
         {
             rc |= call_add(job, line, ai_str(""));
         }
@@ -283,6 +288,16 @@ call_add(job_t *job, ai_str_t a, ai_str_t b)
     job->headers = headers;
 
     return 0;
+}
+
+
+/* Whether the client's dialect has this header and the provider's has not. */
+
+static int
+call_foreign(const job_t *job, ai_str_t name)
+{
+    return job->translate != NULL && ai_headers_in(job->dialect, name)
+           && !ai_headers_in(job->provider->dialect, name);
 }
 
 

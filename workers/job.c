@@ -378,13 +378,8 @@ job_route(job_t *job)
 
     job->provider = provider_find(job->route.api);
 
-    if (job->provider == NULL || job->provider->dialect != job->dialect) {
-        job_fail(job, "bad_request",
-                 "This model does not speak the API of this endpoint.");
-        return -1;
-    }
-
-    return 0;
+    return job->provider != NULL && job->provider->dialect == job->dialect
+           ? 0 : job_translate(job);
 }
 
 
@@ -403,6 +398,13 @@ job_work(uv_work_t *work)
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->request_rc = echo_prepare(job);
+        return;
+    }
+
+    if (job->translate != NULL) {
+        job->request_rc = translate_request(job->translate, job->body,
+                                            &job->request,
+                                            &job->request_len);
         return;
     }
 
@@ -433,7 +435,8 @@ job_worked(uv_work_t *work, int status)
 
         } else if (status != 0 || job->request_rc != 0) {
             job_fail(job, job->request_rc == -1 ? "bad_request" : "internal",
-                     NULL);
+                     job->request_rc == -1 && job->translate != NULL
+                     ? translate_why(job->translate) : NULL);
 
         } else {
             job_move(job, JOB_CALLING);
@@ -441,6 +444,7 @@ job_worked(uv_work_t *work, int status)
             answer_init(&job->answer, job->emit, job->provider, job->dialect,
                         &job->route);
             job->answer.forward = job->spec.forward;
+            job->answer.translate = job->translate;
             job->answer.added = job->request_added ? 1 : 0;
             job->answer.keep = keep_open(job->spec.keep, job->dialect,
                                          !job->spec.stream ? 'o'

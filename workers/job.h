@@ -15,6 +15,7 @@
 #include "catalog.h"
 #include "emit.h"
 #include "http.h"
+#include "translate.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
 #define JOB_CLOSE_MSEC  50      /* for a provider to end a complete stream, */
@@ -76,6 +77,7 @@ struct job_s {
     int               request_added;
     int               request_rc;
     int               forged;   /* body is not what the spec says */
+    translate_t      *translate;    /* NULL: bytes pass */
 
     emit_t           *emit;
     answer_t          answer;
@@ -145,6 +147,10 @@ void jobs_edges(jobs_t *jobs, unsigned shard, const ai_str_t *edges,
 /* Holds a job through a stretch of code that may end it. */
 void job_ref(job_t *job);
 void job_unref(job_t *job);
+
+/* Its client speaks another dialect than its provider: 0, or -1: it has
+ * failed. */
+int job_translate(job_t *job);
 
 /* Fails with an x event; message NULL: the table's.  state is 'failed'. */
 void job_fail(job_t *job, const char *cause, const char *message);

@@ -653,5 +653,6 @@ job_free(job_t *job)
 
     free(job->request);
     free(job->delivery);
+    translate_close(job->translate);
     free(job);
 }

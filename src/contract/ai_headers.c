@@ -142,6 +142,13 @@ ai_headers_out(ai_dialect_e d, ai_str_t name)
 
 
 int
+ai_headers_said(ai_str_t name)
+{
+    return ai_headers_match("x-ai-dropped", name);
+}
+
+
+int
 ai_headers_never(ai_str_t name)
 {
     return !ai_headers_valid(name, ai_str(""))

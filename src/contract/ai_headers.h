@@ -35,6 +35,8 @@ int ai_headers_out(ai_dialect_e d, ai_str_t name);
  * what is no header name at all.
  */
 int ai_headers_never(ai_str_t name);
+/* One of ours (x-ai-*) that a worker's head says: 1 or 0. */
+int ai_headers_said(ai_str_t name);
 /*
  * 1 if name is a token (RFC 9110, 5.6.2) of 1 to AI_HEADER_NAME_MAX bytes and
  * value at most AI_HEADER_VALUE_MAX bytes without control characters but tab,

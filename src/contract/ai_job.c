@@ -19,6 +19,7 @@ typedef enum {
     AI_JOB_USAGE_ASKED,
     AI_JOB_RESUMABLE,
     AI_JOB_BACKGROUND,
+    AI_JOB_STRICT,
     AI_JOB_TIMEOUT,
     AI_JOB_HEADER
 } ai_job_kind_e;
@@ -61,6 +62,7 @@ static const ai_job_field_t  ai_job_fields[] = {
     { "usage_asked", AI_JOB_USAGE_ASKED, 0 },
     { "resumable", AI_JOB_RESUMABLE, 0 },
     { "background", AI_JOB_BACKGROUND, 0 },
+    { "strict", AI_JOB_STRICT, 0 },
     { "timeout", AI_JOB_TIMEOUT, 0 },
     { "header", AI_JOB_HEADER, 0 }
 };
@@ -156,6 +158,10 @@ ai_job_write(ai_buf_t *b, const ai_job_t *job)
 
         case AI_JOB_BACKGROUND:
             ai_record_add_int(b, f->name, job->background);
+            break;
+
+        case AI_JOB_STRICT:
+            ai_record_add_int(b, f->name, job->strict);
             break;
 
         case AI_JOB_TIMEOUT:
@@ -297,6 +303,10 @@ ai_job_set(ai_job_t *job, const ai_job_field_t *f, ai_str_t value)
 
     case AI_JOB_BACKGROUND:
         job->background = flag == 1;
+        break;
+
+    case AI_JOB_STRICT:
+        job->strict = flag == 1;
         break;
     }
 

@@ -41,6 +41,7 @@ typedef struct {
     unsigned usage_asked:1;
     unsigned resumable:1;
     unsigned background:1;
+    unsigned strict:1;          /* what cannot be translated refuses it */
     unsigned nheaders;
     ai_str_t headers[AI_JOB_HEADERS_MAX];   /* "name: value" */
 } ai_job_t;

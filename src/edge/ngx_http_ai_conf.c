@@ -82,6 +82,7 @@ ngx_http_ai_create_loc_conf(ngx_conf_t *cf)
     alcf->resume = NGX_CONF_UNSET_MSEC;
     alcf->result_ttl = NGX_CONF_UNSET_MSEC;
     alcf->on_disconnect = NGX_CONF_UNSET_UINT;
+    alcf->translate = NGX_CONF_UNSET_UINT;
     alcf->redis_error_status = NGX_CONF_UNSET_UINT;
     alcf->redis_error_retry_after = NGX_CONF_UNSET;
     alcf->queue_timeout = NGX_CONF_UNSET_MSEC;
@@ -117,6 +118,8 @@ ngx_http_ai_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_ptr_value(conf->tenant, prev->tenant, NULL);
     ngx_conf_merge_msec_value(conf->resume, prev->resume, 300000);
     ngx_conf_merge_msec_value(conf->result_ttl, prev->result_ttl, 86400000);
+    ngx_conf_merge_uint_value(conf->translate, prev->translate,
+                              NGX_HTTP_AI_TRANSLATE_LENIENT);
     ngx_conf_merge_uint_value(conf->on_disconnect, prev->on_disconnect,
                               NGX_HTTP_AI_DISCONNECT_CANCEL);
     ngx_conf_merge_uint_value(conf->redis_error_status,

@@ -30,6 +30,9 @@
 #define NGX_HTTP_AI_KEPT_ALL  (64 * 1024 * 1024)
 #define NGX_HTTP_AI_KEPT_ONE  (1024 * 1024)
 
+#define NGX_HTTP_AI_TRANSLATE_LENIENT  0
+#define NGX_HTTP_AI_TRANSLATE_STRICT   1
+
 #define NGX_HTTP_AI_SCOPE_TENANT  0
 #define NGX_HTTP_AI_SCOPE_USER    1
 #define NGX_HTTP_AI_SCOPE_KEY     2
@@ -194,6 +197,7 @@ typedef struct {
     ngx_uint_t                  cache_scope;  /* NGX_HTTP_AI_SCOPE_* */
     ngx_array_t                *cache_bypass; /* ngx_http_complex_value_t */
     ngx_flag_t                  coalesce;
+    ngx_uint_t                  translate;    /* NGX_HTTP_AI_TRANSLATE_* */
 } ngx_http_ai_loc_conf_t;
 
 

@@ -68,6 +68,7 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     job.usage_asked = ctx->usage_asked;
     job.resumable = ctx->resumable;
     job.background = ctx->background;
+    job.strict = open->conf->translate == NGX_HTTP_AI_TRANSLATE_STRICT;
     job.edge = ngx_http_ai_str(&ngx_http_ai_edge->id);
 
     if (ctx->share != NULL && ctx->share->keyed && ctx->share->store) {

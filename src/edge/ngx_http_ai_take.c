@@ -199,7 +199,7 @@ ngx_http_ai_take_header(ngx_http_request_t *r, ai_str_t line)
 
     /* nginx makes these from what it sends. */
 
-    if (ai_headers_never(name)
+    if ((ai_headers_never(name) && !ai_headers_said(name))
         || (key.len == 14
             && ngx_strncasecmp(key.data, (u_char *) "content-length", 14)
                == 0))

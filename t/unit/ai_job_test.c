@@ -23,7 +23,8 @@ static const char  full_spec[] =
     "model 15\nclaude-sonnet-4\ncatalog 64\n" HEX "\nquery 9\nbeta=true\n"
     "edge 7\nweb-1-2\ntraceparent 55\n" TRACE
     "\nforward 7\nx-a x-b\nkeep 9\n60000 100\nstream 1\n1\n"
-    "usage_asked 1\n0\nresumable 1\n1\nbackground 1\n0\n" TIMEOUT
+    "usage_asked 1\n0\nresumable 1\n1\nbackground 1\n0\n"
+    "strict 1\n0\n" TIMEOUT
     "header 29\nanthropic-version: 2023-06-01\nheader 6\nx-a: b\n";
 
 
@@ -92,7 +93,7 @@ reads(void **state)
     ai_job_t   job;
 
     static const char *const  flags[] = {
-        "stream", "usage_asked", "resumable", "background"
+        "stream", "usage_asked", "resumable", "background", "strict"
     };
 
     (void) state;
@@ -126,13 +127,14 @@ reads(void **state)
     assert_int_equal(job.nheaders, 0);
     assert_int_equal(job.stream, 0);
 
-    for (i = 0; i < 4; i++) {
+    for (i = 0; i < 5; i++) {
         sprintf(spec, "%s%s 1\n1\n", MIN_SPEC TIMEOUT, flags[i]);
         assert_int_equal(ai_job_parse(Z(spec), &job), 0);
         assert_int_equal(job.stream, i == 0);
         assert_int_equal(job.usage_asked, i == 1);
         assert_int_equal(job.resumable, i == 2);
         assert_int_equal(job.background, i == 3);
+        assert_int_equal(job.strict, i == 4);
     }
 }
 

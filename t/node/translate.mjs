@@ -1,0 +1,151 @@
+// Recordings of one dialect through the stock SDK of another: node translate.mjs GATEWAY KEY RECORDINGS PORT prints TAP.
+// It is the provider, too: on PORT it answers with the recording that the model names ("r-<id>").
+console.warn = () => {};             // of models whose end is near
+import { createServer } from 'node:http';
+import { readFileSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import OpenAI from 'openai';
+import Anthropic from '@anthropic-ai/sdk';
+
+const [base, key, file, port] = process.argv.slice(2);
+const dialects = { 'openai.chat': 'openai', 'compatible.chat': 'openai', 'anthropic.messages': 'anthropic' };
+const records = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line))
+    .filter(r => dialects[r.api] && r.status === 200 && r.response);
+const byId = new Map(records.map(r => [r.id, r]));
+let n = 0, failed = 0;
+const ok = (good, name, detail) => {
+    n++;
+    if (!good) failed++;
+    console.log(`${good ? 'ok' : 'not ok'} ${n} - ${name}`);
+    if (!good) console.log(`# ${String(detail).slice(0, 900)}`);
+};
+
+const server = createServer((req, res) => {
+    let body = '';
+    req.on('data', d => body += d);
+    req.on('end', () => {
+        const r = byId.get(JSON.parse(body).model.slice(2));
+        res.writeHead(200, { 'content-type': r.stream ? 'text/event-stream' : 'application/json' });
+        if (!r.stream) return res.end(r.response);
+        const bytes = Buffer.from(r.response);      // in pieces that end anywhere
+        for (let at = 0; at < bytes.length; at += 701) res.write(bytes.subarray(at, at + 701));
+        res.end();
+    });
+});
+await new Promise(done => server.listen(Number(port), '127.0.0.1', done));
+
+// What a recording says, read without any SDK and without the gateway.
+const events = text => text.replace(/\r\n?/g, '\n').split('\n\n').map(block => block.split('\n')
+    .filter(line => line.startsWith('data:')).map(line => line.slice(5).trim()).join('\n'))
+    .filter(data => data && data !== '[DONE]').map(data => JSON.parse(data));
+const finishes = { end_turn: 'stop', stop_sequence: 'stop', pause_turn: 'stop', eos: 'stop', tool_use: 'tools', tool_calls: 'tools',
+    function_call: 'tools', max_tokens: 'length', content_filter: 'filter', refusal: 'filter', model_context_window_exceeded: 'length' };
+const parse = text => { try { return JSON.parse(text || '{}'); } catch { return text; } };
+const openaiSays = list => {
+    const said = { text: '', calls: [], finish: '', error: false };
+    const at = [];
+    for (const o of list) {
+        if (o.error) said.error = true;
+        const c = (o.choices ?? []).find(one => (one.index ?? 0) === 0);
+        const m = c?.message ?? c?.delta;
+        if (c?.finish_reason) said.finish = finishes[c.finish_reason] ?? c.finish_reason;
+        if (m) {
+            said.text += typeof m.content === 'string' ? m.content
+                : (m.content ?? []).map(p => p.text ?? '').join('');
+            if (m.refusal) { said.text += m.refusal; said.refused = true; }
+            for (const call of [...m.function_call ? [{ function: m.function_call }] : [], ...m.tool_calls ?? []]) {
+                if (!call.function) continue;
+                let i = c.message ? -1 : at.findIndex(a => a.index === call.index && (!call.id || call.id === a.id));
+                if (i < 0) {
+                    i = at.push({ index: call.index, id: call.id }) - 1;
+                    said.calls.push({ name: call.function.name, args: '' });
+                }
+                said.calls[i].args += call.function.arguments ?? '';
+            }
+        }
+        const u = o.usage ?? o.x_groq?.usage;
+        if (u) Object.assign(said, { input: u.prompt_tokens, output: u.completion_tokens });
+    }
+    said.finish ||= 'stop';
+    if (said.calls.length && said.finish === 'stop') said.finish = 'tools';
+    if (said.refused) said.finish = 'filter';
+    return said;
+};
+const anthropicInput = u => u.input_tokens + (u.cache_read_input_tokens ?? 0) + (u.cache_creation_input_tokens ?? 0);
+const anthropicSays = m => ({
+    text: m.content.filter(b => b.type === 'text').map(b => b.text).join(''),
+    calls: m.content.filter(b => b.type === 'tool_use').map(b => ({ name: b.name, args: JSON.stringify(b.input) })),
+    finish: finishes[m.stop_reason] ?? m.stop_reason, error: false, input: anthropicInput(m.usage), output: m.usage.output_tokens });
+const anthropicStream = list => {
+    const m = { content: [], usage: {} };
+    for (const e of list) {
+        if (e.type === 'message_start') Object.assign(m, e.message, { content: [] });
+        else if (e.type === 'content_block_start') m.content[e.index] = { ...e.content_block, json: '' };
+        else if (e.type === 'content_block_delta') {
+            const b = m.content[e.index];
+            if (e.delta.type === 'text_delta') b.text += e.delta.text;
+            if (e.delta.type === 'input_json_delta') b.json += e.delta.partial_json;
+        } else if (e.type === 'content_block_stop') {
+            const b = m.content[e.index];
+            if (b.json) b.input = JSON.parse(b.json);
+        } else if (e.type === 'message_delta') {
+            Object.assign(m, e.delta);
+            for (const [k, v] of Object.entries(e.usage)) if (v !== null) m.usage[k] = v;
+        }
+    }
+    return anthropicSays(m);
+};
+const recorded = r => dialects[r.api] === 'openai' ? openaiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
+    : r.stream ? anthropicStream(events(r.response)) : anthropicSays(JSON.parse(r.response));
+
+// What the other dialect's SDK makes of it.
+const options = { maxRetries: 0, timeout: 60000, logLevel: 'error' };
+const oa = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, ...options });
+const an = new Anthropic({ baseURL: base, apiKey: key, ...options });
+const user = [{ role: 'user', content: 'x' }];
+const through = async r => {
+    if (dialects[r.api] === 'openai') {
+        const ask = { model: `openai/r-${r.id}`, max_tokens: 99, messages: user };
+        return anthropicSays(r.stream ? await an.messages.stream(ask).finalMessage() : await an.messages.create(ask));
+    }
+    const ask = { model: `anthropic/r-${r.id}`, messages: user };
+    if (!r.stream) return openaiSays([await oa.chat.completions.create(ask)]);
+    const chunks = [];
+    for await (const chunk of await oa.chat.completions.create({ ...ask, stream: true,
+        stream_options: { include_usage: true } })) chunks.push(chunk);
+    const helped = await oa.chat.completions.stream(ask).finalChatCompletion();
+    const said = openaiSays(chunks), again = openaiSays([helped]);
+    return said.text === again.text && said.finish === again.finish
+        && isDeepStrictEqual(said.calls.map(c => c.name), again.calls.map(c => c.name)) ? said
+        : { ...said, text: `the helper says another: ${JSON.stringify(again)}` };
+};
+const same = (a, b) => a.error ? b.error : !b.error && a.text === b.text && a.finish === b.finish
+    && (a.input === undefined || a.input === b.input) && (a.output === undefined || a.output === b.output)
+    && a.calls.length === b.calls.length && a.calls.every((c, i) => c.name === b.calls[i].name
+        && (isDeepStrictEqual(parse(c.args), parse(b.calls[i].args))
+            || parse(b.calls[i].args).arguments === c.args));
+
+const table = {};
+const one = async r => {
+    let got, want;
+    try {
+        want = recorded(r);
+        got = await through(r);
+    } catch (e) {
+        got = { error: true, why: `${e.constructor.name}: ${e.message}` };
+    }
+    const pair = `${r.api} -> ${dialects[r.api] === 'openai' ? '@anthropic-ai/sdk' : 'openai'}, ${r.stream ? 'streams' : 'objects'}`;
+    table[pair] ??= { tried: 0, passed: 0 };
+    table[pair].tried++;
+    const good = want && same(want, got);
+    if (good) table[pair].passed++;
+    else ok(false, `${r.id} ${pair}`, `${JSON.stringify(want)}\nbut ${JSON.stringify(got)}`.replaceAll('\n', '\\n'));
+};
+const queue = [...records];
+await Promise.all(Array.from({ length: 8 }, async () => { while (queue.length) await one(queue.shift()); }));
+for (const [pair, { tried, passed }] of Object.entries(table)) {
+    ok(tried === passed, `${pair}: ${tried} tried, ${passed} passed`, '');
+}
+server.close();
+console.log(`1..${n}`);
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,106 @@
+/*
+ * A job whose client speaks another dialect than its provider.  The job owns
+ * its translate_t.
+ */
+
+#include "job_in.h"
+
+#include <string.h>
+#include <strings.h>
+
+
+static int job_official(const job_t *job);
+static ai_str_t job_version(const job_t *job);
+
+
+int
+job_translate(job_t *job)
+{
+    const dialect_t   *client, *provider;
+    translate_call_t   call;
+
+    client = dialect_find(ai_dialect_name(job->dialect));
+    provider = job->provider != NULL ? dialect_find(job->provider->api) : NULL;
+
+    if (client == NULL || provider == NULL || client->read_request == NULL
+        || provider->write_request == NULL)
+    {
+        job_fail(job, "bad_request",
+                 "This model does not speak the API of this endpoint.");
+        return -1;
+    }
+
+    memset(&call, 0, sizeof(call));
+    call.client = client;
+    call.provider = provider;
+    call.model = job->route.model;
+    call.version = job_version(job);
+    call.job = (ai_str_t) { AI_JOB_ID_LEN, job->id };
+    call.now = (int64_t) (loop_wall_usec() / 1000000);
+    call.stream = job->spec.stream;
+    call.usage = job->spec.usage_asked;
+    call.ask_usage = job->route.stream_usage;
+    call.official = job_official(job);
+    call.strict = job->spec.strict;
+
+    translate_close(job->translate);
+    job->translate = translate_open(&call);
+
+    if (job->translate == NULL) {
+        job_fail(job, "internal", NULL);
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* What the provider's header of a version is set to. */
+
+static ai_str_t
+job_version(const job_t *job)
+{
+    size_t         i, len;
+    const char    *z, *own;
+    const json_t  *item;
+
+    own = job->provider->version;
+
+    if (own == NULL) {
+        return ai_str("");
+    }
+
+    len = (size_t) (strchr(own, ':') + 1 - own);
+
+    json_array_foreach(json_object_get(job->route.conf, "headers"), i, item) {
+        z = json_string_value(item);
+
+        if (z != NULL && strncasecmp(z, own, len) == 0) {
+            z += len + strspn(z + len, " ");
+            return (ai_str_t) { strlen(z), z };
+        }
+    }
+
+    return ai_str("");
+}
+
+
+/* Whether it is the maker of the dialect, who knows all of it and nothing
+ * else. */
+
+static int
+job_official(const job_t *job)
+{
+    char      url[CATALOG_URL_MAX];
+    ai_str_t  base;
+
+    if (catalog_url(&job->route, url) != 0) {
+        return 0;
+    }
+
+    base = (ai_str_t) { strlen(url), url };
+
+    return provider_has(base, "://api.openai.com")
+           || provider_has(base, ".openai.azure.com")
+           || provider_has(base, "://api.anthropic.com");
+}
