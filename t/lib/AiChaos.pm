@@ -200,6 +200,17 @@ sub worker {
 }
 
 
+# In order: nothing of what it has is lost, or run again.
+sub drain {
+    my ($self, $which) = @_;
+    my @pids = $self->{t}->worker_pids or return '';
+    my $pid = $pids[$which * @pids];
+
+    kill 'TERM', $pid;
+    return $pid;
+}
+
+
 sub workers { return $_[0]->slay($_[0]{t}->worker_pids) }
 
 
