@@ -402,7 +402,8 @@ sub rest {
 }
 
 
-# What ended is forgotten when it is due, and no other key is left.
+# What ended is forgotten when it is due, and no other key is left, but what
+# fades for some minutes.
 sub forgotten {
     my ($self, $seconds) = @_;
     my $redis = $self->{t}->redis;
@@ -420,7 +421,7 @@ sub forgotten {
         wait_for(sub {
             sleep 1;
             @left = grep { !$base{$_}
-                && !/^ai1:metrics:|:(?:pv|body):|^ai1:key:/ }
+                && !/^ai1:metrics:|:(?:pv|body):|:fair$|^ai1:key:/ }
                 sort keys %{ $redis->keys };
             return !@left;
         }, $seconds + 15);
