@@ -15,7 +15,7 @@
 
 #define CALL_HEADERS_MAX  128
 #define CALL_QUERY_MAX    1024
-#define CALL_URL_MAX      (CATALOG_URL_MAX + CALL_QUERY_MAX + 128)
+#define CALL_URL_MAX      (CATALOG_URL_MAX + PROVIDER_PATH_MAX + CALL_QUERY_MAX)
 
 
 static int call_url(job_t *job, char url[CALL_URL_MAX]);
@@ -61,7 +61,16 @@ call_begin(job_t *job)
         return;
     }
 
-    if (call_url(job, url) != 0) {
+    switch (call_url(job, url)) {
+
+    case 0:
+        break;
+
+    case -2:
+        job_fail(job, "model_not_found", NULL);
+        return;
+
+    default:
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
@@ -130,28 +139,18 @@ call_resume(job_t *job)
 }
 
 
-/* base, path and queries: a base may end in /v1 and may have a query. */
+/* 0; -1: the provider has no address, -2: nor such a model. */
 
 static int
 call_url(job_t *job, char url[CALL_URL_MAX])
 {
-    char         base[CATALOG_URL_MAX], query[CALL_QUERY_MAX];
-    size_t       len;
-    ai_buf_t     b, q;
-    const char  *mark, *path;
+    int               rc;
+    char              base[CATALOG_URL_MAX], query[CALL_QUERY_MAX];
+    ai_buf_t          b, q;
+    provider_place_t  place;
 
     if (catalog_url(&job->route, base) != 0) {
         return -1;
-    }
-
-    path = job->provider->path;
-    mark = strchr(base, '?');
-    len = mark != NULL ? (size_t) (mark - base) : strlen(base);
-
-    if (len >= 3 && memcmp(base + len - 3, "/v1", 3) == 0
-        && strncmp(path, "/v1/", 4) == 0)
-    {
-        len -= 3;
     }
 
     ai_buf_init(&q, query, sizeof(query));
@@ -160,22 +159,16 @@ call_url(job_t *job, char url[CALL_URL_MAX])
         ai_headers_query(&q, job->dialect, job->spec.query);
     }
 
+    place.base = (ai_str_t) { strlen(base), base };
+    place.model = job->route.model;
+    place.stream = job->spec.stream;
+
     ai_buf_init(&b, url, CALL_URL_MAX);
-    ai_buf_add(&b, base, len);
-    ai_buf_add_z(&b, path);
-
-    if (mark != NULL) {
-        ai_buf_add_z(&b, mark);
-    }
-
-    if (ai_buf_len(&q) != 0) {
-        ai_buf_add_z(&b, mark != NULL ? "&" : "?");
-        ai_buf_add(&b, query, ai_buf_len(&q));
-    }
-
+    rc = provider_url(&b, job->provider, &place,
+                      (ai_str_t) { ai_buf_len(&q), query });
     ai_buf_add(&b, "", 1);
 
-    return b.full ? -1 : 0;
+    return b.full ? -1 : rc != 0 ? -2 : 0;
 }
 
 
