@@ -388,17 +388,20 @@ urls_are_made(void **state)
 
     (void) state;
 
-#define O  &provider_openai, "http://h"
-    assert_int_equal(url_is(O, "m", 0, "", "http://h/v1/chat/completions"), 1);
-    assert_int_equal(url_is(O "/v1", "m", 1, "",
-                            "http://h/v1/chat/completions"), 1);
-    assert_int_equal(url_is(O "/a/v4?x=1", "m", 1, "",
-                            "http://h/a/v4/chat/completions?x=1"), 1);
-    assert_int_equal(url_is(O "/video", "m", 1, "b=2",
-                            "http://h/video/v1/chat/completions?b=2"), 1);
-    assert_int_equal(url_is(O "/v1?x=1", "m", 1, "b=2",
-                            "http://h/v1/chat/completions?x=1&b=2"), 1);
-#undef O
+#define A  &provider_anthropic, "http://h"
+    assert_int_equal(url_is(A, "m", 0, "", "http://h/v1/messages"), 1);
+    assert_int_equal(url_is(A "/v1", "m", 1, "",
+                            "http://h/v1/messages"), 1);
+    assert_int_equal(url_is(A "/a/v4?x=1", "m", 1, "",
+                            "http://h/a/v4/messages?x=1"), 1);
+    assert_int_equal(url_is(A "/video", "m", 1, "b=2",
+                            "http://h/video/v1/messages?b=2"), 1);
+    assert_int_equal(url_is(A "/v1?x=1", "m", 1, "b=2",
+                            "http://h/v1/messages?x=1&b=2"), 1);
+#undef A
+
+    assert_int_equal(url_is(&provider_openai, "http://h/a/v1", "m", 0, "",
+                            "http://h/a/v1/chat/completions"), 1);
 
     p = provider_openai;
     p.place = place_model;
