@@ -16,18 +16,27 @@
 static size_t provider_version(const char *p, size_t len);
 
 
+static const provider_t *const  providers[] = {
+    &provider_openai,
+    &provider_anthropic,
+    &provider_gemini,
+    &provider_vertex,
+    NULL
+};
+
+
 const provider_t *
 provider_find(ai_str_t api)
 {
-    if (ai_str_eqz(api, provider_openai.api)) {
-        return &provider_openai;
+    unsigned  i;
+
+    for (i = 0; providers[i] != NULL; i++) {
+        if (ai_str_eqz(api, providers[i]->api)) {
+            break;
+        }
     }
 
-    if (ai_str_eqz(api, provider_anthropic.api)) {
-        return &provider_anthropic;
-    }
-
-    return NULL;
+    return providers[i];
 }
 
 

@@ -83,6 +83,8 @@ typedef struct {
 
 extern const provider_t  provider_openai;
 extern const provider_t  provider_anthropic;
+extern const provider_t  provider_gemini;
+extern const provider_t  provider_vertex;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);
