@@ -17,6 +17,7 @@ typedef struct {
     ir_kind_e    kind;
     ir_finish_e  finish;        /* is told at the end */
     ai_str_t     native;
+    ai_str_t     sign;          /* of its text, told behind what is cited */
 } gemini_candidate_t;
 
 typedef struct {
@@ -33,7 +34,7 @@ typedef struct {
                                  * 0: none is open */
     size_t     mark;            /* where it begins */
     size_t     empty;           /* its length without a part */
-    out_t      later;           /* parts of results, which follow as the user's */
+    out_t      later;           /* parts of results: the user's, behind them */
     node_t    *sign;            /* a signature, of the next part */
     node_t    *calls;           /* the message and the call that was answered */
     node_t    *call;            /* last */
@@ -62,7 +63,7 @@ void gemini_read_error(ir_t *ir, node_t *body);
 int gemini_cite(ir_t *ir, tree_t *t, node_t *candidate, unsigned choice,
     unsigned part, int index, ai_str_t text, size_t chars);
 /* Marks them as read. */
-void gemini_cited(tree_t *t, node_t *candidate);
+void gemini_cited(ir_t *ir, tree_t *t, node_t *candidate);
 size_t gemini_chars(ai_str_t escaped, size_t bytes);
 int gemini_logprobs(ir_t *ir, tree_t *t, node_t *candidate, unsigned choice);
 

@@ -27,6 +27,7 @@ static int gemini_said_data(ir_t *ir, tree_t *t, node_t *p, node_t *data,
 static unsigned gemini_parts(const ir_t *ir, unsigned choice);
 static int gemini_begin(ir_t *ir, unsigned choice, gemini_candidate_t *c,
     ir_kind_e kind, ai_str_t id, ai_str_t name);
+static int gemini_sign(ir_t *ir, unsigned choice, gemini_candidate_t *c);
 static int gemini_signature(ir_t *ir, unsigned choice, gemini_candidate_t *c,
     ai_str_t sign);
 static ai_str_t gemini_call_id(ir_t *ir, tree_t *t);
@@ -142,7 +143,9 @@ gemini_read_end(ir_t *ir)
 
         told++;
 
-        if (ir_emit_finish(ir, i, c->finish, c->native, ai_str("")) != 0) {
+        if (gemini_sign(ir, i, c) != 0
+            || ir_emit_finish(ir, i, c->finish, c->native, ai_str("")) != 0)
+        {
             return -1;
         }
     }
@@ -253,6 +256,7 @@ gemini_at(ir_t *ir, unsigned choice)
 
         memset(c, 0, sizeof(*c));
         c->native = ai_str("");
+        c->sign = ai_str("");
         r->candidates[choice] = c;
         r->n = choice >= r->n ? choice + 1 : r->n;
     }
@@ -307,7 +311,7 @@ gemini_candidate(ir_t *ir, tree_t *t, node_t *candidate)
                 return -1;
             }
 
-            gemini_cited(t, candidate);
+            gemini_cited(ir, t, candidate);
         }
     }
 
@@ -381,7 +385,7 @@ gemini_texts(ir_t *ir, tree_t *t, node_t *candidate, node_t *parts,
     }
 
     if (told != 0) {
-        gemini_cited(t, candidate);
+        gemini_cited(ir, t, candidate);
     }
 
     return 0;
@@ -394,6 +398,13 @@ gemini_said(ir_t *ir, tree_t *t, node_t *p, unsigned choice,
 {
     node_t      *n;
     ir_event_t   e;
+
+    n = node_peek(t, p, "text");
+
+    if ((n == NULL || node_text(n).len != 0) && gemini_sign(ir, choice, c) != 0)
+    {
+        return -1;
+    }
 
     n = node_peek(t, p, "functionCall");
 
@@ -478,10 +489,28 @@ gemini_said_text(ir_t *ir, tree_t *t, node_t *p, unsigned choice,
         return 0;
     }
 
-    node_read(sign);
+    c->sign = tree_copy(&ir->tree, node_text(node_read(sign)));
 
-    if (gemini_begin(ir, choice, c, IR_REDACTED, none, none) != 0
-        || ir_emit_delta(ir, choice, c->part - 1, node_text(sign)) != 0
+    return 0;
+}
+
+
+/* A text that is signed ends with it. */
+
+static int
+gemini_sign(ir_t *ir, unsigned choice, gemini_candidate_t *c)
+{
+    ai_str_t  sign;
+
+    sign = c->sign;
+    c->sign = ai_str("");
+
+    if (sign.len == 0) {
+        return 0;
+    }
+
+    if (gemini_begin(ir, choice, c, IR_REDACTED, ai_str(""), ai_str("")) != 0
+        || ir_emit_delta(ir, choice, c->part - 1, sign) != 0
         || ir_emit_end(ir, choice, c->part - 1) != 0)
     {
         return -1;

@@ -260,14 +260,20 @@ gemini_source(ir_t *ir, tree_t *t, node_t *from, node_t *segment,
 /* What a search was asked, and how it must be shown, stays to be named. */
 
 void
-gemini_cited(tree_t *t, node_t *candidate)
+gemini_cited(ir_t *ir, tree_t *t, node_t *candidate)
 {
+    size_t   queries;
     node_t  *grounding;
 
     grounding = node_get(t, candidate, "groundingMetadata");
     node_whole(node_get(t, grounding, "groundingSupports"));
     node_whole(node_get(t, grounding, "groundingChunks"));
     node_whole(node_get(t, candidate, "citationMetadata"));
+    queries = node_count(t, node_peek(t, grounding, "webSearchQueries"));
+
+    if (queries != 0) {
+        ir->usage_now.searches = (int64_t) queries;
+    }
 }
 
 
