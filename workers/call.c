@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "account.h"
 #include "ai_crypto.h"
 #include "ai_headers.h"
 
@@ -18,6 +19,8 @@
 #define CALL_URL_MAX      (CATALOG_URL_MAX + PROVIDER_PATH_MAX + CALL_QUERY_MAX)
 
 
+static int call_token(job_t *job, ai_str_t *key);
+static void call_on_token(void *data, const char *cause);
 static int call_url(job_t *job, char url[CALL_URL_MAX]);
 static int call_headers(job_t *job, ai_str_t key);
 static int call_add(job_t *job, ai_str_t a, ai_str_t b);
@@ -58,6 +61,12 @@ call_begin(job_t *job)
 
     if (catalog_key(&job->route, &key) == -1) {
         job_fail(job, "no_key", NULL);
+        return;
+    }
+
+    if (job->provider->accounts && account_is(key)
+        && !call_token(job, &key))
+    {
         return;
     }
 
@@ -114,6 +123,8 @@ call_abort(job_t *job)
         echo_abort(job);
     }
 
+    token_forget(&job->token);
+
     call_free(job);
 }
 
@@ -136,6 +147,44 @@ call_resume(job_t *job)
     } else if (job->echo != NULL) {
         echo_resume(job);
     }
+}
+
+
+/* The key of an account is traded for a token: 1, or 0: the job waits for it,
+ * or has failed. */
+
+static int
+call_token(job_t *job, ai_str_t *key)
+{
+    int          rc;
+    const char  *cause;
+
+    job->token.done = call_on_token;
+    job->token.data = job;
+    rc = token_get(job->w->tokens, *key, &job->token, key, &cause);
+
+    if (rc == -1) {
+        job_fail(job, cause, NULL);
+    }
+
+    return rc == 1;
+}
+
+
+static void
+call_on_token(void *data, const char *cause)
+{
+    job_t  *job;
+
+    job = data;
+
+    if (cause != NULL) {
+        job_fail(job, cause, NULL);
+        return;
+    }
+
+    job->heard_msec = uv_now(&job->w->loop.uv);
+    call_begin(job);
 }
 
 
@@ -345,10 +394,18 @@ call_on_header(void *data, ai_str_t name, ai_str_t value)
 static void
 call_on_head(void *data, int status)
 {
-    job_t  *job;
+    job_t     *job;
+    ai_str_t   key;
 
     job = data;
     job->heard_msec = uv_now(&job->w->loop.uv);
+
+    if (status == 401 && job->provider->accounts
+        && catalog_key(&job->route, &key) == 1 && account_is(key))
+    {
+        token_refused(job->w->tokens, key);
+    }
+
     answer_head(&job->answer, status);
 }
 

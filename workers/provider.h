@@ -66,6 +66,8 @@ typedef struct {
     int         (*place)(ai_buf_t *b, const provider_place_t *p);
     const char   *key_header;   /* "name: " before the key */
     const char   *version;      /* header it must have, NULL: none */
+    unsigned      accounts:1;   /* a key may be a service account's (account.h),
+                                 * which is traded for a token */
 
     /*
      * The body to send: 0 and *out (malloc, or NULL: the body as it is) with
