@@ -809,8 +809,12 @@ gemini_usage(ir_t *ir, tree_t *t, node_t *usage)
 
     u->audio_input = gemini_modality(t, usage, "promptTokensDetails", "AUDIO",
                                      u->audio_input);
+    u->image_input = gemini_modality(t, usage, "promptTokensDetails", "IMAGE",
+                                     u->image_input);
     u->audio_output = gemini_modality(t, usage, "candidatesTokensDetails",
                                       "AUDIO", u->audio_output);
+    u->image_output = gemini_modality(t, usage, "candidatesTokensDetails",
+                                      "IMAGE", u->image_output);
     ir_event(&e, IR_USAGE);
 
     return ir_emit(ir, &e);
