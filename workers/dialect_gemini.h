@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
     unsigned             calls; /* ids that were made */
     unsigned             n;     /* candidates seen */
+    size_t               steps; /* of looking for what is cited */
     gemini_candidate_t  *candidates[IR_CHOICES_MAX];
 } gemini_reader_t;
 
