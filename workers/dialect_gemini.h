@@ -48,6 +48,7 @@ int gemini_write_request(ir_t *ir, out_t *o);
 int gemini_part(gemini_contents_t *c, node_t *p, int model);
 void gemini_tools(ir_t *ir, out_t *o);
 void gemini_config(ir_t *ir, out_t *o);
+void gemini_tier(ir_t *ir, out_t *o);
 /* Ten times its version, 35 for what is newer or not said. */
 int gemini_version(ai_str_t model);
 /* Vertex, which has members that the other has not, and has not all of its. */

@@ -229,9 +229,15 @@ settings(void **state)
        "'responseModalities':['TEXT','IMAGE']}}", "");
     OG("{" M ",'logit_bias':{'5':1},'user':'u','metadata':{'a':'b'},'store':"
        "true,'verbosity':'low','service_tier':'flex','prompt_cache_key':'k',"
-       "'min_p':0.1}", "{'generationConfig':null}",
+       "'min_p':0.1}", "{'generationConfig':null,'serviceTier':'flex'}",
        "min_p, logit_bias, verbosity, metadata, prompt_cache_key, store, "
-       "service_tier, user");
+       "user");
+    asks("anthropic", "gemini", "{" M ",'max_tokens':9,'service_tier':"
+         "'standard_only'}", "{'serviceTier':'standard'}", "");
+    asks("openai", "vertex", "{" M ",'service_tier':'flex'}",
+         "{'serviceTier':null}", "service_tier");
+    asks("openai", "gemini", "{" M ",'service_tier':'scale'}",
+         "{'serviceTier':null}", "service_tier");
     OG("{" M ",'response_format':{'type':'json_object'}}",
        "{'generationConfig':{'responseMimeType':'application/json'}}", "");
     OG("{" M ",'response_format':{'type':'json_schema','json_schema':{'name':"

@@ -362,15 +362,15 @@ gemini_valid(json_t *o)
 
     static const char *const  members[] = {
         "systemInstruction", "contents", "tools", "toolConfig",
-        "generationConfig"
+        "generationConfig", "serviceTier"
     };
 
     json_object_foreach(o, key, m) {
-        for (i = 0; i < 5 && strcmp(members[i], key) != 0; i++) {
+        for (i = 0; i < 6 && strcmp(members[i], key) != 0; i++) {
             /* void */
         }
 
-        if (i == 5) {
+        if (i == 6) {
             return "a member that is not known";
         }
     }
