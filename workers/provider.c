@@ -12,15 +12,23 @@
 #include "ai_sse.h"
 
 
+static const provider_t *const  providers[] = {
+    &provider_openai,
+    &provider_anthropic,
+    &provider_ollama,
+    &provider_cohere,
+};
+
+
 const provider_t *
 provider_find(ai_str_t api)
 {
-    if (ai_str_eqz(api, provider_openai.api)) {
-        return &provider_openai;
-    }
+    unsigned  i;
 
-    if (ai_str_eqz(api, provider_anthropic.api)) {
-        return &provider_anthropic;
+    for (i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
+        if (ai_str_eqz(api, providers[i]->api)) {
+            return providers[i];
+        }
     }
 
     return NULL;

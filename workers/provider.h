@@ -50,7 +50,8 @@ typedef struct {
 
 typedef struct {
     const char   *api;          /* in the catalog */
-    ai_dialect_e  dialect;
+    ai_dialect_e  dialect;      /* AI_DIALECT_LAST: no client speaks it; then
+                                 * request, event and body are NULL */
     const char   *path;         /* behind the URL, "/v1" there counted once */
     const char   *key_header;   /* "name: " before the key */
     const char   *version;      /* header it must have, NULL: none */
@@ -71,6 +72,8 @@ typedef struct {
 
 extern const provider_t  provider_openai;
 extern const provider_t  provider_anthropic;
+extern const provider_t  provider_ollama;
+extern const provider_t  provider_cohere;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);

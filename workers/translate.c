@@ -113,6 +113,7 @@ translate_request(translate_t *t, ai_str_t body, char **out, size_t *len)
     rc = ir->client->read_request(ir, root);
 
     if (rc == 0) {
+        ir_extra(ir, root);
         ir_unread(ir, &ir->tree, root);
         rc = ir->provider->write_request(ir, &t->out);
     }
@@ -280,6 +281,11 @@ translate_end(translate_t *t, ai_str_t *out)
         rc = translate_sse(t, raw);
     }
 
+    if (t->ir.provider->lines && t->rest.len != 0) {
+        rc = translate_frames(t, ai_str("\n"));
+        rc = rc == -2 ? 0 : rc;
+    }
+
     /* Some close after the finish, without the word for it. */
 
     if (rc == 0 && !t->ir.ended && t->ir.finished != 0) {
@@ -396,8 +402,10 @@ translate_frames(translate_t *t, ai_str_t bytes)
                                             : 0;
     }
 
-    memmove(t->rest.data, t->rest.data + at, t->rest.len - at);
-    t->rest.len -= at;
+    if (at != 0) {
+        memmove(t->rest.data, t->rest.data + at, t->rest.len - at);
+        t->rest.len -= at;
+    }
 
     return rc;
 }
