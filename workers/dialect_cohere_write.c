@@ -14,7 +14,8 @@
 static void cohere_messages(ir_t *ir, out_t *o);
 static void cohere_user(ir_t *ir, out_t *o, node_t *m);
 static void cohere_result(ir_t *ir, out_t *o, node_t *p);
-static void cohere_assistant(ir_t *ir, out_t *o, node_t *m);
+static node_t *cohere_turn(ir_t *ir, node_t *m, node_t *parts);
+static node_t *cohere_assistant(ir_t *ir, out_t *o, node_t *m);
 static void cohere_content(ir_t *ir, out_t *o, node_t *parts);
 static void cohere_thinking(ir_t *ir, out_t *o, node_t *parts);
 static void cohere_calls(ir_t *ir, out_t *o, node_t *parts);
@@ -96,7 +97,7 @@ cohere_messages(ir_t *ir, out_t *o)
         role = node_get(t, m, "role");
 
         if (node_is(role, "assistant")) {
-            cohere_assistant(ir, o, m);
+            m = cohere_assistant(ir, o, m);
 
         } else if (node_is(role, "user") || node_is(role, "tool")) {
             cohere_user(ir, o, m);
@@ -227,9 +228,40 @@ cohere_result(ir_t *ir, out_t *o, node_t *p)
 }
 
 
+/* All messages of a turn are one: calls of all are answered behind it.  The
+ * last of them is returned. */
+
+static node_t *
+cohere_turn(ir_t *ir, node_t *m, node_t *parts)
+{
+    node_t  *p, *next;
+    tree_t  *t;
+
+    t = &ir->tree;
+
+    for ( ;; ) {
+        p = node_first(t, node_get(t, m, "parts"));
+
+        for ( /* void */ ; p != NULL; p = next) {
+            next = p->next;
+            node_add(parts, p);
+        }
+
+        if (m->next == NULL
+            || !node_is(node_peek(t, m->next, "role"), "assistant"))
+        {
+            return m;
+        }
+
+        m = node_read(m->next);
+        (void) node_get(t, m, "role");
+    }
+}
+
+
 /* What is said beside calls is their plan here. */
 
-static void
+static node_t *
 cohere_assistant(ir_t *ir, out_t *o, node_t *m)
 {
     int        texts, thoughts, calls;
@@ -237,7 +269,8 @@ cohere_assistant(ir_t *ir, out_t *o, node_t *m)
     tree_t    *t;
 
     t = &ir->tree;
-    parts = node_get(t, m, "parts");
+    parts = node_array(t);
+    m = cohere_turn(ir, m, parts);
     texts = 0;
     thoughts = 0;
     calls = 0;
@@ -308,6 +341,8 @@ cohere_assistant(ir_t *ir, out_t *o, node_t *m)
     }
 
     out_close(o, '}');
+
+    return m;
 }
 
 

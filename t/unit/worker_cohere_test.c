@@ -169,6 +169,21 @@ calls(void **state)
        "'text':'d'}}},{'type':'text','text':'s'}]},{'role':'user','content':[{"
        "'type':'image_url','image_url':{'url':'u'}}]}],'documents':null}",
        "messages[1].content[0].is_error");
+
+    /* A turn in several messages is one; the other's reasoning is named. */
+
+    AN("{'max_tokens':9,'messages':[{'role':'assistant','content':[{'type':"
+       "'text','text':'p'},{'type':'tool_use','id':'a','name':'f','input':{}}]"
+       "},{'role':'assistant','content':[{'type':'thinking','thinking':'h',"
+       "'signature':'s'},{'type':'text','text':'q'},{'type':'tool_use','id':"
+       "'b','name':'g','input':{}}]},{'role':'user','content':[{'type':"
+       "'tool_result','tool_use_id':'a','content':'1'},{'type':'tool_result',"
+       "'tool_use_id':'b','content':'2'}]}]}",
+       "{'messages':[{'role':'assistant','tool_plan':'pq','tool_calls':[{'id':"
+       "'a','type':'function','function':{'name':'f','arguments':'{}'}},{'id':"
+       "'b','type':'function','function':{'name':'g','arguments':'{}'}}]},{"
+       "'role':'tool','tool_call_id':'a','content':'1'},{'role':'tool',"
+       "'tool_call_id':'b','content':'2'}]}", "messages[1].content[0]");
 }
 
 

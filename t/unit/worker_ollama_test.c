@@ -250,7 +250,8 @@ objects(void **state)
     says("anthropic", "ollama", ANSWER("'content':'hi'",
                                        ",'done_reason':'length'"),
          "stop_reason", "'max_tokens'");
-    says("anthropic", "ollama", ANSWER("'content':'hi'", ",'done_reason':'new'"),
+    says("anthropic", "ollama", ANSWER("'content':'hi'",
+                                       ",'done_reason':'new'"),
          "stop_reason", "'end_turn'");
 
     says("openai", "ollama", ANSWER("'content':'','tool_calls':[" CALL ","
@@ -263,7 +264,8 @@ objects(void **state)
     says("anthropic", "ollama",
          ANSWER("'content':'','tool_calls':[{'id':'call_x','function':{'name':"
                 "'f','arguments':{}}}]", ",'done_reason':'stop'"),
-         "content", "[{'type':'tool_use','id':'call_x','name':'f','input':{}}]");
+         "content",
+         "[{'type':'tool_use','id':'call_x','name':'f','input':{}}]");
     says("anthropic", "ollama",
          ANSWER("'content':'','tool_calls':[" CALL "]",
                 ",'done_reason':'stop'"), "stop_reason", "'tool_use'");
