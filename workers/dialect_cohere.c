@@ -10,6 +10,7 @@
 
 
 #define COHERE_CALLS_MAX  128
+#define COHERE_CITES_MAX  1024      /* of an object; more are named */
 
 /* A stream's; an object's, too. */
 typedef struct {
@@ -149,7 +150,7 @@ cohere_read_answer(ir_t *ir, node_t *body)
 static int
 cohere_message(ir_t *ir, node_t *m)
 {
-    int      i, index;
+    int      i, k, index;
     node_t  *b, *c, *all, *calls, *content;
     tree_t  *t;
 
@@ -168,11 +169,13 @@ cohere_message(ir_t *ir, node_t *m)
 
     for (i = 0; b != NULL; b = b->next, i++) {
 
-        if (cohere_content(ir, t, b) != 0) {
+        if (i == IR_PARTS_MAX || cohere_content(ir, t, b) != 0) {
             return -1;
         }
 
-        for (c = node_first(t, all); c != NULL; c = c->next) {
+        c = node_first(t, all);
+
+        for (k = 0; c != NULL && k < COHERE_CITES_MAX; c = c->next, k++) {
             index = (int) node_int(node_peek(t, c, "content_index"),
                                    node_is(node_peek(t, b, "type"), "text")
                                    ? i : -1);

@@ -8,7 +8,7 @@
 
 #include "ir.h"
 
-#define OLLAMA_CALLS_MAX  1024      /* of a turn, of which a result may be */
+#define OLLAMA_CALLS_MAX  256      /* of a turn, of which a result may be */
 
 int ollama_write_request(ir_t *ir, out_t *out);
 

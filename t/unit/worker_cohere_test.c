@@ -413,6 +413,20 @@ citations(void **state)
                 CITED(",'content_index':0") "]", "COMPLETE"),
          "choices.0.message.annotations", "absent");
     assert_string_equal(dropped, "message.citations[0]");
+
+    /* Of two texts the first, where it does not say which; and of a plan. */
+
+    says("openai", "cohere",
+         ANSWER("'content':[{'type':'text','text':'It 24 C!'},{'type':'text',"
+                "'text':'.'}],'citations':[" CITED("") "]", "COMPLETE"),
+         "choices.0.message.annotations",
+         "[{'type':'url_citation','url_citation':{'start_index':3,'end_index':"
+         "8,'url':'https://h/','title':'T'}}]");
+    says("openai", "cohere",
+         ANSWER("'tool_plan':'It 24 C!','citations':[{'type':'PLAN','sources':"
+                "[{'type':'tool','tool_output':{'url':'u'}}]}]", "COMPLETE"),
+         "choices.0.message.annotations.0.url_citation.url", "'u'");
+    assert_string_equal(dropped, "");
 }
 
 
@@ -489,6 +503,20 @@ streams(void **state)
         assert_int_equal(s.ended, 1);
         say_free(&s);
     }
+
+    /* Two texts are two, and one may stand behind a call. */
+
+    out = stream("anthropic", "cohere",
+                 START OPEN("0", "text") TEXT("0", "text", "x") CLOSE("0")
+                 OPEN("1", "text") TEXT("1", "text", "y") CLOSE("1")
+                 CALL("0", "a", "f") DONE("0") TEXT("2", "text", "z")
+                 END("TOOL_CALL"), &end);
+    assert_int_equal(end, 1);
+    assert_non_null(strstr(out, "\"index\":1,\"delta\":{\"type\":"
+                                "\"text_delta\",\"text\":\"y\"}"));
+    assert_non_null(strstr(out, "\"index\":3,\"delta\":{\"type\":"
+                                "\"text_delta\",\"text\":\"z\"}"));
+    free(out);
 
     /* Citations, before and behind the end of what they are of. */
 

@@ -321,7 +321,7 @@ streams(void **state)
     static const char *const  clients[] = { "openai", "anthropic" };
     static const char  whole[] =
         L("'content':'','thinking':'h'") "\n" L("'content':'','thinking':'m'")
-        "\n\n" L("'content':'It \\u00e9'") "\r\n" L("'content':' rains'") "\n"
+        "\n\n" L("'content':'It \\u00e9'") "\r\n\r\n" L("'content':' rains'") "\n"
         L("'content':'','tool_calls':[" CALL "]") "\n"
         L("'content':'','tool_calls':[{'id':'c','function':{'name':'g',"
           "'arguments':{}}}]") "\n" END("\n");
@@ -359,6 +359,16 @@ streams(void **state)
     assert_int_equal(end, 1);
     assert_string_equal(out, other);
     free(other);
+    free(out);
+
+    /* A text may go on behind a call. */
+
+    out = stream("anthropic", "ollama", L("'content':'x'") "\n"
+                 L("'content':'','tool_calls':[" CALL "]") "\n"
+                 L("'content':'y'") "\n" END("\n"), &end);
+    assert_int_equal(end, 1);
+    assert_non_null(strstr(out, "\"index\":2,\"delta\":{\"type\":"
+                                "\"text_delta\",\"text\":\"y\"}"));
     free(out);
 
     /* What comes behind the end is nobody's. */
