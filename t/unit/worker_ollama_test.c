@@ -321,7 +321,8 @@ streams(void **state)
     static const char *const  clients[] = { "openai", "anthropic" };
     static const char  whole[] =
         L("'content':'','thinking':'h'") "\n" L("'content':'','thinking':'m'")
-        "\n\n" L("'content':'It \\u00e9'") "\r\n\r\n" L("'content':' rains'") "\n"
+        "\n\n" L("'content':'It \\u00e9'") "\r\n\r\n"
+        L("'content':' rains'") "\n"
         L("'content':'','tool_calls':[" CALL "]") "\n"
         L("'content':'','tool_calls':[{'id':'c','function':{'name':'g',"
           "'arguments':{}}}]") "\n" END("\n");
