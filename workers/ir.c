@@ -12,6 +12,8 @@
 static const dialect_t *const  dialects[] = {
     &dialect_openai,
     &dialect_anthropic,
+    &dialect_gemini,
+    &dialect_vertex,
     &dialect_ollama,
     &dialect_cohere,
 };

@@ -287,6 +287,10 @@ translate_end(translate_t *t, ai_str_t *out)
         rc = rc == -2 ? 0 : rc;
     }
 
+    if (rc == 0 && !t->ir.ended && t->ir.provider->read_end != NULL) {
+        rc = t->ir.provider->read_end(&t->ir) == 0 ? 0 : -2;
+    }
+
     /* Some close after the finish, without the word for it. */
 
     if (rc == 0 && !t->ir.ended && t->ir.finished != 0) {
@@ -499,6 +503,13 @@ translate_error(translate_t *t, ai_str_t body)
     }
 
     return ir->client->write_error(ir, &ir->error, &t->out);
+}
+
+
+int64_t
+translate_retry(const translate_t *t)
+{
+    return t->ir.error.retry_msec;
 }
 
 

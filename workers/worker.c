@@ -30,6 +30,7 @@
 #include "secret.h"
 #include "seed.h"
 #include "sign.h"
+#include "token.h"
 
 
 #define WORKER_MMAP_BYTES   (512 * 1024)
@@ -146,6 +147,7 @@ worker_open(worker_t *w, const options_t *opt)
 
     if (w->catalogs != NULL && w->http != NULL) {
         w->jwks = jwks_open(w);
+        w->tokens = tokens_open(w);
     }
 
     if (opt->ledger_postgres != NULL) {
@@ -156,6 +158,7 @@ worker_open(worker_t *w, const options_t *opt)
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
         || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
+        || w->tokens == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -240,6 +243,7 @@ worker_close(worker_t *w)
     lookup_close(w->lookup);
     seeds_close(w->seeds);
     jwks_close(w->jwks);
+    tokens_close(w->tokens);
 
     if (w->ledger != NULL) {
         ledger_close(w->ledger);
@@ -254,6 +258,7 @@ worker_close(worker_t *w)
     jobs_free(jobs);
     delivery_free(w->delivery);
     jwks_free(w->jwks);
+    tokens_free(w->tokens);
     secret_forget();
     sign_close();
     curl_global_cleanup();
