@@ -30,7 +30,8 @@ my $vertex = $t->provider(name => 'vertex', script => sub {
 
     return $out->answer(401, { error => { code => 401, message => 'bad',
         status => 'UNAUTHENTICATED' } })
-        unless ($req->{headers}{authorization} // '') =~ /^Bearer ya29\./;
+        if $how eq 'revoked'
+            || ($req->{headers}{authorization} // '') !~ /^Bearer ya29\./;
 
     my $all = { candidates => [{ content => { role => 'model',
         parts => [{ text => 'hello' }] }, finishReason => 'STOP' }],
@@ -52,14 +53,14 @@ my %account = (type => 'service_account', project_id => 'p',
     token_uri => $vertex->url('/token'));
 spew("$dir/$_.json", encode_json({ %account,
     client_email => "$_\@p.iam.gserviceaccount.com" }))
-    for qw(one two three four five);
+    for qw(one two three four five six);
 spew("$dir/broken.json", '{"type":"service_account"}');
 spew("$dir/token", "ya29.static\n");
 
 my $base = $vertex->url('/v1/projects/p/locations/l');
 $t->start(edge => { ai => join('', map {
     "ai_provider $_ { api vertex; url $base; key file:$_.json; }\n" }
-    qw(one two three four five broken)) . <<CONF });
+    qw(one two three four five six broken)) . <<CONF });
 ai_provider static { api vertex; url $base; key file:token; }
 CONF
 $t->{pooled} = 16;
@@ -119,6 +120,17 @@ sub fetched { scalar grep { $_->{path} eq '/token' } $vertex->requests }
     ok(!$bad, 'and no job failed');
 }
 
+# One that is not taken any more.
+{
+    spew($mode, 'revoked');
+    my $n = fetched();
+    is(ask('one')->status, 401, 'a token that is taken back');
+    wait_for(sub { ask('one'); sleep 0.2; return fetched() > $n }, 30,
+        'another is fetched');
+    spew($mode, 'fast');
+    is(ask('one')->status, 200, 'and taken');
+}
+
 # What fails.
 {
     my $res = ask('broken');
@@ -136,7 +148,14 @@ sub fetched { scalar grep { $_->{path} eq '/token' } $vertex->requests }
     spew($mode, 'empty');
     is(ask('four')->status, 502, 'an answer without a token');
 
+    # Who leaves does not wait for it.
+
     spew($mode, 'stalled');
+    my $s = $t->stream('/v1/chat/completions', { model => 'six/gemini-x',
+        @user, stream => $yes });
+    wait_for(sub { (($vertex->requests)[-1])->{path}
+        eq '/token' }, 30, 'a job that waits');
+    $s->close;
     is(ask('five')->status, 504, 'one that never comes');
 }
 

@@ -198,8 +198,8 @@ token_forget(token_wait_t *wait)
 }
 
 
-/* Not sooner than a failure is tried again, so that one that is never taken
- * is not fetched with each job. */
+/* A while after it came, so that one that is never taken is not fetched with
+ * each job. */
 
 void
 token_refused(tokens_t *ts, ai_str_t account)
@@ -209,7 +209,7 @@ token_refused(tokens_t *ts, ai_str_t account)
     t = token_find(ts, account);
 
     if (t != NULL && t->text != NULL
-        && uv_now(&ts->w->loop.uv) - t->begun_msec > TOKEN_RETRY_MAX)
+        && uv_now(&ts->w->loop.uv) - t->begun_msec > TOKEN_REFUSED_MSEC)
     {
         token_clear(t);
     }

@@ -19,6 +19,7 @@
 #define TOKEN_SPARE_MSEC     20000      /* and not used any more, a quarter */
 #define TOKEN_RETRY_MSEC     1000       /* after a failure, doubled with each */
 #define TOKEN_RETRY_MAX      30000
+#define TOKEN_REFUSED_MSEC   5000       /* it is kept so long all the same */
 #define TOKEN_IDLE_MSEC      7200000    /* not asked for: it goes */
 
 typedef struct tokens_s  tokens_t;
