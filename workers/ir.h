@@ -323,12 +323,19 @@ struct dialect_s {
      * none.  NULL: SSE. */
     long (*frame)(ai_str_t bytes, ai_str_t *name, ai_str_t *data);
     const char *frame_type;     /* its content-type begins so */
+    unsigned    lines:1;        /* frames are lines, whose last may lack its
+                                 * end */
+    /* Members of a client's body that its dialect does not know and this
+     * provider's does: in ir->request's extra.  NULL ends; NULL: none. */
+    const char *const *extra;
 };
 
 extern const dialect_t  dialect_openai;
 extern const dialect_t  dialect_anthropic;
 extern const dialect_t  dialect_gemini;
 extern const dialect_t  dialect_vertex;
+extern const dialect_t  dialect_ollama;
+extern const dialect_t  dialect_cohere;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);

@@ -58,7 +58,8 @@ typedef struct {
 
 typedef struct {
     const char   *api;          /* in the catalog */
-    ai_dialect_e  dialect;      /* AI_DIALECT_LAST: no client speaks it */
+    ai_dialect_e  dialect;      /* AI_DIALECT_LAST: no client speaks it; then
+                                 * request, event and body are NULL */
     const char   *path;         /* behind the URL; a version ("/v1") that the
                                  * URL ends in stands instead of the path's */
     /* Where path depends on the call: adds it, which may end in a query: 0, or
@@ -87,6 +88,8 @@ extern const provider_t  provider_openai;
 extern const provider_t  provider_anthropic;
 extern const provider_t  provider_gemini;
 extern const provider_t  provider_vertex;
+extern const provider_t  provider_ollama;
+extern const provider_t  provider_cohere;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);

@@ -33,6 +33,8 @@ static ngx_str_t  ngx_http_ai_apis[] = {
     ngx_string("anthropic"),
     ngx_string("gemini"),
     ngx_string("vertex"),
+    ngx_string("ollama"),
+    ngx_string("cohere"),
     ngx_string("echo"),
     ngx_null_string
 };
