@@ -4,6 +4,8 @@
  */
 
 #include "body.h"
+#include "breaker.h"
+#include "retry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +48,20 @@ call_begin(job_t *job)
     http_request_t  req;
 
     job->called_usec = loop_now_usec(&job->w->loop);
+    job->calls++;
+
+    if (job->began_usec == 0) {
+        job->began_usec = job->called_usec;
+    }
+
+    if (job->route.by == CATALOG_BY_BUSY
+        || job->route.by == CATALOG_BY_LATENCY || job->route.hedge_msec == 0)
+    {
+        job->target = target_began(job->w->targets, &job->route);
+    }
+
+    job->answer.calls = job->calls;
+    job->answer.began_usec = job->began_usec;
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->ever_called = 1;
@@ -59,8 +75,14 @@ call_begin(job_t *job)
 
     key = ai_str("");
 
-    if (catalog_key(&job->route, &key) == -1) {
-        job_fail(job, "no_key", NULL);
+    if (breaker_key(job->w->breakers, &job->route, &key, &job->key) == -1) {
+        job->calls--;
+        job->called_usec = 0;
+
+        if (!retry_failed(job, RETRY_NO_KEY)) {
+            job_fail(job, "no_key", NULL);
+        }
+
         return;
     }
 
@@ -83,7 +105,13 @@ call_begin(job_t *job)
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
-        job_fail(job, "no_key", NULL);
+        job->calls--;
+        job->called_usec = 0;
+
+        if (!retry_failed(job, RETRY_NO_KEY)) {
+            job_fail(job, "no_key", NULL);
+        }
+
         return;
     }
 
@@ -419,7 +447,10 @@ call_on_body(void *data, ai_str_t bytes)
 
     job = data;
 
-    if (job->first_usec == 0 && http_sent(job->call)) {
+    if (!job->shed && !job->answer.hold && job->hedge == NULL
+        && http_sent(job->call))
+    {
+        job->shed = 1;
         free(job->request);
         job->request = NULL;
 
@@ -436,6 +467,7 @@ call_on_done(void *data, http_status_e status, const char *why)
     job_t  *job;
 
     job = data;
+    job->asked = status != HTTP_OK && http_sent(job->call);
     job->call = NULL;
 
     if (status == HTTP_OK
@@ -449,6 +481,14 @@ call_on_done(void *data, http_status_e status, const char *why)
     log_job(LOG_WARN, "call", job->spec.tenant, job->spec.id,
             "provider %.*s: %s", (int) job->route.provider.len,
             job->route.provider.data, why);
+
+    if (retry_failed(job, status == HTTP_UNREACHABLE && !job->asked
+                          ? RETRY_UNREACHABLE
+                          : status == HTTP_TIMEOUT ? RETRY_UNREACHABLE
+                          : RETRY_BROKEN))
+    {
+        return;
+    }
 
     switch (status) {
 

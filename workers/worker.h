@@ -28,6 +28,8 @@ struct http_s;
 struct catalogs_s;
 struct heartbeat_s;
 struct emits_s;
+struct breakers_s;
+struct targets_s;
 
 typedef struct worker_s {
     loop_t              loop;
@@ -44,6 +46,8 @@ typedef struct worker_s {
     struct http_s      *http;
     struct catalogs_s  *catalogs;
     struct heartbeat_s *heartbeat;
+    struct breakers_s  *breakers;
+    struct targets_s   *targets;
     struct emits_s     *emits;      /* settled jobs that linger */
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */

@@ -41,6 +41,8 @@ ngx_http_ai_get_ctx(ngx_http_request_t *r)
 
     ctx->request = r;
     ctx->began = ngx_http_ai_usec();
+    ctx->attempts = -1;
+    ctx->waited = -1;
 
     cln->handler = ngx_http_ai_ctx_keep;
 

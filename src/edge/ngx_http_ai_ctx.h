@@ -86,6 +86,8 @@ struct ngx_http_ai_ctx_s {
     ai_event_id_t               last;         /* last event the client has */
     ngx_str_t                   provider;
     ngx_str_t                   provider_model;
+    int64_t                     attempts;     /* provider calls; -1: unknown */
+    int64_t                     waited;       /* µs, for providers; -1 */
     ngx_str_t                   usage_line;   /* of the end, empty: none yet */
     ngx_str_t                   cause;        /* of our own error, or empty */
 
