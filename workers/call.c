@@ -21,6 +21,8 @@
 #define CALL_URL_MAX      (CATALOG_URL_MAX + PROVIDER_PATH_MAX + CALL_QUERY_MAX)
 
 
+static void call_ask(job_t *job);
+static void call_unfit(job_t *job, retry_why_e why, const char *cause);
 static int call_token(job_t *job, ai_str_t *key);
 static void call_on_token(void *data, const char *cause);
 static int call_url(job_t *job, char url[CALL_URL_MAX]);
@@ -43,10 +45,6 @@ static const http_events_t  call_events = {
 void
 call_begin(job_t *job)
 {
-    char            url[CALL_URL_MAX];
-    ai_str_t        key;
-    http_request_t  req;
-
     job->called_usec = loop_now_usec(&job->w->loop);
     job->calls++;
 
@@ -73,16 +71,23 @@ call_begin(job_t *job)
         return;
     }
 
+    call_ask(job);
+}
+
+
+/* Once more, when what its key is traded for is there. */
+
+static void
+call_ask(job_t *job)
+{
+    char            url[CALL_URL_MAX];
+    ai_str_t        key;
+    http_request_t  req;
+
     key = ai_str("");
 
     if (breaker_key(job->w->breakers, &job->route, &key, &job->key) == -1) {
-        job->calls--;
-        job->called_usec = 0;
-
-        if (!retry_failed(job, RETRY_NO_KEY)) {
-            job_fail(job, "no_key", NULL);
-        }
-
+        call_unfit(job, RETRY_NO_KEY, "no_key");
         return;
     }
 
@@ -98,20 +103,14 @@ call_begin(job_t *job)
         break;
 
     case -2:
-        job_fail(job, "model_not_found", NULL);
+        call_unfit(job, RETRY_UNFIT, "model_not_found");
         return;
 
     default:
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
-        job->calls--;
-        job->called_usec = 0;
-
-        if (!retry_failed(job, RETRY_NO_KEY)) {
-            job_fail(job, "no_key", NULL);
-        }
-
+        call_unfit(job, RETRY_NO_KEY, "no_key");
         return;
     }
 
@@ -136,6 +135,20 @@ call_begin(job_t *job)
     }
 
     job->ever_called = 1;
+}
+
+
+/* It was not called: another target is, or the job fails. */
+
+static void
+call_unfit(job_t *job, retry_why_e why, const char *cause)
+{
+    job->calls--;
+    job->called_usec = 0;
+
+    if (!retry_failed(job, why)) {
+        job_fail(job, cause, NULL);
+    }
 }
 
 
@@ -192,7 +205,7 @@ call_token(job_t *job, ai_str_t *key)
     rc = token_get(job->w->tokens, *key, &job->token, key, &cause);
 
     if (rc == -1) {
-        job_fail(job, cause, NULL);
+        call_unfit(job, RETRY_NO_KEY, cause);
     }
 
     return rc == 1;
@@ -207,12 +220,12 @@ call_on_token(void *data, const char *cause)
     job = data;
 
     if (cause != NULL) {
-        job_fail(job, cause, NULL);
+        call_unfit(job, RETRY_NO_KEY, cause);
         return;
     }
 
     job->heard_msec = uv_now(&job->w->loop.uv);
-    call_begin(job);
+    call_ask(job);
 }
 
 
@@ -429,7 +442,7 @@ call_on_head(void *data, int status)
     job->heard_msec = uv_now(&job->w->loop.uv);
 
     if (status == 401 && job->provider->accounts
-        && catalog_key(&job->route, &key) == 1 && account_is(key))
+        && catalog_key(&job->route, job->key, &key) == 1 && account_is(key))
     {
         token_refused(job->w->tokens, key);
     }
