@@ -110,6 +110,8 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
         return;
     }
 
+    a->retry |= answer_is(name, "retry-after");
+
     answer_add(a, name, value);
 }
 
@@ -282,11 +284,23 @@ answer_emit_head(answer_t *a)
 static void
 answer_translated(answer_t *a)
 {
+    char         seconds[24];
+    int64_t      msec;
+    ai_buf_t     b;
     ai_str_t     dropped;
     const char  *type;
 
     type = translate_type(a->translate, a->sse_type);
     answer_add(a, ai_str("content-type"), (ai_str_t) { strlen(type), type });
+    msec = translate_retry(a->translate);
+
+    if (msec > 0 && !a->retry) {
+        ai_buf_init(&b, seconds, sizeof(seconds));
+        ai_buf_add_int(&b, (msec + 999) / 1000);
+        answer_add(a, ai_str("retry-after"),
+                   (ai_str_t) { ai_buf_len(&b), seconds });
+    }
+
     dropped = translate_dropped(a->translate);
 
     if (dropped.len != 0) {

@@ -62,6 +62,7 @@ typedef struct {
     unsigned           no_retry:1;  /* the provider says so */
     unsigned           added:1;     /* usage that the client did not ask */
     unsigned           typed:1;     /* has a content-type */
+    unsigned           retry:1;     /* has a retry-after */
     unsigned           sse_type:1;  /* which is text/event-stream */
     unsigned           incomplete:1;    /* no memory for a header */
     unsigned           head:1;      /* emitted */

@@ -736,8 +736,9 @@ catalog_price(const catalog_t *c, route_t *route)
 
 
 /*
- * OLLAMA_HOST is Ollama's own variable, with neither scheme nor path; all
- * other addresses are written as the SDKs take them.
+ * OLLAMA_HOST is Ollama's own variable, with neither scheme nor path (which
+ * its own dialect has itself); all other addresses are written as the SDKs take
+ * them.
  */
 
 int
@@ -791,7 +792,9 @@ catalog_url(const route_t *route, char *buf)
             }
         }
 
-        if (ollama && strchr(host, '/') == NULL) {
+        if (ollama && strchr(host, '/') == NULL
+            && !ai_str_eqz(route->api, "ollama"))
+        {
             b.pos--;
             ai_buf_add(&b, "/v1", 4);
         }

@@ -17,6 +17,7 @@
 #include "emit.h"
 #include "http.h"
 #include "target.h"
+#include "token.h"
 #include "translate.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
@@ -88,6 +89,7 @@ struct job_s {
     answer_t          answer;
     provider_usage_t  read;     /* of a whole answer, while it is read */
     http_call_t      *call;
+    token_wait_t      token;    /* before it, of providers that need one */
     echo_t           *echo;
     recall_t         *recall;
     retry_t          *retry;    /* NULL: no call has failed */

@@ -32,6 +32,7 @@
 #include "seed.h"
 #include "sign.h"
 #include "target.h"
+#include "token.h"
 
 
 #define WORKER_MMAP_BYTES   (512 * 1024)
@@ -150,6 +151,7 @@ worker_open(worker_t *w, const options_t *opt)
 
     if (w->catalogs != NULL && w->http != NULL) {
         w->jwks = jwks_open(w);
+        w->tokens = tokens_open(w);
     }
 
     if (opt->ledger_postgres != NULL) {
@@ -161,6 +163,7 @@ worker_open(worker_t *w, const options_t *opt)
         || w->breakers == NULL || w->targets == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
         || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
+        || w->tokens == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -245,6 +248,7 @@ worker_close(worker_t *w)
     lookup_close(w->lookup);
     seeds_close(w->seeds);
     jwks_close(w->jwks);
+    tokens_close(w->tokens);
 
     if (w->ledger != NULL) {
         ledger_close(w->ledger);
@@ -261,6 +265,7 @@ worker_close(worker_t *w)
     targets_free(w->targets);
     delivery_free(w->delivery);
     jwks_free(w->jwks);
+    tokens_free(w->tokens);
     secret_forget();
     sign_close();
     curl_global_cleanup();
@@ -563,7 +568,10 @@ worker_on_drain(uv_timer_t *timer)
     since = uv_now(&w->loop.uv) - w->drain_msec;
     limit = (uint64_t) w->opt->drain_sec * 1000;
 
-    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue);
+    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue)
+           && (!redis_ready(w->redis) || w->aborted
+               || (lookup_idle(w->lookup) && seeds_idle(w->seeds)
+                   && heartbeat_drained(w->heartbeat)));
 
     if (idle && w->ledger != NULL) {
         ledger_drain(w->ledger);

@@ -20,6 +20,7 @@ struct ledger_s;
 struct lookup_s;
 struct seeds_s;
 struct jwks_s;
+struct tokens_s;
 struct jobs_s;
 struct queue_s;
 struct delivery_s;
@@ -52,6 +53,7 @@ typedef struct worker_s {
     struct lookup_s    *lookup;     /* keys */
     struct seeds_s     *seeds;      /* counters of limits, from the ledger */
     struct jwks_s      *jwks;       /* keys of tokens, by URL */
+    struct tokens_s    *tokens;     /* ours, for providers */
 
     uv_signal_t         signals[5];
     uv_timer_t          drain_timer;

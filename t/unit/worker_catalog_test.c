@@ -168,6 +168,14 @@ addresses_and_keys(void **state)
     assert_int_equal(catalog_url(&route, url), 0);
     assert_string_equal(url, "http://o.example/api");
     catalog_release(c);
+
+    c = catalog_parse(T("{\"v\":1,\"models\":{},\"providers\":{\"o\":{\"api\":"
+                        "\"ollama\",\"url\":[\"env:OLLAMA_HOST\"]}}}"));
+    assert_int_equal(catalog_route(c, T("o/x"), 0, &route), 0);
+    setenv("OLLAMA_HOST", "10.0.0.1:11434", 1);
+    assert_int_equal(catalog_url(&route, url), 0);
+    assert_string_equal(url, "http://10.0.0.1:11434");
+    catalog_release(c);
 }
 
 
