@@ -200,7 +200,7 @@ hedge_lost(job_t *lane)
 int
 hedge_follows(job_t *job)
 {
-    if (job->hedge->state != JOB_CALLING) {
+    if (job->hedge->state != JOB_CALLING || job->hedge->call == NULL) {
         hedge_end(job);
         return 0;
     }
