@@ -67,7 +67,9 @@ echo_prepare(job_t *job)
     }
 
     echo->job = job;
-    root = json_loadb(job->body.data, job->body.len, JSON_ALLOW_NUL, &error);
+    root = job->request != NULL
+           ? json_loadb(job->request, job->request_len, JSON_ALLOW_NUL, &error)
+           : json_loadb(job->body.data, job->body.len, JSON_ALLOW_NUL, &error);
     messages = json_object_get(root, "messages");
 
     /* For want of memory it mostly says nothing. */
@@ -516,7 +518,7 @@ echo_finish(echo_t *echo)
                      "\"finish_reason\":\"");
     ai_buf_add_z(&b, echo->cut ? "length\"}]}\n\n" : "stop\"}]}\n\n");
 
-    if (echo->job->spec.usage_asked) {
+    if (echo->job->spec.usage_asked || echo->job->translate != NULL) {
         ai_buf_add_z(&b, "data: {");
         echo_head(echo, &b);
         ai_buf_add_z(&b, ",\"choices\":[],\"usage\":{\"prompt_tokens\":");

@@ -12,6 +12,7 @@
 static const dialect_t *const  dialects[] = {
     &dialect_openai,
     &dialect_anthropic,
+    &dialect_responses,
 };
 
 #define DIALECTS  (sizeof(dialects) / sizeof(dialects[0]))

@@ -253,6 +253,8 @@ struct ir_s {
     unsigned         strict:1;
     unsigned         functions:1;   /* client's: tools are legacy functions */
     unsigned         anonymous:1;   /* client's: its calls had no ids */
+    out_t            again;     /* client's: of its request, what its answers
+                                 * say again; the core frees it */
 
     ir_usage_t       usage_now;
     ir_error_t       error;
@@ -315,6 +317,7 @@ struct dialect_s {
 
 extern const dialect_t  dialect_openai;
 extern const dialect_t  dialect_anthropic;
+extern const dialect_t  dialect_responses;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);

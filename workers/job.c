@@ -372,8 +372,19 @@ job_route(job_t *job)
     }
 
     if (ai_str_eqz(job->route.api, "echo")) {
-        job->provider = provider_of(job->dialect);
-        return 0;
+
+        /* It says no more dialects than two. */
+
+        if (job->dialect == AI_DIALECT_OPENAI
+            || job->dialect == AI_DIALECT_ANTHROPIC)
+        {
+            job->provider = provider_of(job->dialect);
+            return 0;
+        }
+
+        job->provider = &provider_openai;
+
+        return job_translate(job);
     }
 
     job->provider = provider_find(job->route.api);
@@ -396,15 +407,19 @@ job_work(uv_work_t *work)
         return;
     }
 
-    if (ai_str_eqz(job->route.api, "echo")) {
-        job->request_rc = echo_prepare(job);
-        return;
-    }
-
     if (job->translate != NULL) {
         job->request_rc = translate_request(job->translate, job->body,
                                             &job->request,
                                             &job->request_len);
+    }
+
+    if (ai_str_eqz(job->route.api, "echo")) {
+        job->request_rc = job->request_rc != 0 ? job->request_rc
+                                               : echo_prepare(job);
+        return;
+    }
+
+    if (job->translate != NULL) {
         return;
     }
 

@@ -23,6 +23,10 @@ provider_find(ai_str_t api)
         return &provider_anthropic;
     }
 
+    if (ai_str_eqz(api, provider_responses.api)) {
+        return &provider_responses;
+    }
+
     return NULL;
 }
 
@@ -31,7 +35,8 @@ const provider_t *
 provider_of(ai_dialect_e dialect)
 {
     return dialect == AI_DIALECT_ANTHROPIC ? &provider_anthropic
-                                           : &provider_openai;
+           : dialect == AI_DIALECT_RESPONSES ? &provider_responses
+           : &provider_openai;
 }
 
 

@@ -71,6 +71,7 @@ typedef struct {
 
 extern const provider_t  provider_openai;
 extern const provider_t  provider_anthropic;
+extern const provider_t  provider_responses;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);

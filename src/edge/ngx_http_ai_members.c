@@ -21,6 +21,7 @@
 #define NGX_HTTP_AI_FIELD_CHOICES  5
 #define NGX_HTTP_AI_FIELD_HEAT     6
 #define NGX_HTTP_AI_FIELD_SEED     7
+#define NGX_HTTP_AI_FIELD_OUTPUT   8
 
 /* No model writes as much: what is asked for beyond it is not reserved. */
 #define NGX_HTTP_AI_OUTPUT_MAX   100000000
@@ -41,7 +42,7 @@ static ngx_int_t ngx_http_ai_members_text(ngx_http_ai_ctx_t *ctx,
 
 static const char *const  ngx_http_ai_members_fields[] = {
     "model", "stream", "stream_options", "max_completion_tokens",
-    "max_tokens", "n", "temperature", "seed", NULL
+    "max_tokens", "n", "temperature", "seed", "max_output_tokens", NULL
 };
 
 
@@ -154,6 +155,13 @@ static void
 ngx_http_ai_members_output(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f)
 {
     int64_t  n;
+
+    if (ctx->dialect == AI_DIALECT_RESPONSES) {
+        ctx->max_output = ngx_http_ai_members_number(ctx,
+                                                 &f[NGX_HTTP_AI_FIELD_OUTPUT],
+                                                 NGX_HTTP_AI_OUTPUT_MAX);
+        return;
+    }
 
     ctx->max_output = ngx_http_ai_members_number(ctx,
                                                &f[NGX_HTTP_AI_FIELD_MAX + 1],

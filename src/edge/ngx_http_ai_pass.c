@@ -42,6 +42,9 @@ static ngx_http_ai_endpoint_t  ngx_http_ai_endpoints[] = {
     { ngx_string("/v1/messages"), ngx_null_string, 0,
       NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_MESSAGES },
 
+    { ngx_string("/v1/responses"), ngx_null_string, 0,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_RESPONSES },
+
     { ngx_string("/v1/models"), ngx_null_string, 0,
       NGX_HTTP_AI_GET, NGX_HTTP_AI_OP_MODELS },
 
@@ -126,6 +129,10 @@ ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         ctx->dialect = AI_DIALECT_ANTHROPIC;
         break;
 
+    case NGX_HTTP_AI_OP_RESPONSES:
+        ctx->dialect = AI_DIALECT_RESPONSES;
+        break;
+
     default:
         ctx->dialect = ngx_http_ai_error_dialect(r);
     }
@@ -173,6 +180,7 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
 
     case NGX_HTTP_AI_OP_CHAT:
     case NGX_HTTP_AI_OP_MESSAGES:
+    case NGX_HTTP_AI_OP_RESPONSES:
 
         if (!ngx_http_ai_pass_json(r)) {
             return ngx_http_ai_pass_refuse(r, "media_type");

@@ -23,7 +23,8 @@ static const ai_str_t  ngx_http_ai_refuse_ops[] = {
     [NGX_HTTP_AI_OP_MODELS] = { sizeof("models") - 1, "models" },
     [NGX_HTTP_AI_OP_JOB] = { sizeof("job") - 1, "job" },
     [NGX_HTTP_AI_OP_EVENTS] = { sizeof("events") - 1, "events" },
-    [NGX_HTTP_AI_OP_CANCEL] = { sizeof("cancel") - 1, "cancel" }
+    [NGX_HTTP_AI_OP_CANCEL] = { sizeof("cancel") - 1, "cancel" },
+    [NGX_HTTP_AI_OP_RESPONSES] = { sizeof("responses") - 1, "responses" }
 };
 
 

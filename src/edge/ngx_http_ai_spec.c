@@ -129,7 +129,8 @@ ngx_http_ai_spec_who(ngx_http_ai_ctx_t *ctx, ai_job_t *job, ai_buf_t *text)
 
     job->user = ngx_http_ai_str(&p->user);
     job->op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
-                                                 : ai_str("chat");
+              : ctx->op == NGX_HTTP_AI_OP_RESPONSES ? ai_str("responses")
+                                                    : ai_str("chat");
     job->dialect.data = ai_dialect_name(ctx->dialect);
     job->dialect.len = ngx_strlen(job->dialect.data);
     job->model = ngx_http_ai_str(&ctx->model);

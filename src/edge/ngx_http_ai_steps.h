@@ -40,7 +40,8 @@ ngx_int_t ngx_http_ai_pass_handler(ngx_http_request_t *r);
 #define NGX_HTTP_AI_OP_JOB         3
 #define NGX_HTTP_AI_OP_EVENTS      4
 #define NGX_HTTP_AI_OP_CANCEL      5
-#define NGX_HTTP_AI_OP_NONE        6          /* no such path */
+#define NGX_HTTP_AI_OP_RESPONSES   6
+#define NGX_HTTP_AI_OP_NONE        7          /* no such path */
 
 /* Fills op, dialect and job from the path, once. */
 void ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
