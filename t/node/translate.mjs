@@ -8,7 +8,8 @@ import OpenAI from 'openai';
 import Anthropic from '@anthropic-ai/sdk';
 
 const [base, key, file, port] = process.argv.slice(2);
-const dialects = { 'openai.chat': 'openai', 'compatible.chat': 'openai', 'anthropic.messages': 'anthropic' };
+const dialects = { 'openai.chat': 'openai', 'compatible.chat': 'openai', 'anthropic.messages': 'anthropic',
+    'openai.responses': 'responses' };
 const records = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line))
     .filter(r => dialects[r.api] && r.status === 200 && r.response);
 const byId = new Map(records.map(r => [r.id, r]));
@@ -95,7 +96,22 @@ const anthropicStream = list => {
     }
     return anthropicSays(m);
 };
-const recorded = r => dialects[r.api] === 'openai' ? openaiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
+const responsesSays = o => {
+    const said = { text: '', calls: [], finish: o.incomplete_details?.reason === 'max_output_tokens' ? 'length'
+        : o.incomplete_details ? 'filter' : 'stop', error: o.status === 'failed', input: o.usage?.input_tokens, output: o.usage?.output_tokens };
+    for (const item of o.output) {
+        if (item.type === 'function_call') said.calls.push({ name: item.name, args: item.arguments });
+        if (item.type === 'message') for (const p of item.content) {
+            said.text += p.text ?? p.refusal;
+            if (p.refusal) said.finish = 'filter';
+        }
+    }
+    if (said.calls.length && said.finish === 'stop') said.finish = 'tools';
+    return said;
+};
+const last = list => list.find(e => ['response.completed', 'response.incomplete', 'response.failed'].includes(e.type))?.response;
+const recorded = r => dialects[r.api] === 'responses' ? responsesSays(r.stream ? last(events(r.response)) : JSON.parse(r.response))
+    : dialects[r.api] === 'openai' ? openaiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
     : r.stream ? anthropicStream(events(r.response)) : anthropicSays(JSON.parse(r.response));
 
 // What the other dialect's SDK makes of it.
@@ -103,12 +119,24 @@ const options = { maxRetries: 0, timeout: 60000, logLevel: 'error' };
 const oa = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, ...options });
 const an = new Anthropic({ baseURL: base, apiKey: key, ...options });
 const user = [{ role: 'user', content: 'x' }];
-const through = async r => {
-    if (dialects[r.api] === 'openai') {
-        const ask = { model: `openai/r-${r.id}`, max_tokens: 99, messages: user };
+const responses = async (r, model) => {
+    const ask = { model, input: user };
+    if (!r.stream) return responsesSays(await oa.responses.create(ask));
+    const list = [];
+    for await (const event of await oa.responses.create({ ...ask, stream: true })) list.push(event);
+    const said = responsesSays(last(list)), again = responsesSays(await oa.responses.stream(ask).finalResponse());
+    const text = list.filter(e => e.type === 'response.output_text.delta' || e.type === 'response.refusal.delta').map(e => e.delta).join('');
+    return !list.every((e, i) => e.sequence_number === i) ? { ...said, text: 'its numbers have gaps' }
+        : text !== said.text || !isDeepStrictEqual(said, again) ? { ...said, text: `the helper says another: ${JSON.stringify(again)}` } : said;
+};
+const through = async (r, to) => {
+    const from = dialects[r.api];
+    if (to === 'responses') return responses(r, `${from}/r-${r.id}`);
+    if (to === 'anthropic') {
+        const ask = { model: `${from}/r-${r.id}`, max_tokens: 99, messages: user };
         return anthropicSays(r.stream ? await an.messages.stream(ask).finalMessage() : await an.messages.create(ask));
     }
-    const ask = { model: `anthropic/r-${r.id}`, messages: user };
+    const ask = { model: `${from}/r-${r.id}`, messages: user };
     if (!r.stream) return openaiSays([await oa.chat.completions.create(ask)]);
     const chunks = [];
     for await (const chunk of await oa.chat.completions.create({ ...ask, stream: true,
@@ -125,23 +153,24 @@ const same = (a, b) => a.error ? b.error : !b.error && a.text === b.text && a.fi
         && (isDeepStrictEqual(parse(c.args), parse(b.calls[i].args))
             || parse(b.calls[i].args).arguments === c.args));
 
+const sdks = { openai: 'openai', anthropic: '@anthropic-ai/sdk', responses: 'openai (responses)' };
 const table = {};
-const one = async r => {
+const one = async ([r, to]) => {
     let got, want;
     try {
         want = recorded(r);
-        got = await through(r);
+        got = await through(r, to);
     } catch (e) {
         got = { error: true, why: `${e.constructor.name}: ${e.message}` };
     }
-    const pair = `${r.api} -> ${dialects[r.api] === 'openai' ? '@anthropic-ai/sdk' : 'openai'}, ${r.stream ? 'streams' : 'objects'}`;
+    const pair = `${r.api} -> ${sdks[to]}, ${r.stream ? 'streams' : 'objects'}`;
     table[pair] ??= { tried: 0, passed: 0 };
     table[pair].tried++;
     const good = want && same(want, got);
     if (good) table[pair].passed++;
     else ok(false, `${r.id} ${pair}`, `${JSON.stringify(want)}\nbut ${JSON.stringify(got)}`.replaceAll('\n', '\\n'));
 };
-const queue = [...records];
+const queue = records.flatMap(r => Object.keys(sdks).filter(to => to !== dialects[r.api]).map(to => [r, to]));
 await Promise.all(Array.from({ length: 8 }, async () => { while (queue.length) await one(queue.shift()); }));
 for (const [pair, { tried, passed }] of Object.entries(table)) {
     ok(tried === passed, `${pair}: ${tried} tried, ${passed} passed`, '');
