@@ -25,6 +25,7 @@ struct echo_s {
     size_t      len;
     size_t      at;
     size_t      input;          /* words before the cut */
+    int64_t     output;         /* words of a stream so far */
     unsigned    cut:1;          /* the client wanted fewer */
     unsigned    started:1;
     unsigned    open:1;         /* timer is initialised */
@@ -453,7 +454,7 @@ echo_word(echo_t *echo)
         echo->at = at;
     }
 
-    echo->job->answer.usage.output++;
+    echo->job->answer.usage.output = ++echo->output;
 
     size = word.len * 6 + echo->job->route.model.len * 6 + 512;
     buf = malloc(size);
@@ -496,6 +497,8 @@ echo_finish(echo_t *echo)
     provider_usage_t  *u;
 
     u = &echo->job->answer.usage;
+    u->input = (int64_t) echo->input;
+    u->output = echo->output;
     ai_buf_init(&b, buf, sizeof(buf));
 
     if (echo->job->dialect == AI_DIALECT_ANTHROPIC) {
