@@ -27,7 +27,8 @@ my $n = 0;
 open my $in, '<', $file or die;
 while (<$in>) {
     my $r = $json->decode($_);
-    next unless $r->{api} =~ /^(?:openai\.chat|compatible\.chat|anthropic\.messages|openai\.responses)$/;
+    next unless $r->{api} =~ /^(?:openai\.chat|compatible\.chat
+        |anthropic\.messages|openai\.responses)$/x;
     next unless $r->{method} eq 'POST' && ref $r->{request} eq 'HASH';
     my $model = $r->{request}{model};
     next unless defined $model && !ref $model;

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "ai_headers.h"
+#include "stored.h"
 
 
 static void answer_add(answer_t *a, ai_str_t name, ai_str_t value);
@@ -281,6 +282,10 @@ static int
 answer_emit(answer_t *a, ai_str_t bytes, int begins)
 {
     keep_bytes(a->keep, bytes);
+
+    if (a->stored != NULL && a->sse_type) {
+        stored_bytes(a->stored, bytes);
+    }
 
     return a->emit == NULL ? 0 : emit_data(a->emit, bytes, begins);
 }

@@ -45,6 +45,7 @@ typedef struct {
     size_t             held;        /* counted in what all hold */
     uint64_t           bytes;       /* of the answer so far */
     provider_usage_t   usage;
+    struct stored_s   *stored;      /* the job's; NULL: it is not stored */
     keep_t            *keep;        /* NULL: it is not to be kept */
     int                status;
 

@@ -96,6 +96,7 @@ responses_read_request(ir_t *ir, node_t *body)
     /* State is the gateway's own affair, and so is padding. */
 
     (void) node_get(t, body, "store");
+    (void) node_get(t, body, "previous_response_id");
     (void) node_get(t, body, "background");
     options = node_get_type(t, body, "stream_options", AI_JSON_OBJECT);
     (void) node_get(t, options, "include_obfuscation");

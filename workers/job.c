@@ -7,6 +7,7 @@
 #include "job_in.h"
 #include "recall.h"
 #include "sign.h"
+#include "stored.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,8 @@ static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
 static int job_permit(job_t *job);
 static int job_route(job_t *job);
+static int job_expand(job_t *job);
+static void job_work_begin(job_t *job);
 static void job_work(uv_work_t *work);
 static void job_worked(uv_work_t *work, int status);
 static void job_on_drained(void *data);
@@ -307,11 +310,69 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (job_permit(job) != 0 || job_route(job) != 0) {
+    if (job_permit(job) != 0) {
+        return;
+    }
+
+    if (ai_str_eqz(job->spec.op, "responses_read")
+        || ai_str_eqz(job->spec.op, "responses_write"))
+    {
+        state_begin(job);
+        return;
+    }
+
+    if (ai_str_eqz(job->spec.op, "responses") && job->response == NULL
+        && stored_open(&job->response, job->body) != 0)
+    {
+        job_fail(job, "internal", NULL);
+        return;
+    }
+
+    if (job_route(job) != 0) {
         return;
     }
 
     job_move(job, JOB_PREPARING);
+
+    if (job->response != NULL && job_expand(job) != 0) {
+        return;
+    }
+
+    job_work_begin(job);
+}
+
+
+/* What it stands on: 0, there is nothing to be asked for. */
+
+static int
+job_expand(job_t *job)
+{
+    int  same;
+
+    same = job->provider != NULL && job->translate == NULL;
+
+    if (!stored_bound(job->response, same)) {
+        return 0;
+    }
+
+    /* What is signed is what came. */
+
+    job->forged = !sign_body_ok(&job->spec, job->body);
+
+    return job->forged ? 0 : stored_expand(job);
+}
+
+
+void
+job_expanded(job_t *job)
+{
+    job_work_begin(job);
+}
+
+
+static void
+job_work_begin(job_t *job)
+{
     job->refs++;
 
     if (job->body.len <= JOB_LOOP_MAX
@@ -390,6 +451,7 @@ job_route(job_t *job)
     job->provider = provider_find(job->route.api);
 
     return job->provider != NULL && job->provider->dialect == job->dialect
+           && (job->response == NULL || !stored_bound(job->response, 1))
            ? 0 : job_translate(job);
 }
 
@@ -401,7 +463,8 @@ job_work(uv_work_t *work)
     provider_request_t  req;
 
     job = work->data;
-    job->forged = !sign_body_ok(&job->spec, job->body);
+    job->forged |= job->expanded == NULL
+                   && !sign_body_ok(&job->spec, job->body);
 
     if (job->forged) {
         return;
@@ -460,6 +523,7 @@ job_worked(uv_work_t *work, int status)
                         &job->route);
             job->answer.forward = job->spec.forward;
             job->answer.translate = job->translate;
+            job->answer.stored = job->response;
             job->answer.added = job->request_added ? 1 : 0;
             job->answer.keep = keep_open(job->spec.keep, job->dialect,
                                          !job->spec.stream ? 'o'
@@ -592,11 +656,19 @@ job_read_done(uv_work_t *work, int status)
 static void
 job_whole(job_t *job)
 {
+    ai_str_t  whole;
+
     switch (answer_finish(&job->answer)) {
 
     case 1:
-        job_end(job, job->answer.status < 300 && !job->answer.usage.error
-                     ? "done" : "failed", NULL, NULL);
+        whole = job->answer.sse_type ? ai_str("")
+                : job->translate != NULL ? translate_said(job->translate)
+                : (ai_str_t) { job->answer.whole_len, job->answer.whole };
+
+        if (job->response == NULL || !stored_put(job, whole)) {
+            job_stored(job);
+        }
+
         break;
 
     case 0:
@@ -613,4 +685,12 @@ job_whole(job_t *job)
     default:
         job_fail(job, "internal", NULL);
     }
+}
+
+
+void
+job_stored(job_t *job)
+{
+    job_end(job, job->answer.status < 300 && !job->answer.usage.error
+                 ? "done" : "failed", NULL, NULL);
 }

@@ -39,6 +39,7 @@ typedef struct job_s  job_t;
 typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
 typedef struct recall_s  recall_t;
+struct stored_s;
 
 struct job_s {
     jobs_t           *jobs;
@@ -78,6 +79,8 @@ struct job_s {
     int               request_rc;
     int               forged;   /* body is not what the spec says */
     translate_t      *translate;    /* NULL: bytes pass */
+    struct stored_s  *response; /* of op responses (stored.h) */
+    char             *expanded; /* its body, made whole */
 
     emit_t           *emit;
     answer_t          answer;
@@ -161,6 +164,11 @@ void job_done(job_t *job);
 int job_complete(const job_t *job);
 /* Bytes of the answer: 0, or -1: the job has ended. */
 int job_bytes(job_t *job, ai_str_t bytes);
+
+/* For stored.c: the body stands for itself now; the response is stored, or
+ * cannot be. */
+void job_expanded(job_t *job);
+void job_stored(job_t *job);
 
 /* Begins the provider call of a prepared job; fails the job by itself. */
 void call_begin(job_t *job);

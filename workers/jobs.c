@@ -6,6 +6,7 @@
 #include "body.h"
 #include "job_in.h"
 #include "recall.h"
+#include "stored.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -652,6 +653,8 @@ job_free(job_t *job)
     }
 
     free(job->request);
+    free(job->expanded);
+    stored_free(job->response);
     free(job->delivery);
     translate_close(job->translate);
     free(job);

@@ -29,6 +29,7 @@
 #include "queue.h"
 #include "secret.h"
 #include "seed.h"
+#include "stored.h"
 #include "sign.h"
 
 
@@ -143,6 +144,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->heartbeat = heartbeat_open(w);
     w->lookup = lookup_open(w);
     w->seeds = seeds_open(w);
+    w->stores = stores_open(w);
 
     if (w->catalogs != NULL && w->http != NULL) {
         w->jwks = jwks_open(w);
@@ -155,7 +157,8 @@ worker_open(worker_t *w, const options_t *opt)
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
-        || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
+        || w->lookup == NULL || w->seeds == NULL || w->stores == NULL
+        || w->jwks == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -239,6 +242,7 @@ worker_close(worker_t *w)
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
     seeds_close(w->seeds);
+    stores_close(w->stores);
     jwks_close(w->jwks);
 
     if (w->ledger != NULL) {

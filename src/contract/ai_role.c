@@ -48,6 +48,8 @@ static const struct {
     { "chat", AI_RIGHT_COMPLETIONS },
     { "messages", AI_RIGHT_COMPLETIONS },
     { "responses", AI_RIGHT_COMPLETIONS },
+    { "responses_read", AI_RIGHT_JOBS_READ },
+    { "responses_write", AI_RIGHT_JOBS_WRITE },
     { "models", AI_RIGHT_MODELS_READ },
     { "job", AI_RIGHT_JOBS_READ },
     { "events", AI_RIGHT_JOBS_READ },
