@@ -1,6 +1,6 @@
 /*
  * Anthropic's messages: the intermediate form as a request to a provider that
- * speaks them.  Owns nothing.
+ * speaks them, but its messages.  Owns nothing.
  */
 
 #include "dialect_anthropic.h"
@@ -8,24 +8,20 @@
 #include <string.h>
 
 
-#define ANTHROPIC_BUDGET_MIN  1024
+#define ANTHROPIC_BUDGET_MIN   1024
+
+/* Generations: the last that thinks by a budget alone, the first that does not
+ * and that takes no temperature. */
+#define ANTHROPIC_BUDGETS      405
+#define ANTHROPIC_NO_SAMPLING  407
 
 
 static int64_t anthropic_thinking(ir_t *ir, out_t *thinking,
     const char **effort);
-static int anthropic_old(ai_str_t model);
+static unsigned anthropic_generation(ai_str_t model);
+static int anthropic_samples(ir_t *ir);
 static int anthropic_forced(ir_t *ir);
 static int anthropic_unsigned(ir_t *ir);
-static void anthropic_system(ir_t *ir, out_t *o);
-static void anthropic_messages(ir_t *ir, out_t *o);
-static void anthropic_part(ir_t *ir, out_t *o, node_t *p);
-static void anthropic_text(ir_t *ir, out_t *o, node_t *p);
-static void anthropic_media(ir_t *ir, out_t *o, node_t *p, const char *type);
-static void anthropic_id(ir_t *ir, out_t *o, const char *key, node_t *id);
-static void anthropic_call(ir_t *ir, out_t *o, node_t *p);
-static void anthropic_result(ir_t *ir, out_t *o, node_t *p);
-static void anthropic_reasoning(ir_t *ir, out_t *o, node_t *p);
-static void anthropic_marker(ir_t *ir, out_t *o, node_t *from);
 static int anthropic_tools(ir_t *ir, out_t *o);
 static void anthropic_choice(ir_t *ir, out_t *o);
 static void anthropic_output(ir_t *ir, out_t *o, const char *effort);
@@ -44,13 +40,6 @@ static const struct {
     { "high", "high", 16384 },
     { "xhigh", "xhigh", 32000 },
     { "max", "max", 48000 },
-};
-
-/* Models that think by a budget; later ones judge by themselves. */
-static const char *const  anthropic_budgets[] = {
-    "claude-3", "claude-2", "claude-instant", "sonnet-4-0", "opus-4-0",
-    "opus-4-1", "sonnet-4-2025", "opus-4-2025", "opus-4-5", "sonnet-4-5",
-    "haiku-4-5", "sonnet-4@", "opus-4@", "opus-4-1@", NULL
 };
 
 
@@ -79,8 +68,8 @@ anthropic_write_request(ir_t *ir, out_t *o)
         out_key_int(o, "max_tokens", IR_MAX_TOKENS + budget);
     }
 
-    anthropic_system(ir, o);
-    anthropic_messages(ir, o);
+    anthropic_write_system(ir, o);
+    anthropic_write_messages(ir, o);
 
     if (anthropic_tools(ir, o)) {
         anthropic_choice(ir, o);
@@ -116,6 +105,7 @@ anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
     node_t   *r, *word, *given;
     tree_t   *t;
     int64_t   budget, max;
+    unsigned  generation;
 
     t = &ir->tree;
     r = node_get(t, ir->request, "reasoning");
@@ -143,7 +133,17 @@ anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
         return 0;
     }
 
-    if (given == NULL && !anthropic_old(ir->model)) {
+    generation = anthropic_generation(ir->model);
+
+    if (generation >= ANTHROPIC_NO_SAMPLING
+        || (given == NULL && (generation > ANTHROPIC_BUDGETS
+                              || generation == 0)))
+    {
+        if (given != NULL) {
+            budget = node_int(given, 0);
+            i = budget <= 2048 ? 1 : budget <= 12288 ? 2 : 3;
+        }
+
         node_whole(r);
         out_z(thinking, "{\"type\":\"adaptive\"}");
         *effort = anthropic_efforts[i].adaptive;
@@ -180,18 +180,66 @@ anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
 }
 
 
-static int
-anthropic_old(ai_str_t model)
-{
-    const char *const  *p;
+/*
+ * A model's generation, 405 is 4.5: claude-<family>-4-5-<date>,
+ * claude-3-5-<family>; 0: it is another's, or says none.
+ */
 
-    for (p = anthropic_budgets; *p != NULL; p++) {
-        if (provider_has(model, *p)) {
-            return 1;
-        }
+static unsigned
+anthropic_generation(ai_str_t model)
+{
+    size_t       i, n;
+    unsigned     number[2];
+    const char  *p, *end;
+
+    p = memmem(model.data, model.len, "claude-", 7);
+    end = model.data + model.len;
+
+    if (p == NULL) {
+        return 0;
     }
 
-    return 0;
+    for (p += 7; p < end && *p >= 'a' && *p <= 'z'; p++) {
+        /* void */
+    }
+
+    p += p < end && *p == '-';
+    number[0] = 0;
+    number[1] = 0;
+
+    for (i = 0; i < 2; i++) {
+
+        for (n = 0; p + n < end && p[n] >= '0' && p[n] <= '9'; n++) {
+            number[i] = n < 2 ? number[i] * 10 + (unsigned) (p[n] - '0') : 0;
+        }
+
+        /* More is a date. */
+
+        if (n == 0 || n > 2) {
+            break;
+        }
+
+        p += n;
+
+        if (p == end || (*p != '-' && *p != '.')) {
+            break;
+        }
+
+        p++;
+    }
+
+    return number[0] * 100 + number[1];
+}
+
+
+/* Whether it is told how to sample. */
+
+static int
+anthropic_samples(ir_t *ir)
+{
+    return anthropic_generation(ir->model) < ANTHROPIC_NO_SAMPLING
+           && (ir->version.len != 10
+               || memcmp(ir->version.data, "2026-10-21", 10) < 0);
 }
 
 
@@ -243,451 +291,6 @@ anthropic_unsigned(ir_t *ir)
 }
 
 
-/* A conversation must have a turn: where there is none the last word is. */
-
-static int
-anthropic_is_system(ir_t *ir, node_t *m)
-{
-    node_t  *role, *last;
-    tree_t  *t;
-
-    t = &ir->tree;
-    role = node_peek(t, m, "role");
-
-    if (!node_is(role, "system") && !node_is(role, "developer")) {
-        return 0;
-    }
-
-    if (m->next != NULL) {
-        return 1;
-    }
-
-    last = node_first(t, node_peek(t, ir->request, "messages"));
-
-    for ( /* void */ ; last != m; last = last->next) {
-        role = node_peek(t, last, "role");
-
-        if (!node_is(role, "system") && !node_is(role, "developer")) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
-static void
-anthropic_system(ir_t *ir, out_t *o)
-{
-    int      first, late;
-    size_t   mark, empty;
-    node_t  *m, *p;
-    tree_t  *t;
-
-    t = &ir->tree;
-    mark = o->len;
-    out_key(o, "system");
-    out_open(o, '[');
-    empty = o->len;
-    first = 1;
-    late = 0;
-    m = node_first(t, node_get(t, ir->request, "messages"));
-
-    for ( /* void */ ; m != NULL; m = m->next) {
-
-        if (!anthropic_is_system(ir, m)) {
-            late = 1;
-            continue;
-        }
-
-        node_read(m);
-        (void) node_get(t, m, "role");
-
-        if (late) {
-            ir_note(ir, m, "stands before the conversation now");
-        }
-
-        p = node_first(t, node_get(t, m, "parts"));
-
-        for ( /* void */ ; p != NULL; p = p->next) {
-            if (node_is(node_peek(t, p, "type"), "text")) {
-                anthropic_text(ir, o, p);
-                first = 0;
-            }
-        }
-    }
-
-    if ((first || o->len == empty) && !o->failed) {
-        o->len = mark;
-        return;
-    }
-
-    out_close(o, ']');
-}
-
-
-/* One turn of each in a row. */
-
-static void
-anthropic_messages(ir_t *ir, out_t *o)
-{
-    int      assistant, open;
-    size_t   mark, empty;
-    node_t  *m, *p;
-    tree_t  *t;
-
-    t = &ir->tree;
-    open = -1;
-    mark = o->len;
-    empty = 0;
-    out_key(o, "messages");
-    out_open(o, '[');
-    m = node_first(t, node_get(t, ir->request, "messages"));
-
-    for ( /* void */ ; m != NULL; m = m->next) {
-
-        if (anthropic_is_system(ir, m)) {
-            continue;
-        }
-
-        node_read(m);
-        assistant = node_is(node_get(t, m, "role"), "assistant");
-
-        /* Of a turn that is left out the two beside it are one. */
-
-        if (open >= 0 && open != assistant && o->len == empty && !o->failed) {
-            o->len = mark;
-            open = -1;
-
-            if (o->data[mark - 1] == '}') {
-                o->len = mark - 2;
-                open = assistant;
-                empty = 0;
-            }
-        }
-
-        if (open != assistant) {
-
-            if (open >= 0) {
-                out_z(o, "]}");
-            }
-
-            mark = o->len;
-            out_item(o);
-            out_open(o, '{');
-            out_key_z(o, "role", assistant ? "assistant" : "user");
-            out_key(o, "content");
-            out_open(o, '[');
-            empty = o->len;
-            open = assistant;
-        }
-
-        p = node_first(t, node_get(t, m, "parts"));
-
-        for ( /* void */ ; p != NULL; p = p->next) {
-            anthropic_part(ir, o, p);
-        }
-    }
-
-    if (open >= 0 && o->len == empty && !o->failed) {
-        o->len = mark;
-
-    } else if (open >= 0) {
-        out_z(o, "]}");
-    }
-
-    out_close(o, ']');
-}
-
-
-/* What has no place here stays unread. */
-
-static void
-anthropic_part(ir_t *ir, out_t *o, node_t *p)
-{
-    node_t  *type;
-
-    type = node_peek(&ir->tree, p, "type");
-
-    if (node_is(type, "text") || node_is(type, "refusal")) {
-        anthropic_text(ir, o, p);
-
-    } else if (node_is(type, "image")) {
-        anthropic_media(ir, o, p, "image");
-
-    } else if (node_is(type, "document")) {
-        anthropic_media(ir, o, p, "document");
-
-    } else if (node_is(type, "tool_call")) {
-        anthropic_call(ir, o, p);
-
-    } else if (node_is(type, "tool_result")) {
-        anthropic_result(ir, o, p);
-
-    } else if (node_is(type, "reasoning")) {
-        anthropic_reasoning(ir, o, p);
-    }
-}
-
-
-/* An empty one is refused there, and says nothing. */
-
-static void
-anthropic_text(ir_t *ir, out_t *o, node_t *p)
-{
-    node_t  *text;
-    tree_t  *t;
-
-    t = &ir->tree;
-    node_read(p);
-    (void) node_get(t, p, "type");
-    text = node_get(t, p, "text");
-
-    if (node_text(text).len == 0) {
-        (void) node_whole(node_get(t, p, "cache"));
-        return;
-    }
-
-    out_item(o);
-    out_open(o, '{');
-    out_key_z(o, "type", "text");
-    out_key_node(o, t, "text", text);
-    anthropic_marker(ir, o, p);
-    out_close(o, '}');
-}
-
-
-static void
-anthropic_media(ir_t *ir, out_t *o, node_t *p, const char *type)
-{
-    node_t      *n;
-    tree_t      *t;
-    ai_str_t     media;
-    static const char *const  sources[] = {
-        "data", "url", "text", "parts", NULL
-    };
-    const char *const  *source;
-
-    t = &ir->tree;
-
-    for (source = sources; *source != NULL; source++) {
-        if (node_peek(t, p, *source) != NULL) {
-            break;
-        }
-    }
-
-    /* A file's id is one provider's. */
-
-    if (*source == NULL) {
-        return;
-    }
-
-    node_read(p);
-    (void) node_get(t, p, "type");
-    n = node_get(t, p, *source);
-    media = node_text(node_get(t, p, "media_type"));
-
-    out_item(o);
-    out_open(o, '{');
-    out_key_z(o, "type", type);
-    out_key(o, "source");
-    out_open(o, '{');
-
-    if (strcmp(*source, "data") == 0) {
-        out_key_z(o, "type", "base64");
-        out_key_escaped(o, "media_type", media.len != 0 ? media
-                                         : type[0] == 'i'
-                                         ? ai_str("image/png")
-                                         : ai_str("application/pdf"));
-        out_key_node(o, t, "data", n);
-
-    } else if (strcmp(*source, "url") == 0) {
-        out_key_z(o, "type", "url");
-        out_key_node(o, t, "url", n);
-
-    } else if (strcmp(*source, "text") == 0) {
-        out_key_z(o, "type", "text");
-        out_key_z(o, "media_type", "text/plain");
-        out_key_node(o, t, "data", n);
-
-    } else {
-        out_key_z(o, "type", "content");
-        out_key(o, "content");
-        out_open(o, '[');
-
-        for (n = node_first(t, n); n != NULL; n = n->next) {
-            if (!node_is(node_peek(t, n, "type"), "document")) {
-                anthropic_part(ir, o, n);
-            }
-        }
-
-        out_close(o, ']');
-    }
-
-    out_close(o, '}');
-
-    if (type[0] == 'd') {
-        out_key_node(o, t, "title", node_get(t, p, "title"));
-        out_key_node(o, t, "context", node_get(t, p, "context"));
-
-        if (node_true(node_get(t, p, "citations"))) {
-            out_key(o, "citations");
-            out_z(o, "{\"enabled\":true}");
-        }
-    }
-
-    anthropic_marker(ir, o, p);
-    out_close(o, '}');
-}
-
-
-/* Only letters, digits, _ and - may stand there. */
-
-static void
-anthropic_id(ir_t *ir, out_t *o, const char *key, node_t *id)
-{
-    char      *p;
-    size_t     i;
-    ai_str_t   text;
-
-    text = node_text(id);
-    p = tree_alloc(&ir->tree, text.len + 1);
-
-    if (p == NULL) {
-        return;
-    }
-
-    for (i = 0; i < text.len; i++) {
-        p[i] = (text.data[i] >= '0' && text.data[i] <= '9')
-               || ((text.data[i] | 0x20) >= 'a' && (text.data[i] | 0x20) <= 'z')
-               || text.data[i] == '_' || text.data[i] == '-'
-               ? text.data[i] : '_';
-    }
-
-    out_key_escaped(o, key, (ai_str_t) { text.len, p });
-}
-
-
-static void
-anthropic_call(ir_t *ir, out_t *o, node_t *p)
-{
-    tree_t  *t;
-
-    t = &ir->tree;
-    node_read(p);
-    (void) node_get(t, p, "type");
-    out_item(o);
-    out_open(o, '{');
-    out_key_z(o, "type", "tool_use");
-    anthropic_id(ir, o, "id", node_get(t, p, "id"));
-    out_key_node(o, t, "name", node_get(t, p, "name"));
-    out_key(o, "input");
-    (void) ir_arguments_object(ir, o, node_get(t, p, "arguments"));
-    anthropic_marker(ir, o, p);
-    out_close(o, '}');
-}
-
-
-static void
-anthropic_result(ir_t *ir, out_t *o, node_t *p)
-{
-    node_t  *q;
-    tree_t  *t;
-
-    t = &ir->tree;
-    node_read(p);
-    (void) node_get(t, p, "type");
-    (void) node_get(t, p, "name");
-    out_item(o);
-    out_open(o, '{');
-    out_key_z(o, "type", "tool_result");
-    anthropic_id(ir, o, "tool_use_id", node_get(t, p, "id"));
-    out_key(o, "content");
-    out_open(o, '[');
-    q = node_first(t, node_get(t, p, "parts"));
-
-    for ( /* void */ ; q != NULL; q = q->next) {
-        anthropic_part(ir, o, q);
-    }
-
-    out_close(o, ']');
-
-    if (node_true(node_get(t, p, "error"))) {
-        out_key(o, "is_error");
-        out_z(o, "true");
-    }
-
-    anthropic_marker(ir, o, p);
-    out_close(o, '}');
-}
-
-
-/* Only what this provider has signed itself. */
-
-static void
-anthropic_reasoning(ir_t *ir, out_t *o, node_t *p)
-{
-    node_t  *sign, *data;
-    tree_t  *t;
-
-    t = &ir->tree;
-    sign = node_peek(t, p, "signature");
-    data = node_peek(t, p, "data");
-
-    if (!node_is(node_peek(t, p, "format"), "anthropic")
-        || (sign == NULL && data == NULL))
-    {
-        return;
-    }
-
-    node_read(p);
-    (void) node_get(t, p, "type");
-    (void) node_get(t, p, "format");
-    (void) node_get(t, p, "id");
-    out_item(o);
-    out_open(o, '{');
-
-    if (sign != NULL) {
-        out_key_z(o, "type", "thinking");
-        out_key_escaped(o, "thinking", node_text(node_get(t, p, "text")));
-        out_key_node(o, t, "signature", node_read(sign));
-
-    } else {
-        out_key_z(o, "type", "redacted_thinking");
-        out_key_node(o, t, "data", node_read(data));
-    }
-
-    out_close(o, '}');
-}
-
-
-/* Here a cache lives 5 minutes or an hour. */
-
-static void
-anthropic_marker(ir_t *ir, out_t *o, node_t *from)
-{
-    node_t  *marker, *ttl;
-    tree_t  *t;
-
-    t = &ir->tree;
-    marker = node_get(t, from, "cache");
-
-    if (marker == NULL) {
-        return;
-    }
-
-    ttl = node_get(t, marker, "ttl");
-    out_key(o, "cache_control");
-    out_z(o, "{\"type\":\"ephemeral\"");
-
-    if (ttl != NULL && !node_is(ttl, "5m")) {
-        out_key_z(o, "ttl", "1h");
-    }
-
-    out_close(o, '}');
-}
-
-
 /* Tools; 1 where there are some. */
 
 static int
@@ -727,7 +330,7 @@ anthropic_tools(ir_t *ir, out_t *o)
         }
 
         out_key_node(o, t, "strict", node_get(t, tool, "strict"));
-        anthropic_marker(ir, o, tool);
+        anthropic_write_marker(ir, o, tool);
         out_close(o, '}');
     }
 
@@ -832,6 +435,7 @@ anthropic_output(ir_t *ir, out_t *o, const char *effort)
 static void
 anthropic_rest(ir_t *ir, out_t *o, int thinks)
 {
+    int      samples;
     node_t  *n;
     tree_t  *t;
 
@@ -841,34 +445,38 @@ anthropic_rest(ir_t *ir, out_t *o, int thinks)
 
     /* Who thinks is as warm as can be, and 1 is what nobody need say. */
 
+    samples = anthropic_samples(ir);
     n = node_peek(t, ir->request, "temperature");
 
-    if (n != NULL && node_number(n, 0) > 1 && !thinks) {
-        ir_note(ir, n, "is 1 at most");
-        node_read(n);
-        out_key_int(o, "temperature", 1);
-
-    } else if (n != NULL && (!thinks || node_number(n, 0) == 1)) {
+    if (n != NULL && samples && !thinks) {
         node_read(n);
 
-        if (!thinks) {
+        if (node_number(n, 0) > 1) {
+            ir_note(ir, n, "is 1 at most");
+            out_key_int(o, "temperature", 1);
+
+        } else {
             out_key_node(o, t, "temperature", n);
         }
+
+    } else if (n != NULL && node_number(n, 0) == 1) {
+        node_read(n);
     }
 
     n = node_peek(t, ir->request, "top_p");
 
-    if (n != NULL && (!thinks || node_number(n, 0) >= 0.95)) {
+    if (n != NULL && node_number(n, 0) == 1) {
         node_read(n);
 
-        if (node_number(n, 0) != 1) {
-            out_key_node(o, t, "top_p", n);
-        }
+    } else if (n != NULL && samples
+               && (!thinks || node_number(n, 0) >= 0.95))
+    {
+        out_key_node(o, t, "top_p", node_read(n));
     }
 
     n = node_peek(t, ir->request, "top_k");
 
-    if (n != NULL && !thinks) {
+    if (n != NULL && samples && !thinks) {
         out_key_node(o, t, "top_k", node_read(n));
     }
 
@@ -885,5 +493,5 @@ anthropic_rest(ir_t *ir, out_t *o, int thinks)
         out_key_z(o, "service_tier", "standard_only");
     }
 
-    anthropic_marker(ir, o, ir->request);
+    anthropic_write_marker(ir, o, ir->request);
 }

@@ -60,6 +60,7 @@ translate_open(const translate_call_t *call)
     ir->client = call->client;
     ir->provider = call->provider;
     ir->model = call->model;
+    ir->version = call->version;
     ir->job = call->job;
     ir->now = call->now;
     ir->stream = call->stream;
@@ -397,8 +398,10 @@ translate_frames(translate_t *t, ai_str_t bytes)
                                             : 0;
     }
 
-    memmove(t->rest.data, t->rest.data + at, t->rest.len - at);
-    t->rest.len -= at;
+    if (at != 0) {
+        memmove(t->rest.data, t->rest.data + at, t->rest.len - at);
+        t->rest.len -= at;
+    }
 
     return rc;
 }
