@@ -159,19 +159,17 @@ static int
 state_query(state_t *s, const char *sql, db_result_pt cb)
 {
     int          rc;
-    db_t        *db;
     char        *tenant;
     const char  *argv[3];
 
-    db = stores_db(s->job->w->stores);
     tenant = strndup(s->job->spec.tenant.data, s->job->spec.tenant.len);
     rc = -1;
 
-    if (db != NULL && tenant != NULL) {
+    if (tenant != NULL) {
         argv[0] = tenant;
         argv[1] = stored_owner(s->job);
         argv[2] = s->id;
-        rc = db_query(db, STORED_TIME_MSEC, cb, s, sql, 3, argv);
+        rc = stores_query(s->job->w->stores, cb, s, sql, 3, argv);
     }
 
     free(tenant);

@@ -19,6 +19,9 @@
 #define STORED_BYTES_MAX  (32 * 1024 * 1024)    /* and their bytes */
 #define STORED_DAYS       30
 #define STORED_TIME_MSEC  3000          /* for Postgres to answer */
+#define STORES_AWAY_MSEC  2000          /* to be there again */
+#define STORES_WAIT_MAX   256           /* queries that wait for that */
+#define STORES_PARAMS     8
 
 struct job_s;
 
@@ -28,8 +31,10 @@ typedef struct stored_s  stored_t;
 /* NULL: no memory. */
 stores_t *stores_open(worker_t *w);
 void stores_close(stores_t *s);
-/* The connection, or NULL: there is none now. */
-db_t *stores_db(stores_t *s);
+/* As db_query, of at most STORES_PARAMS texts; waits for a connection that is
+ * just being made. */
+int stores_query(stores_t *s, db_result_pt cb, void *data, const char *sql,
+    int nparams, const char *const *params);
 
 /* What a body says of state: NULL and -1 no memory, or 0 and NULL: nothing is
  * to be done.  It is a valid text. */
