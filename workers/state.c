@@ -134,14 +134,14 @@ state_read(job_t *job)
 
     s->job = job;
     s->what = (state_do_e) i;
-    strcpy(s->id, id);
+    memcpy(s->id, id, strlen(id) + 1);
     s->limit = (int) json_integer_value(json_object_get(root, "limit"));
     s->limit = s->limit < 1 ? 20 : s->limit > STATE_LIST_MAX ? STATE_LIST_MAX
                : s->limit;
     s->ascending = json_is_true(json_object_get(root, "ascending"));
 
     if (after != NULL && strlen(after) < STORED_ID_MAX) {
-        strcpy(s->after, after);
+        memcpy(s->after, after, strlen(after) + 1);
     }
 
     if (stored_ours((ai_str_t) { strlen(id), id })) {

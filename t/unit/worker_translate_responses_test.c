@@ -7,10 +7,12 @@
 #include "worker_ask.h"
 
 
-#define RO(request, want, lost)  asks("responses", "openai", request, want, lost)
+#define RO(request, want, lost)                                               \
+    asks("responses", "openai", request, want, lost)
 #define RA(request, want, lost)                                               \
     asks("responses", "anthropic", request, want, lost)
-#define OR(request, want, lost)  asks("openai", "responses", request, want, lost)
+#define OR(request, want, lost)                                               \
+    asks("openai", "responses", request, want, lost)
 #define AR(request, want, lost)                                               \
     asks("anthropic", "responses", request, want, lost)
 
