@@ -48,14 +48,45 @@ my $provider = $t->provider(script => sub {
     $out->end;
 });
 
+# Of Responses itself: its bytes pass, and its ids.
+my $own = $t->provider(name => 'own', script => sub {
+    my ($req, $out) = @_;
+    my $n = 0;
+    my %base = (id => "resp_up$req->{n}", object => 'response',
+        created_at => 1700000000, model => 'gpt-real', error => undef,
+        incomplete_details => undef);
+    my %at = (item_id => 'msg_1', output_index => 0, content_index => 0);
+    my $event = sub { my $type = shift; $out->chunk("event: $type\ndata: "
+        . encode_json({ type => $type, sequence_number => $n++, @_ })
+        . "\n\n") };
+
+    $out->head(200, 'Content-Type' => 'text/event-stream');
+    $event->('response.created', response => { %base, output => [],
+        status => 'in_progress' });
+    $event->('response.output_item.added', output_index => 0, item => {
+        id => 'msg_1', type => 'message', role => 'assistant',
+        status => 'in_progress', content => [] });
+    for (1 .. 20) {
+        $event->('response.output_text.delta', %at, delta => "w$_ ",
+            logprobs => []);
+        $out->wait(0.05);
+    }
+    $event->('response.completed', response => { %base, status => 'completed',
+        output => [{ id => 'msg_1', type => 'message', role => 'assistant',
+            status => 'completed', content => [{ type => 'output_text',
+            text => 'w', annotations => [] }] }] });
+    $out->end;
+});
+
 my $conf = { ai => <<CONF };
 ai_provider a { api anthropic; url ${\$provider->url}; }
+ai_provider r { api responses; url ${\$own->url('/v1')}; }
 CONF
 $t->start(edge => $conf);
 
 if ($node) {
     open my $out, '-|', $node, "$AiTest::root/t/node/responses.mjs",
-        'http://127.0.0.1:' . $t->edge->port, $t->{key}, 'a/x', 'a/slow'
+        'http://127.0.0.1:' . $t->edge->port, $t->{key}, 'a/x', 'a/slow', 'r/slow'
         or die;
     my $said = 0;
     while (<$out>) {
@@ -68,7 +99,8 @@ if ($node) {
     }
     close $out;
     is($?, 0, 'the client ended well');
-    cmp_ok($said, '>=', 20, 'and checked what it should');
+    is(scalar(() = $own->requests), 2, 'one call each');
+    cmp_ok($said, '>=', 26, 'and checked what it should');
 } else {
     diag('SKIPPED: no SDKs: run npm ci in t/node');
 }

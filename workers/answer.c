@@ -100,6 +100,13 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 }
 
 
+void
+answer_say(answer_t *a, ai_str_t name, ai_str_t value)
+{
+    answer_add(a, name, value);
+}
+
+
 static void
 answer_add(answer_t *a, ai_str_t name, ai_str_t value)
 {

@@ -322,7 +322,7 @@ job_prepare(job_t *job)
     }
 
     if (ai_str_eqz(job->spec.op, "responses") && job->response == NULL
-        && stored_open(&job->response, job->body) != 0)
+        && stored_open(job) != 0)
     {
         job_fail(job, "internal", NULL);
         return;

@@ -15,11 +15,13 @@
 
 
 #define STATE_LIST_MAX  100             /* items of a page */
+#define STATE_WORDS     5
 
 
 typedef enum {
     STATE_GET = 0,
     STATE_ITEMS,
+    STATE_FOLLOW,
     STATE_CANCEL,
     STATE_DELETE
 } state_do_e;
@@ -30,6 +32,8 @@ typedef struct {
     char        id[STORED_ID_MAX];
     char        target[AI_JOB_ID_LEN + 1];  /* the job; empty: none of ours */
     char        after[STORED_ID_MAX];
+    char        where[128];     /* to be asked instead */
+    int64_t     from;           /* of a stream, -1: its begin */
     int         limit;
     unsigned    ascending:1;
     unsigned    cancelled:1;
@@ -47,6 +51,8 @@ static void state_get(state_t *s);
 static void state_on_get(db_t *db, const PGresult *res, void *data);
 static json_t *state_items(state_t *s, const PGresult *res);
 static void state_on_drop(db_t *db, const PGresult *res, void *data);
+static void state_follow(state_t *s);
+static void state_on_follow(redis_t *rc, ai_resp_t *reply, void *data);
 static void state_cancel(state_t *s);
 static void state_on_cancel(redis_t *rc, ai_resp_t *reply, void *data);
 static void state_look(state_t *s);
@@ -57,7 +63,7 @@ static void state_forget(state_t *s);
 
 
 static const char *const  state_words[] = {
-    "get", "items", "cancel", "delete"
+    "get", "items", "follow", "cancel", "delete"
 };
 
 
@@ -77,6 +83,10 @@ state_begin(job_t *job)
     job_ref(job);
 
     switch (s->what) {
+
+    case STATE_FOLLOW:
+        state_follow(s);
+        break;
 
     case STATE_CANCEL:
         state_cancel(s);
@@ -114,7 +124,7 @@ state_read(job_t *job)
     id = json_string_value(json_object_get(root, "id"));
     after = json_string_value(json_object_get(root, "after"));
 
-    for (i = 0; what != NULL && i < 4 && strcmp(what, state_words[i]) != 0;
+    for (i = 0; what != NULL && i < STATE_WORDS && strcmp(what, state_words[i]) != 0;
          i++)
     {
         /* void */
@@ -122,7 +132,7 @@ state_read(job_t *job)
 
     /* Who may only read changes nothing. */
 
-    if (s == NULL || what == NULL || i == 4 || id == NULL
+    if (s == NULL || what == NULL || i == STATE_WORDS || id == NULL
         || strlen(id) >= STORED_ID_MAX
         || (i >= STATE_CANCEL && !ai_str_eqz(job->spec.op,
                                              "responses_write")))
@@ -138,6 +148,12 @@ state_read(job_t *job)
     s->limit = (int) json_integer_value(json_object_get(root, "limit"));
     s->limit = s->limit < 1 ? 20 : s->limit > STATE_LIST_MAX ? STATE_LIST_MAX
                : s->limit;
+    s->from = -1;
+
+    if (json_is_integer(json_object_get(root, "from"))) {
+        s->from = json_integer_value(json_object_get(root, "from"));
+    }
+
     s->ascending = json_is_true(json_object_get(root, "ascending"));
 
     if (after != NULL && strlen(after) < STORED_ID_MAX) {
@@ -203,12 +219,13 @@ state_alive(state_t *s)
 static void
 state_end(state_t *s, int status, json_t *body)
 {
-    char   *text;
+    char   *text, where[sizeof(s->where)];
     job_t  *job;
 
     job = s->job;
     text = json_dumps(body, JSON_COMPACT);
     json_decref(body);
+    memcpy(where, s->where, sizeof(where));
     free(s);
 
     if (text == NULL) {
@@ -226,6 +243,12 @@ state_end(state_t *s, int status, json_t *body)
     job->has_answer = 1;
     answer_header(&job->answer, ai_str("content-type"),
                   ai_str("application/json"));
+
+    if (where[0] != '\0') {
+        answer_say(&job->answer, ai_str("location"),
+                   (ai_str_t) { strlen(where), where });
+    }
+
     answer_head(&job->answer, status);
 
     if (answer_bytes(&job->answer, (ai_str_t) { strlen(text), text }) != 0) {
@@ -433,6 +456,64 @@ state_on_drop(db_t *db, const PGresult *res, void *data)
 
 
 /* Redis. */
+
+/* The stream of a response that is not named after its job lies there. */
+
+static void
+state_follow(state_t *s)
+{
+    char      key[AI_KEY_MAX];
+    ai_str_t  argv[2];
+
+    argv[0] = ai_str("GET");
+    argv[1].data = key;
+    argv[1].len = stored_key(s->job, (ai_str_t) { strlen(s->id), s->id }, key,
+                             sizeof(key));
+
+    if (argv[1].len == 0
+        || redis_command(s->job->w->redis, state_on_follow, s, 2, argv) != 0)
+    {
+        state_away(s);
+    }
+}
+
+
+static void
+state_on_follow(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    ai_str_t  id;
+    state_t  *s;
+
+    (void) rc;
+
+    s = data;
+
+    if (!state_alive(s)) {
+        return;
+    }
+
+    id = redis_str(reply);
+
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
+        state_away(s);
+
+    } else if (!ai_id_job_ok(id)) {
+        state_missing(s);
+
+    } else {
+        snprintf(s->where, sizeof(s->where), "resp_%.*s?stream=true",
+                 AI_JOB_ID_LEN - 4, id.data + 4);
+
+        if (s->from >= 0) {
+            snprintf(s->where + strlen(s->where),
+                     sizeof(s->where) - strlen(s->where),
+                     "&starting_after=%lld", (long long) s->from);
+        }
+
+        state_end(s, 307, json_object());
+    }
+}
+
 
 static void
 state_cancel(state_t *s)

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ai_crypto.h"
 #include "ai_json.h"
 #include "ai_role.h"
 #include "job.h"
@@ -39,6 +40,7 @@ struct stores_s {
 };
 
 struct stored_s {
+    job_t    *job;
     char     *input;            /* elements of an array */
     size_t    input_len;
     char     *said;             /* the response */
@@ -48,6 +50,7 @@ struct stored_s {
     unsigned  store:1;
     unsigned  background:1;
     unsigned  invalid:1;        /* what it stands on is no id */
+    unsigned  named:1;          /* its id has been seen */
 };
 
 
@@ -255,12 +258,13 @@ stores_on_timer(uv_timer_t *timer)
 /* What a request says. */
 
 int
-stored_open(stored_t **to, ai_str_t body)
+stored_open(job_t *job)
 {
+    ai_str_t    body;
     stored_t   *s;
     ai_json_t   j;
 
-    *to = NULL;
+    body = job->body;
 
     if (ai_json_scan(&j, stored_names, body, PROVIDER_BODY_MAX,
                      PROVIDER_DEPTH_MAX)
@@ -274,7 +278,8 @@ stored_open(stored_t **to, ai_str_t body)
         return -1;
     }
 
-    *to = s;
+    job->response = s;
+    s->job = job;
     s->store = j.fields[STORED_STORE].type != AI_JSON_FALSE;
     s->background = j.fields[STORED_BACKGROUND].type == AI_JSON_TRUE;
 
@@ -646,6 +651,67 @@ stored_join(job_t *job, const PGresult *res)
 
 /* The answer. */
 
+size_t
+stored_key(const job_t *job, ai_str_t id, char *key, size_t size)
+{
+    char      text[AI_TENANT_MAX + STORED_ID_MAX + 2], hex[AI_SHA256_HEX];
+    ai_buf_t  b;
+
+    ai_buf_init(&b, text, sizeof(text));
+    ai_buf_add_str(&b, job->spec.tenant);
+    ai_buf_add_z(&b, " ");
+    ai_buf_add_str(&b, id);
+
+    if (b.full || ai_sha256_hex(hex, (ai_str_t) { ai_buf_len(&b), text })
+                  != 0)
+    {
+        return 0;
+    }
+
+    return ai_keys_make(key, size, AI_KEY_RESPONSE, job->shard,
+                        (ai_str_t) { AI_SHA256_HEX, hex });
+}
+
+
+/* A stream that passes has its provider's id: who comes back with that must
+ * find its job. */
+
+static void
+stored_name(stored_t *s, ai_str_t bytes)
+{
+    char            key[AI_KEY_MAX];
+    job_t          *job;
+    ai_str_t        event, data, id, argv[5];
+    ai_json_type_e  type;
+
+    job = s->job;
+
+    if (job->translate != NULL
+        || !provider_data(bytes, &event, &data)
+        || ai_json_path(data, "response.id", &id, &type) != 1
+        || type != AI_JSON_STRING || id.len < 3
+        || id.len - 2 >= STORED_ID_MAX)
+    {
+        return;
+    }
+
+    s->named = 1;
+    id.data++;
+    id.len -= 2;
+
+    argv[0] = ai_str("SET");
+    argv[1].data = key;
+    argv[1].len = stored_key(job, id, key, sizeof(key));
+    argv[2] = (ai_str_t) { AI_JOB_ID_LEN, job->id };
+    argv[3] = ai_str("PX");
+    argv[4] = ai_str(STORED_NAME_MSEC);
+
+    if (argv[1].len != 0) {
+        (void) redis_command(job->w->redis, NULL, NULL, 5, argv);
+    }
+}
+
+
 void
 stored_bytes(stored_t *s, ai_str_t bytes)
 {
@@ -655,6 +721,10 @@ stored_bytes(stored_t *s, ai_str_t bytes)
 
     head = bytes;
     head.len = head.len < STORED_SAID_HEAD ? head.len : STORED_SAID_HEAD;
+
+    if (s->store && !s->named) {
+        stored_name(s, bytes);
+    }
 
     if (!s->store || bytes.len > STORED_MAX
         || !(provider_has(head, "response.completed")

@@ -18,6 +18,7 @@
 #define STORED_CHAIN_MAX  1000          /* responses one may stand on, */
 #define STORED_BYTES_MAX  (32 * 1024 * 1024)    /* and their bytes */
 #define STORED_DAYS       30
+#define STORED_NAME_MSEC  "21600000"    /* a provider's id leads to the job */
 #define STORED_TIME_MSEC  3000          /* for Postgres to answer */
 #define STORES_AWAY_MSEC  2000          /* to be there again */
 #define STORES_WAIT_MAX   256           /* queries that wait for that */
@@ -36,9 +37,9 @@ void stores_close(stores_t *s);
 int stores_query(stores_t *s, db_result_pt cb, void *data, const char *sql,
     int nparams, const char *const *params);
 
-/* What a body says of state: NULL and -1 no memory, or 0 and NULL: nothing is
- * to be done.  It is a valid text. */
-int stored_open(stored_t **s, ai_str_t body);
+/* What a job's body says of state, as job->response: 0; -1 no memory.  It is a
+ * valid text. */
+int stored_open(struct job_s *job);
 void stored_free(stored_t *s);
 /* Whether this is one of our ids: resp_ and what a job has. */
 int stored_ours(ai_str_t id);
@@ -49,6 +50,10 @@ int stored_bound(const stored_t *s, int same);
 /* Asks for what it stands on: 1, and job_expanded(job, rc) follows; 0: nothing;
  * -1: it has failed. */
 int stored_expand(struct job_s *job);
+/* The key under which Redis knows the job of a response that is not named
+ * after it: its length. */
+size_t stored_key(const struct job_s *job, ai_str_t id, char *key,
+    size_t size);
 /* One event of a stream, or a part of it. */
 void stored_bytes(stored_t *s, ai_str_t bytes);
 /* The answer is whole (whole: where it was an object) and goes to Postgres: 1,

@@ -21,8 +21,10 @@
 static ngx_int_t ngx_http_ai_state_stream(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
 static ngx_int_t ngx_http_ai_state_id(ngx_str_t *id);
+static ngx_int_t ngx_http_ai_state_ask(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, ngx_int_t after);
 static ngx_int_t ngx_http_ai_state_body(ngx_http_request_t *r,
-    ngx_http_ai_ctx_t *ctx);
+    ngx_http_ai_ctx_t *ctx, ngx_int_t after);
 
 
 ngx_uint_t
@@ -52,7 +54,15 @@ ngx_http_ai_state_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return ngx_http_ai_state_stream(r, ctx);
     }
 
-    if (ngx_http_ai_state_body(r, ctx) != NGX_OK) {
+    return ngx_http_ai_state_ask(r, ctx, -2);
+}
+
+
+static ngx_int_t
+ngx_http_ai_state_ask(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ngx_int_t after)
+{
+    if (ngx_http_ai_state_body(r, ctx, after) != NGX_OK) {
         return ngx_http_ai_error_send(r, "internal", NULL, 0, -1);
     }
 
@@ -86,12 +96,17 @@ ngx_http_ai_state_stream(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         }
     }
 
-    p = ngx_pnalloc(r->pool, AI_JOB_ID_LEN);
+    /* One that passed has its provider's id: a worker tells its job's. */
 
-    if (p == NULL || ctx->id.len != AI_JOB_ID_LEN + 1
+    if (ctx->id.len != AI_JOB_ID_LEN + 1
         || ngx_strncmp(ctx->id.data, "resp_", 5) != 0)
     {
-        return ngx_http_ai_error_send(r, "not_found", NULL, 0, -1);
+        return ngx_http_ai_state_ask(r, ctx, after);
+    }
+
+    p = ngx_pnalloc(r->pool, AI_JOB_ID_LEN);
+    if (p == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
     ctx->job.data = p;
@@ -131,8 +146,11 @@ ngx_http_ai_state_id(ngx_str_t *id)
 }
 
 
+/* after: of a stream's events, -1 all; -2: none is asked for. */
+
 static ngx_int_t
-ngx_http_ai_state_body(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+ngx_http_ai_state_body(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ngx_int_t after)
 {
     ai_buf_t      b;
     ngx_buf_t    *buf;
@@ -151,10 +169,16 @@ ngx_http_ai_state_body(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ai_buf_add_z(&b, "{\"do\":\"");
     ai_buf_add_z(&b, ctx->op == NGX_HTTP_AI_OP_RESPONSE_ITEMS ? "items"
                      : ctx->op == NGX_HTTP_AI_OP_RESPONSE_CANCEL ? "cancel"
-                     : r->method & NGX_HTTP_DELETE ? "delete" : "get");
+                     : r->method & NGX_HTTP_DELETE ? "delete"
+                     : after != -2 ? "follow" : "get");
     ai_buf_add_z(&b, "\",\"id\":\"");
     ai_buf_add_json(&b, ngx_http_ai_str(&ctx->id));
     ai_buf_add_z(&b, "\"");
+
+    if (after >= 0) {
+        ai_buf_add_z(&b, ",\"from\":");
+        ai_buf_add_int(&b, after);
+    }
 
     if (ctx->op == NGX_HTTP_AI_OP_RESPONSE_ITEMS) {
 

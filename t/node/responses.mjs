@@ -1,9 +1,9 @@
-// State of Responses through the stock client: node responses.mjs GATEWAY KEY MODEL SLOW prints TAP.
-// MODEL answers at once, SLOW says 30 words by and by.
+// State of Responses through the stock client: node responses.mjs GATEWAY KEY MODEL SLOW PASSED prints TAP.
+// MODEL answers at once, SLOW says 30 words by and by; so does PASSED, whose ids are its provider's.
 import OpenAI from 'openai';
 import { isDeepStrictEqual } from 'node:util';
 
-const [base, key, model, slow] = process.argv.slice(2);
+const [base, key, model, slow, passed] = process.argv.slice(2);
 const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, maxRetries: 0, timeout: 60000, logLevel: 'error' });
 let n = 0, failed = 0;
 const ok = (good, name, detail) => {
@@ -34,9 +34,9 @@ const none = await client.responses.create({ model, input: 'one', store: false }
 await rejects(client.responses.retrieve(none.id), 404, 'store: false');
 
 // A stream that breaks at each of some places, and is gone on with.
-for (const at of [0, 1, 2, 5, 9]) {
+for (const [at, slowly] of [...[0, 1, 2, 5, 9].map(n => [n, slow]), [0, passed], [6, passed]]) {
     const got = [];
-    const stream = await client.responses.create({ model: slow, input: 'x', stream: true });
+    const stream = await client.responses.create({ model: slowly, input: 'x', stream: true });
     for await (const event of stream) {
         got.push(event);
         if (event.sequence_number === at) break;    // closes the connection
@@ -45,7 +45,7 @@ for (const at of [0, 1, 2, 5, 9]) {
     for await (const event of await client.responses.retrieve(id, { stream: true, starting_after: at })) got.push(event);
     const whole = [];
     for await (const event of await client.responses.retrieve(id, { stream: true })) whole.push(event);
-    ok(isDeepStrictEqual(plain(got), plain(whole)), `cut after ${at}: the same transcript`, got.map(e => e.type));
+    ok(isDeepStrictEqual(plain(got), plain(whole)), `${slowly} cut after ${at}: the same transcript`, got.map(e => e.type));
     ok(got.every((e, i) => e.sequence_number === i) && got.at(-1).type === 'response.completed', 'whole, in order');
     ok(isDeepStrictEqual(clean(got.at(-1).response), clean(await client.responses.retrieve(id))), 'and stored');
 }
