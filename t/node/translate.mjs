@@ -9,7 +9,7 @@ import Anthropic from '@anthropic-ai/sdk';
 
 const [base, key, file, port] = process.argv.slice(2);
 const dialects = { 'openai.chat': 'openai', 'compatible.chat': 'openai', 'anthropic.messages': 'anthropic',
-    'openai.responses': 'responses' };
+    'openai.responses': 'responses', 'gemini.generate': 'gemini', 'gemini.stream': 'gemini' };
 const records = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line))
     .filter(r => dialects[r.api] && r.status === 200 && r.response);
 const byId = new Map(records.map(r => [r.id, r]));
@@ -25,7 +25,9 @@ const server = createServer((req, res) => {
     let body = '';
     req.on('data', d => body += d);
     req.on('end', () => {
-        const r = byId.get(JSON.parse(body).model.slice(2));
+        // Google's model is in the path.
+        const model = /\/models\/([^/:]+):/.exec(req.url)?.[1] ?? JSON.parse(body).model;
+        const r = byId.get(model.slice(2));
         res.writeHead(200, { 'content-type': r.stream ? 'text/event-stream' : 'application/json' });
         if (!r.stream) return res.end(r.response);
         const bytes = Buffer.from(r.response);      // in pieces that end anywhere
@@ -96,6 +98,24 @@ const anthropicStream = list => {
     }
     return anthropicSays(m);
 };
+const geminiSays = list => {
+    const said = { text: '', calls: [], finish: 'stop', error: false, output: 0 };
+    for (const o of list) {
+        const c = o.candidates?.[0], u = o.usageMetadata;
+        for (const p of c?.content?.parts ?? []) {
+            if (p.functionCall) said.calls.push({ name: p.functionCall.name, args: JSON.stringify(p.functionCall.args) });
+            else if (!p.thought) said.text += p.text ?? '';
+        }
+        if (c?.finishReason === 'MAX_TOKENS') said.finish = 'length';
+        else if (o.promptFeedback?.blockReason || ['SAFETY', 'RECITATION', 'PROHIBITED_CONTENT'].includes(c?.finishReason)) said.finish = 'filter';
+        if (!u) continue;
+        said.input = u.promptTokenCount + (u.toolUsePromptTokenCount ?? 0);
+        if (u.candidatesTokenCount !== undefined || u.thoughtsTokenCount !== undefined)
+            said.output = (u.candidatesTokenCount ?? 0) + (u.thoughtsTokenCount ?? 0);
+    }
+    if (said.calls.length && said.finish === 'stop') said.finish = 'tools';
+    return said;
+};
 const responsesSays = o => {
     const said = { text: '', calls: [], finish: o.incomplete_details?.reason === 'max_output_tokens' ? 'length'
         : o.incomplete_details ? 'filter' : 'stop', error: o.status === 'failed', input: o.usage?.input_tokens, output: o.usage?.output_tokens };
@@ -111,6 +131,7 @@ const responsesSays = o => {
 };
 const last = list => list.find(e => ['response.completed', 'response.incomplete', 'response.failed'].includes(e.type))?.response;
 const recorded = r => dialects[r.api] === 'responses' ? responsesSays(r.stream ? last(events(r.response)) : JSON.parse(r.response))
+    : dialects[r.api] === 'gemini' ? geminiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
     : dialects[r.api] === 'openai' ? openaiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
     : r.stream ? anthropicStream(events(r.response)) : anthropicSays(JSON.parse(r.response));
 
@@ -129,14 +150,13 @@ const responses = async (r, model) => {
     return !list.every((e, i) => e.sequence_number === i) ? { ...said, text: 'its numbers have gaps' }
         : text !== said.text || !isDeepStrictEqual(said, again) ? { ...said, text: `the helper says another: ${JSON.stringify(again)}` } : said;
 };
-const through = async (r, to) => {
-    const from = dialects[r.api];
-    if (to === 'responses') return responses(r, `${from}/r-${r.id}`);
-    if (to === 'anthropic') {
-        const ask = { model: `${from}/r-${r.id}`, max_tokens: 99, messages: user };
+const through = async (r, client) => {
+    if (client === 'responses') return responses(r, `${dialects[r.api]}/r-${r.id}`);
+    if (client === 'anthropic') {
+        const ask = { model: `${dialects[r.api]}/r-${r.id}`, max_tokens: 99, messages: user };
         return anthropicSays(r.stream ? await an.messages.stream(ask).finalMessage() : await an.messages.create(ask));
     }
-    const ask = { model: `${from}/r-${r.id}`, messages: user };
+    const ask = { model: `${dialects[r.api]}/r-${r.id}`, messages: user };
     if (!r.stream) return openaiSays([await oa.chat.completions.create(ask)]);
     const chunks = [];
     for await (const chunk of await oa.chat.completions.create({ ...ask, stream: true,
@@ -153,24 +173,24 @@ const same = (a, b) => a.error ? b.error : !b.error && a.text === b.text && a.fi
         && (isDeepStrictEqual(parse(c.args), parse(b.calls[i].args))
             || parse(b.calls[i].args).arguments === c.args));
 
-const sdks = { openai: 'openai', anthropic: '@anthropic-ai/sdk', responses: 'openai (responses)' };
 const table = {};
-const one = async ([r, to]) => {
+const sdks = { openai: 'openai', anthropic: '@anthropic-ai/sdk', responses: 'openai (responses)' };
+const one = async ([r, client]) => {
     let got, want;
     try {
         want = recorded(r);
-        got = await through(r, to);
+        got = await through(r, client);
     } catch (e) {
         got = { error: true, why: `${e.constructor.name}: ${e.message}` };
     }
-    const pair = `${r.api} -> ${sdks[to]}, ${r.stream ? 'streams' : 'objects'}`;
+    const pair = `${r.api} -> ${sdks[client]}, ${r.stream ? 'streams' : 'objects'}`;
     table[pair] ??= { tried: 0, passed: 0 };
     table[pair].tried++;
     const good = want && same(want, got);
     if (good) table[pair].passed++;
     else ok(false, `${r.id} ${pair}`, `${JSON.stringify(want)}\nbut ${JSON.stringify(got)}`.replaceAll('\n', '\\n'));
 };
-const queue = records.flatMap(r => Object.keys(sdks).filter(to => to !== dialects[r.api]).map(to => [r, to]));
+const queue = records.flatMap(r => Object.keys(sdks).filter(client => client !== dialects[r.api]).map(client => [r, client]));
 await Promise.all(Array.from({ length: 8 }, async () => { while (queue.length) await one(queue.shift()); }));
 for (const [pair, { tried, passed }] of Object.entries(table)) {
     ok(tried === passed, `${pair}: ${tried} tried, ${passed} passed`, '');
