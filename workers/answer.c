@@ -11,6 +11,7 @@
 
 #include "ai_headers.h"
 #include "hello.h"
+#include "stored.h"
 
 
 static void answer_add(answer_t *a, ai_str_t name, ai_str_t value);
@@ -112,6 +113,13 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 
     a->retry |= answer_is(name, "retry-after");
 
+    answer_add(a, name, value);
+}
+
+
+void
+answer_say(answer_t *a, ai_str_t name, ai_str_t value)
+{
     answer_add(a, name, value);
 }
 
@@ -313,6 +321,10 @@ static int
 answer_emit(answer_t *a, ai_str_t bytes, int begins)
 {
     keep_bytes(a->keep, bytes);
+
+    if (a->stored != NULL && a->sse_type) {
+        stored_bytes(a->stored, bytes);
+    }
 
     return a->emit == NULL ? 0 : emit_data(a->emit, bytes, begins);
 }

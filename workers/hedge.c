@@ -312,6 +312,7 @@ hedge_swap(job_t *job)
     job->answer.emit = job->emit;
     job->answer.calls = job->calls;
     job->answer.hedged = 0;
+    job->answer.stored = job->response;
     job->has_answer = lane->has_answer;
     job->headers = lane->headers;
     job->call = lane->call;

@@ -44,6 +44,7 @@ typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
 typedef struct recall_s  recall_t;
 typedef struct retry_s  retry_t;
+struct stored_s;
 
 struct job_s {
     jobs_t           *jobs;
@@ -84,6 +85,8 @@ struct job_s {
     int               request_rc;
     int               forged;   /* body is not what the spec says */
     translate_t      *translate;    /* NULL: bytes pass */
+    struct stored_s  *response; /* of op responses (stored.h) */
+    char             *expanded; /* its body, made whole */
 
     emit_t           *emit;
     answer_t          answer;
@@ -193,6 +196,10 @@ int job_bytes(job_t *job, ai_str_t bytes);
 int job_flow(job_t *job);
 /* Its answer has been read. */
 void job_whole(job_t *job);
+/* For stored.c: the body stands for itself now; the response is stored, or
+ * cannot be. */
+void job_expanded(job_t *job);
+void job_stored(job_t *job);
 
 /* Begins the provider call of a prepared job; fails the job by itself. */
 void call_begin(job_t *job);

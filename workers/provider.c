@@ -19,6 +19,7 @@ static size_t provider_version(const char *p, size_t len);
 static const provider_t *const  providers[] = {
     &provider_openai,
     &provider_anthropic,
+    &provider_responses,
     &provider_gemini,
     &provider_vertex,
     &provider_ollama,
@@ -46,7 +47,8 @@ const provider_t *
 provider_of(ai_dialect_e dialect)
 {
     return dialect == AI_DIALECT_ANTHROPIC ? &provider_anthropic
-                                           : &provider_openai;
+           : dialect == AI_DIALECT_RESPONSES ? &provider_responses
+           : &provider_openai;
 }
 
 

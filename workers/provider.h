@@ -90,6 +90,7 @@ extern const provider_t  provider_gemini;
 extern const provider_t  provider_vertex;
 extern const provider_t  provider_ollama;
 extern const provider_t  provider_cohere;
+extern const provider_t  provider_responses;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);

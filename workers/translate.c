@@ -90,6 +90,7 @@ translate_close(translate_t *t)
     ai_sse_free(&t->sse);
     out_free(&t->out);
     out_free(&t->rest);
+    out_free(&t->ir.again);
     free(t);
 }
 

@@ -30,6 +30,7 @@
 #include "queue.h"
 #include "secret.h"
 #include "seed.h"
+#include "stored.h"
 #include "sign.h"
 #include "target.h"
 #include "token.h"
@@ -148,6 +149,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->heartbeat = heartbeat_open(w);
     w->lookup = lookup_open(w);
     w->seeds = seeds_open(w);
+    w->stores = stores_open(w);
 
     if (w->catalogs != NULL && w->http != NULL) {
         w->jwks = jwks_open(w);
@@ -162,8 +164,8 @@ worker_open(worker_t *w, const options_t *opt)
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->breakers == NULL || w->targets == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
-        || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
-        || w->tokens == NULL
+        || w->lookup == NULL || w->seeds == NULL || w->stores == NULL
+        || w->jwks == NULL || w->tokens == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -247,6 +249,7 @@ worker_close(worker_t *w)
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
     seeds_close(w->seeds);
+    stores_close(w->stores);
     jwks_close(w->jwks);
     tokens_close(w->tokens);
 

@@ -19,6 +19,7 @@
 struct ledger_s;
 struct lookup_s;
 struct seeds_s;
+struct stores_s;
 struct jwks_s;
 struct tokens_s;
 struct jobs_s;
@@ -52,6 +53,7 @@ typedef struct worker_s {
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */
     struct seeds_s     *seeds;      /* counters of limits, from the ledger */
+    struct stores_s    *stores;     /* responses that are kept */
     struct jwks_s      *jwks;       /* keys of tokens, by URL */
     struct tokens_s    *tokens;     /* ours, for providers */
 

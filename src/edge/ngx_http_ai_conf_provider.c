@@ -37,6 +37,7 @@ static ngx_str_t  ngx_http_ai_apis[] = {
     ngx_string("vertex"),
     ngx_string("ollama"),
     ngx_string("cohere"),
+    ngx_string("responses"),
     ngx_string("echo"),
     ngx_null_string
 };

@@ -205,6 +205,9 @@ ngx_http_ai_limit_whom(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         if (ctx->op == NGX_HTTP_AI_OP_MESSAGES) {
             ngx_str_set(s, "messages");
 
+        } else if (ctx->op == NGX_HTTP_AI_OP_RESPONSES) {
+            ngx_str_set(s, "responses");
+
         } else {
             ngx_str_set(s, "chat");
         }

@@ -47,8 +47,7 @@ turns_are_joined(void **state)
        "''},{'role':'user','content':'b'},{'role':'assistant','content':''},"
        "{'role':'user','content':'c'}]}",
        "{'messages':[{'role':'user','content':[{'type':'text','text':'a'},"
-       "{'type':'text','text':'b'}]},{'role':'user','content':[{'type':'text',"
-       "'text':'c'}]}]}", "");
+       "{'type':'text','text':'b'},{'type':'text','text':'c'}]}]}", "");
     AN("{'max_tokens':9,'messages':[{'role':'assistant','content':[{'type':"
        "'tool_use','id':'a','name':'f','input':{}}]},{'role':'assistant',"
        "'content':[{'type':'text','text':'t'},{'type':'tool_use','id':'b',"
