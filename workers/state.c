@@ -124,7 +124,8 @@ state_read(job_t *job)
     id = json_string_value(json_object_get(root, "id"));
     after = json_string_value(json_object_get(root, "after"));
 
-    for (i = 0; what != NULL && i < STATE_WORDS && strcmp(what, state_words[i]) != 0;
+    for (i = 0;
+         what != NULL && i < STATE_WORDS && strcmp(what, state_words[i]) != 0;
          i++)
     {
         /* void */
