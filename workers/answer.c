@@ -520,8 +520,9 @@ answer_waits(answer_t *a, ai_str_t raw, ai_str_t one, ai_str_t two)
     }
 
     n = one.len + two.len;
-    most = a->hedged ? ANSWER_HEDGE_MAX : a->token ? 0 : ANSWER_HELLO_MAX;
-    p = a->hello_len + sizeof(n) + n > most ? NULL
+    most = a->hedged ? ANSWER_HEDGE_MAX : ANSWER_HELLO_MAX;
+    p = (a->token && !a->hedged)
+        || a->hello_len + sizeof(n) + n > most ? NULL
         : realloc(a->hello, a->hello_len + sizeof(n) + n);
 
     if (p == NULL && a->hedged) {

@@ -109,6 +109,7 @@ route_pick(worker_t *w, const catalog_t *c, const route_t *route, int stream,
     }
 
     best = 0;
+    memset(equal, 0, sizeof(equal));
 
     for (i = 0, k = 0; i < n && at[i].weight != 0; i++) {
         score = route_score(w, c, route->by, stream, &at[i]);
@@ -116,12 +117,13 @@ route_pick(worker_t *w, const catalog_t *c, const route_t *route, int stream,
         if (k == 0 || score < best) {
             best = score;
             k = 0;
+
+        } else if (score > best) {
+            continue;
         }
 
-        if (score <= best) {
-            equal[k] = i;
-            some[k++] = at[i];
-        }
+        equal[k] = i;
+        some[k++] = at[i];
     }
 
     return equal[route_draw(some, k, random)];
