@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ai_event.h"
+#include "price.h"
 #include "secret.h"
 #include "sign.h"
 
@@ -642,12 +643,7 @@ catalog_price(const catalog_t *c, route_t *route)
             : catalog_member(json_object_get(c->root, "prices"),
                              (ai_str_t) { ai_buf_len(&b), name });
 
-    route->price.input = catalog_int(price, "input", -1, INT64_MAX);
-    route->price.output = catalog_int(price, "output", -1, INT64_MAX);
-    route->price.cached = catalog_int(price, "cached", -1, INT64_MAX);
-    route->price.cached_write = catalog_int(price, "cached_write", -1,
-                                            INT64_MAX);
-    route->price.request = catalog_int(price, "request", -1, INT64_MAX);
+    price_read(price, &route->price);
 }
 
 

@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "ai_crypto.h"
-#include "ai_usage.h"
+#include "ai_price.h"
 #include "worker.h"
 
 #define CATALOG_MAX           (4 * 1024 * 1024)

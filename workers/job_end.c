@@ -188,8 +188,7 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
         u->estimated = 1;
     }
 
-    if (job->route.price.input < 0 && job->route.price.output < 0
-        && job->route.price.request < 0
+    if (!ai_price_known(&job->route.price)
         && !ai_str_eqz(job->route.api, "echo"))
     {
         u->cost = -1;

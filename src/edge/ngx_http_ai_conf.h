@@ -14,7 +14,7 @@
 #include "ai_crypto.h"
 #include "ai_error.h"
 #include "ai_limit.h"
-#include "ai_usage.h"
+#include "ai_price.h"
 #include "ngx_http_ai_redis.h"
 
 
@@ -263,6 +263,8 @@ ngx_http_ai_provider_t *ngx_http_ai_find_provider(
     ngx_http_ai_main_conf_t *amcf, ngx_str_t *name);
 ngx_http_ai_model_t *ngx_http_ai_find_model(ngx_http_ai_main_conf_t *amcf,
     ngx_str_t *name);
+ngx_http_ai_price_t *ngx_http_ai_find_price(ngx_http_ai_main_conf_t *amcf,
+    ngx_str_t *provider, ngx_str_t *model);
 /* Splits "provider/model" at the first slash: NGX_OK, NGX_DECLINED. */
 ngx_int_t ngx_http_ai_split_model(ngx_str_t *s, ngx_str_t *provider,
     ngx_str_t *model);
