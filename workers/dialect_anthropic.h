@@ -1,8 +1,9 @@
 /*
  * What the files of Anthropic's dialect share: requests in
- * (dialect_anthropic_read.c), requests out (dialect_anthropic_write.c), a
- * provider's answers and the table (dialect_anthropic_answer.c), a client's
- * answers (dialect_anthropic_answer_write.c).
+ * (dialect_anthropic_read.c), requests out (dialect_anthropic_write.c, with
+ * their messages: dialect_anthropic_messages_write.c), a provider's answers and
+ * the table (dialect_anthropic_answer.c), a client's answers
+ * (dialect_anthropic_answer_write.c).
  */
 
 #ifndef DIALECT_ANTHROPIC_H
@@ -23,5 +24,10 @@ int anthropic_write_request(ir_t *ir, out_t *out);
 int anthropic_write_answer(ir_t *ir, const ir_answer_t *a, out_t *out);
 int anthropic_write_event(ir_t *ir, const ir_event_t *e, out_t *out);
 int anthropic_write_error(ir_t *ir, const ir_error_t *e, out_t *out);
+
+/* Members of a request: with their key where there is something to say. */
+void anthropic_write_system(ir_t *ir, out_t *o);
+void anthropic_write_messages(ir_t *ir, out_t *o);
+void anthropic_write_marker(ir_t *ir, out_t *o, node_t *from);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * What the files of OpenAI's dialect share: requests in
  * (dialect_openai_read.c), requests out (dialect_openai_write.c), a provider's
- * answers and the table (dialect_openai_answer.c), a client's answers
- * (dialect_openai_answer_write.c).
+ * answers and the table (dialect_openai_answer.c, with what a message has in
+ * it: dialect_openai_message.c), a client's answers
+ * (dialect_openai_answer_write.c) and streams (dialect_openai_stream_write.c).
  */
 
 #ifndef DIALECT_OPENAI_H
@@ -18,7 +19,8 @@ typedef struct {
 
 extern const openai_format_t  openai_formats[];
 
-#define OPENAI_WRITER_SIZE  (2048)
+#define OPENAI_READER_SIZE  2048
+#define OPENAI_WRITER_SIZE  2048
 
 int openai_read_request(ir_t *ir, node_t *body);
 int openai_write_request(ir_t *ir, out_t *out);
@@ -30,5 +32,24 @@ node_t *openai_format_in(tree_t *t, const node_t *format);
 ai_str_t openai_call_id(tree_t *t, ai_str_t name);
 void openai_default(tree_t *t, node_t *n, const char *name,
     ai_json_type_e type);
+
+/* A message of a choice, whole or a delta, as events; m NULL: none.  The part
+ * that is open ends.  Both 0, or -1 as dialect_t's functions. */
+int openai_read_message(ir_t *ir, tree_t *t, unsigned choice, node_t *m);
+int openai_read_end(ir_t *ir, unsigned choice);
+
+/* What objects and streams say alike.  openai_format_said is NULL for what has
+ * no word there. */
+void openai_say_id(out_t *o, ai_str_t id);
+const char *openai_say_finish(const ir_t *ir, ir_finish_e finish);
+void openai_say_annotation(out_t *o, ai_str_t url, ai_str_t title,
+    size_t start, size_t end);
+void openai_say_detail(out_t *o, ir_kind_e kind, const char *format,
+    ai_str_t id, ai_str_t text, ai_str_t signature, int index);
+void openai_say_image(out_t *o, ai_str_t type, ai_str_t text);
+void openai_say_usage(out_t *o, const ir_usage_t *u);
+const char *openai_format_said(const char *format);
+/* Characters of an escaped text. */
+size_t openai_chars(ai_str_t s);
 
 #endif

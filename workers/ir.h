@@ -104,6 +104,7 @@
 #ifndef IR_H
 #define IR_H
 
+#include "out.h"
 #include "provider.h"
 #include "tree.h"
 
