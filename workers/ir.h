@@ -152,8 +152,10 @@ typedef struct {
     int64_t cached_write;
     int64_t cached_write_1h;    /* part of cached_write */
     int64_t audio_input;
+    int64_t image_input;
     int64_t reasoning;          /* parts of output */
     int64_t audio_output;
+    int64_t image_output;
     int64_t prediction_accepted;
     int64_t prediction_rejected;
     int64_t searches;           /* requests of a search tool, no tokens */

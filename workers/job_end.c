@@ -12,6 +12,7 @@
 
 static void job_usage(job_t *job, const char *state, const char *cause,
     ai_usage_t *u);
+static int job_billed(const job_t *job, const ai_usage_t *u);
 static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_forget(job_t *job);
 static void job_reclaim(job_t *job);
@@ -193,9 +194,22 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
     {
         u->cost = -1;
 
-    } else {
+    } else if (job_billed(job, u)) {
         u->cost = ai_usage_cost(u, &job->route.price);
     }
+}
+
+
+/* Nobody bills what was refused, or what never left, not even a request. */
+
+static int
+job_billed(const job_t *job, const ai_usage_t *u)
+{
+    if (job->answer.status >= 400) {
+        return u->input > 0 || u->output > 0;
+    }
+
+    return job->answer.status != 0 || job->asked;
 }
 
 

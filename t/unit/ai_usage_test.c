@@ -10,9 +10,11 @@
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"       \
     "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
 
-static const char  full_line[] =
-    "done\t200\topenai\tgpt-4o\treq_1\tstop\t100\t20\t60\t10\t5\t4711\t0\t"
-    "1500\t2500\t300\t1\tlost";
+#define FULL_LINE                                                             \
+    "done\t200\topenai\tgpt-4o\treq_1\tstop\t100\t20\t60\t10\t5\t4711\t0\t"   \
+    "1500\t2500\t300\t1\tlost"
+
+static const char  full_line[] = FULL_LINE;
 static const char  empty_line[] =
     "-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-";
 
@@ -189,12 +191,19 @@ reads(void **state)
     assert_int_equal(u.status, -1);
     assert_int_equal(u.attempts, -1);
     assert_int_equal(u.cause.len, 0);
+    assert_int_equal(u.cached_write_1h, -1);
+    assert_int_equal(u.image_output, -1);
 
     /* Columns are appended: a longer line is read, a shorter one, too. */
 
     assert_int_equal(ai_usage_parse(
-        T("-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t9\tx\tnew\t-5\n"),
-        &u), 0);
+        T("-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t9\tx\t"
+          "1\t2\t-\t4\t5\tnew\t-5\n"), &u), 0);
+    assert_int_equal(u.cached_write_1h, 1);
+    assert_int_equal(u.audio_input, 2);
+    assert_int_equal(u.audio_output, -1);
+    assert_int_equal(u.image_input, 4);
+    assert_int_equal(u.image_output, 5);
     assert_int_equal(u.attempts, 9);
     is_str(u.cause, "x");
 
