@@ -220,7 +220,7 @@ install: module workers aictl
 	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
 	install -m 755 tools/keys.sh '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
 	install -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai'
-	for file in ai-log.conf ai-providers.conf ai-tenant.conf ai-policy.conf \
+	for file in ai-log.conf ai-providers.conf ai-prices.conf ai-tenant.conf ai-policy.conf \
 	    ai-tls.conf ai-behind.conf; do \
 	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \
 	    [ -f "$$to" ] || install -m 644 conf/$$file "$$to"; \

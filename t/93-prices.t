@@ -222,6 +222,25 @@ $redis->cmd('XADD', $t->prefix . 'outbox', '*', j => $old, a => 1, c => 0,
 is_deeply(ledger($old, "$all, estimated"), [5, 6, (-1) x 8, 7, 'f'],
     'a record without the kinds is read');
 
+# The shipped file: read, each line in a group with its source and the date.
+my $shipped = slurp("@{[$t->root]}/conf/ai-prices.conf");
+my ($code, $said) = $t->edge->test_conf("%%GLOBALS%%\nevents {}\nhttp {\n"
+    . "%%HTTP%%\nai_redis %%REDIS%%;\ninclude @{[$t->root]}/conf/ai-prices.conf;\n"
+    . "server { listen 127.0.0.1:%%PORT%%; location /v1/ { ai_pass; } } }");
+is($code, 0, 'the price file') or diag($said);
+my ($n, %seen) = 0;
+for my $group (split /\n\n/, $shipped) {
+    my @models = $group =~ /^ai_price (\S+)/mg or next;
+    like($group, qr/Source.*20\d\d/s, "$models[0] and its like have a source");
+    ok(!$seen{$_}++, "$_ once") for @models;
+    $n += @models;
+}
+cmp_ok($n, '>', 60, "$n models");
+my %of;
+$of{ (split '/')[0] }++ for keys %seen;
+is_deeply([sort keys %of], [qw(anthropic bedrock cohere deepseek gemini groq
+    mistral openai)], 'of all providers');
+
 # Lines that are none.
 for my $bad (['above=0', 'above=0 input=1'], ['above=x', 'input=1 above=x'],
     ['above=5', 'input=1 above=10 input=2 above=5'],
