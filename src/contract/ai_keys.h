@@ -15,6 +15,7 @@
 #define AI_TENANT_MAX  63
 #define AI_KEY_ID_MAX  64
 #define AI_SHARDS_KEY  "ai1:shards"
+#define AI_CATALOG_NEWEST_KEY  "ai1:catalog:newest"  /* its SHA-256 in hex */
 #define AI_LOOKUP_KEY  "ai1:lookup"
 #define AI_JWKS_KEY    "ai1:jwks"
 #define AI_JWKS_LEASE_KEY   "ai1:jwks:lease"

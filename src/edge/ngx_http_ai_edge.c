@@ -34,6 +34,7 @@ static ngx_int_t ngx_http_ai_edge_give(ngx_http_ai_redis_cmd_t *cmd,
 static ngx_uint_t ngx_http_ai_edge_beat(ngx_http_ai_redis_cmd_t *cmd,
     char *word);
 static ngx_uint_t ngx_http_ai_edge_catalog(ngx_http_ai_redis_cmd_t *cmd);
+static void ngx_http_ai_edge_newest(void);
 static void ngx_http_ai_edge_tick(ngx_event_t *ev);
 static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
     ngx_str_t *channel, ngx_str_t *payload, void *data);
@@ -52,6 +53,7 @@ static ngx_http_ai_redis_cmd_t    ngx_http_ai_edge_catalog_cmd;
 static ngx_event_t                ngx_http_ai_edge_timer;
 static ngx_connection_t           ngx_http_ai_edge_dummy;
 static ngx_msec_t                 ngx_http_ai_edge_catalog_at;
+static ngx_uint_t                 ngx_http_ai_edge_catalog_new;
 static ngx_uint_t                 ngx_http_ai_edge_left;  /* said bye */
 static ngx_str_t                  ngx_http_ai_edge_channels[2];
 static u_char                     ngx_http_ai_edge_id[AI_PROCESS_ID_MAX];
@@ -263,6 +265,7 @@ ngx_http_ai_edge_catalog_set(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 {
     if (status == NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_edge_catalog_at = ngx_current_msec;
+        ngx_http_ai_edge_catalog_new = 1;
     }
 
     if (cmd != &ngx_http_ai_edge_hello_cmd
@@ -397,7 +400,44 @@ ngx_http_ai_edge_tick(ngx_event_t *ev)
         (void) ngx_http_ai_edge_catalog(cmd);
     }
 
+    if (ngx_http_ai_edge_catalog_new) {
+        ngx_http_ai_edge_newest();
+    }
+
     ngx_http_ai_leave_again();
+}
+
+
+/* By which prices aictl counts: those of who was configured last. */
+
+static void
+ngx_http_ai_edge_newest(void)
+{
+    ngx_str_t                 argv[5];
+    ngx_http_ai_main_conf_t  *amcf;
+
+    amcf = ngx_http_ai_edge->amcf;
+
+    if (ngx_exiting
+        || !ngx_http_ai_redis_ready(ngx_http_ai_edge->redis,
+                                    NGX_HTTP_AI_REDIS_COMMANDS))
+    {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "SET");
+    ngx_str_set(&argv[1], AI_CATALOG_NEWEST_KEY);
+    argv[2].data = amcf->catalog_sha;
+    argv[2].len = AI_SHA256_HEX;
+    ngx_str_set(&argv[3], "PX");
+    ngx_str_set(&argv[4], "172800000");
+
+    if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                  NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv, 5)
+        == NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_edge_catalog_new = 0;
+    }
 }
 
 
