@@ -1,6 +1,6 @@
 /*
- * What is asked of the ledger: a time and columns to group by.  Of aictl_usage.c
- * and aictl_reprice.c alone.
+ * What is asked of the ledger: a time and columns to group by.  For
+ * aictl_usage.c and aictl_reprice.c alone.
  */
 
 #ifndef AICTL_USAGE_H

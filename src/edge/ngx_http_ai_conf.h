@@ -86,6 +86,8 @@ typedef struct {
     ngx_http_ai_place_t         place;
     ngx_array_t                 routes;       /* ngx_http_ai_route_t */
     ngx_array_t                 fallbacks;    /* ngx_http_ai_route_t */
+    int64_t                     context;      /* tokens; 0: not said */
+    int64_t                     output;       /* of an answer; 0: not said */
 } ngx_http_ai_model_t;
 
 

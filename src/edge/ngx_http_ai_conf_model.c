@@ -7,15 +7,18 @@
 
 
 #define NGX_HTTP_AI_WEIGHT_MAX  1000
+#define NGX_HTTP_AI_CONTEXT_MAX  1000000000
 
 
 static char *ngx_http_ai_model_route(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_model_fallback(ngx_conf_t *cf, void *entry);
+static char *ngx_http_ai_model_context(ngx_conf_t *cf, void *entry);
 
 
 static ngx_http_ai_block_command_t  ngx_http_ai_model_commands[] = {
     { ngx_string("route"), 1, 3, ngx_http_ai_model_route },
     { ngx_string("fallback"), 1, 8, ngx_http_ai_model_fallback },
+    { ngx_string("context"), 1, 2, ngx_http_ai_model_context },
     { ngx_null_string, 0, 0, NULL }
 };
 
@@ -51,6 +54,8 @@ ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     model->name = value[1];
+    model->context = 0;
+    model->output = 0;
     ngx_http_ai_place(cf, &model->place);
 
     if (ngx_array_init(&model->routes, cf->pool, 2,
@@ -185,6 +190,59 @@ ngx_http_ai_model_fallback(ngx_conf_t *cf, void *entry)
                                "provider/model", &value[i]);
             return NGX_CONF_ERROR;
         }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ai_model_context(ngx_conf_t *cf, void *entry)
+{
+    ngx_http_ai_model_t  *model = entry;
+
+    ngx_int_t    n;
+    ngx_str_t   *value, text;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    if (model->context) {
+        return "is duplicate";
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        text = value[i];
+
+        if (i == 2) {
+            if (ngx_strncmp(text.data, "output=", 7) != 0) {
+                break;
+            }
+
+            text.data += 7;
+            text.len -= 7;
+        }
+
+        n = ngx_atoi(text.data, text.len);
+
+        if (n <= 0 || n > NGX_HTTP_AI_CONTEXT_MAX) {
+            break;
+        }
+
+        if (i == 1) {
+            model->context = n;
+
+        } else {
+            model->output = n;
+        }
+    }
+
+    if (i < cf->args->nelts) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", it must be tokens, or "
+                           "output= with tokens, at most %d", &value[i],
+                           NGX_HTTP_AI_CONTEXT_MAX);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
