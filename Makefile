@@ -112,6 +112,13 @@ $(O)/aictl: $(aictl_obj) $(contract_obj) $(O)/sources
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
 	    $(shell pkg-config --libs $(AICTL_LIBS)) -lm
 
+# A benchmark of the workers' code alone.
+$(O)/bench-translate: $(O)/obj/bench/translate.o $(contract_obj) \
+                      $(filter-out %/main.o,$(worker_obj)) $(O)/sources
+	$(Q)$(say) '  LD $@'; \
+	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
+	    $(shell pkg-config --libs $(LIBS)) -lm
+
 $(O)/t/worker_%: $(O)/obj/t/unit/worker_%.o $(contract_obj) \
                  $(filter-out %/main.o,$(worker_obj)) $(O)/sources
 	@mkdir -p $(@D)
@@ -199,7 +206,7 @@ chaos: build
 
 bench:
 	@tools/packages.sh test
-	+@$(MAKE) -s module workers aictl
+	+@$(MAKE) -s module workers aictl build/bench-translate
 	@exec bench/run.sh $(BENCH)
 
 # Other gateways in the same table, as far as the registries bring them.

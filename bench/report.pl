@@ -452,6 +452,22 @@ if ($before{edge} && $before{workers}) {
     budget('idle memory, edge and workers, MB', $mb, '<=', 30);
 }
 
+# What the workers' code takes, alone, and what of it a call that passes would
+# not have taken.
+if (my $raw = raw('translate')) {
+    my @keys = qw(answer_us answer_added_us chunk_us chunk_added_us);
+    print "\nTranslation, CPU of a worker, \xc2\xb5s\n";
+    row('', qw(answer added chunk added));
+    for my $t (targets($raw)) {
+        my %r = map { ($_ => median(rounds($raw, $t, $_))) } @keys;
+        $out{translate}{$t} = \%r;
+        row("  $t", map { num($_) } @r{@keys});
+        budget("added to a small answer, $t, us", $r{answer_added_us}, '<=',
+            50);
+        budget("added to a chunk, $t, us", $r{chunk_added_us}, '<=', 5);
+    }
+}
+
 # Streams that are open and all but silent: what each adds to idle processes.
 if (my $raw = raw('held')) {
     my $was = raw('held-idle')->{procs};

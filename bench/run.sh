@@ -4,8 +4,8 @@
 # bench/results.json.
 #
 #   --quick        a smoke run of about a minute
-#   --only PARTS   of latency,throughput,policy,streams,large,prompt,tenants,
-#                  ledger,memory, separated by commas
+#   --only PARTS   of latency,throughput,policy,translate,streams,large,prompt,
+#                  tenants,ledger,memory, separated by commas
 #   --no-gateway   only what the gateway would be compared with
 #   --rivals       other gateways too (latency, throughput, 100 streams)
 #   --keep         leave the folder with logs and raw figures
@@ -24,7 +24,7 @@ rival_pids=()
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
 
-all=latency,throughput,policy,streams,large,prompt,tenants,ledger,memory
+all=latency,throughput,policy,translate,streams,large,prompt,tenants,ledger,memory
 only=
 rounds=3
 requests=3000
@@ -35,6 +35,7 @@ levels='1 100 500 1000'
 stream_rounds=2
 stream_seconds=5
 grow_seconds=1.5
+translate_rounds=9
 prompts='1024 10240 102400 1048576'
 tenants=10000
 rows=5000000
@@ -246,6 +247,7 @@ while [ $# -gt 0 ]; do
             stream_rounds=1
             stream_seconds=1
             grow_seconds=0.4
+            translate_rounds=3
             prompts='1024 1048576'
             tenants=200
             rows=50000
@@ -504,6 +506,12 @@ fi
 
 count=${paced#chunks=}
 count=${count%%,*}
+if wants translate && [ -n "$with_gateway" ]; then
+    say "translate: $translate_rounds rounds, beside calls that pass"
+    timeout 120 "$root/build/bench-translate" $translate_rounds \
+        > "$dir/translate.json" || die 'the translation cannot be measured'
+fi
+
 if wants streams; then
     for level in $levels; do
         say "streams: $level at 50 chunks/s, $stream_rounds rounds"

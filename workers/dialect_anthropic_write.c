@@ -8,12 +8,18 @@
 #include <string.h>
 
 
-#define ANTHROPIC_BUDGET_MIN  1024
+#define ANTHROPIC_BUDGET_MIN   1024
+
+/* Generations: the last that thinks by a budget alone, the first that does not
+ * and that takes no temperature. */
+#define ANTHROPIC_BUDGETS      405
+#define ANTHROPIC_NO_SAMPLING  407
 
 
 static int64_t anthropic_thinking(ir_t *ir, out_t *thinking,
     const char **effort);
-static int anthropic_old(ai_str_t model);
+static unsigned anthropic_generation(ai_str_t model);
+static int anthropic_samples(ir_t *ir);
 static int anthropic_forced(ir_t *ir);
 static int anthropic_unsigned(ir_t *ir);
 static int anthropic_tools(ir_t *ir, out_t *o);
@@ -34,13 +40,6 @@ static const struct {
     { "high", "high", 16384 },
     { "xhigh", "xhigh", 32000 },
     { "max", "max", 48000 },
-};
-
-/* Models that think by a budget; later ones judge by themselves. */
-static const char *const  anthropic_budgets[] = {
-    "claude-3", "claude-2", "claude-instant", "sonnet-4-0", "opus-4-0",
-    "opus-4-1", "sonnet-4-2025", "opus-4-2025", "opus-4-5", "sonnet-4-5",
-    "haiku-4-5", "sonnet-4@", "opus-4@", "opus-4-1@", NULL
 };
 
 
@@ -106,6 +105,7 @@ anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
     node_t   *r, *word, *given;
     tree_t   *t;
     int64_t   budget, max;
+    unsigned  generation;
 
     t = &ir->tree;
     r = node_get(t, ir->request, "reasoning");
@@ -133,7 +133,17 @@ anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
         return 0;
     }
 
-    if (given == NULL && !anthropic_old(ir->model)) {
+    generation = anthropic_generation(ir->model);
+
+    if (generation >= ANTHROPIC_NO_SAMPLING
+        || (given == NULL && (generation > ANTHROPIC_BUDGETS
+                              || generation == 0)))
+    {
+        if (given != NULL) {
+            budget = node_int(given, 0);
+            i = budget <= 2048 ? 1 : budget <= 12288 ? 2 : 3;
+        }
+
         node_whole(r);
         out_z(thinking, "{\"type\":\"adaptive\"}");
         *effort = anthropic_efforts[i].adaptive;
@@ -170,18 +180,66 @@ anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
 }
 
 
-static int
-anthropic_old(ai_str_t model)
-{
-    const char *const  *p;
+/*
+ * A model's generation, 405 is 4.5: claude-<family>-4-5-<date>,
+ * claude-3-5-<family>; 0: it is another's, or says none.
+ */
 
-    for (p = anthropic_budgets; *p != NULL; p++) {
-        if (provider_has(model, *p)) {
-            return 1;
-        }
+static unsigned
+anthropic_generation(ai_str_t model)
+{
+    size_t       i, n;
+    unsigned     number[2];
+    const char  *p, *end;
+
+    p = memmem(model.data, model.len, "claude-", 7);
+    end = model.data + model.len;
+
+    if (p == NULL) {
+        return 0;
     }
 
-    return 0;
+    for (p += 7; p < end && *p >= 'a' && *p <= 'z'; p++) {
+        /* void */
+    }
+
+    p += p < end && *p == '-';
+    number[0] = 0;
+    number[1] = 0;
+
+    for (i = 0; i < 2; i++) {
+
+        for (n = 0; p + n < end && p[n] >= '0' && p[n] <= '9'; n++) {
+            number[i] = n < 2 ? number[i] * 10 + (unsigned) (p[n] - '0') : 0;
+        }
+
+        /* More is a date. */
+
+        if (n == 0 || n > 2) {
+            break;
+        }
+
+        p += n;
+
+        if (p == end || (*p != '-' && *p != '.')) {
+            break;
+        }
+
+        p++;
+    }
+
+    return number[0] * 100 + number[1];
+}
+
+
+/* Whether it is told how to sample. */
+
+static int
+anthropic_samples(ir_t *ir)
+{
+    return anthropic_generation(ir->model) < ANTHROPIC_NO_SAMPLING
+           && (ir->version.len != 10
+               || memcmp(ir->version.data, "2026-10-21", 10) < 0);
 }
 
 
@@ -377,6 +435,7 @@ anthropic_output(ir_t *ir, out_t *o, const char *effort)
 static void
 anthropic_rest(ir_t *ir, out_t *o, int thinks)
 {
+    int      samples;
     node_t  *n;
     tree_t  *t;
 
@@ -386,34 +445,38 @@ anthropic_rest(ir_t *ir, out_t *o, int thinks)
 
     /* Who thinks is as warm as can be, and 1 is what nobody need say. */
 
+    samples = anthropic_samples(ir);
     n = node_peek(t, ir->request, "temperature");
 
-    if (n != NULL && node_number(n, 0) > 1 && !thinks) {
-        ir_note(ir, n, "is 1 at most");
-        node_read(n);
-        out_key_int(o, "temperature", 1);
-
-    } else if (n != NULL && (!thinks || node_number(n, 0) == 1)) {
+    if (n != NULL && samples && !thinks) {
         node_read(n);
 
-        if (!thinks) {
+        if (node_number(n, 0) > 1) {
+            ir_note(ir, n, "is 1 at most");
+            out_key_int(o, "temperature", 1);
+
+        } else {
             out_key_node(o, t, "temperature", n);
         }
+
+    } else if (n != NULL && node_number(n, 0) == 1) {
+        node_read(n);
     }
 
     n = node_peek(t, ir->request, "top_p");
 
-    if (n != NULL && (!thinks || node_number(n, 0) >= 0.95)) {
+    if (n != NULL && node_number(n, 0) == 1) {
         node_read(n);
 
-        if (node_number(n, 0) != 1) {
-            out_key_node(o, t, "top_p", n);
-        }
+    } else if (n != NULL && samples
+               && (!thinks || node_number(n, 0) >= 0.95))
+    {
+        out_key_node(o, t, "top_p", node_read(n));
     }
 
     n = node_peek(t, ir->request, "top_k");
 
-    if (n != NULL && !thinks) {
+    if (n != NULL && samples && !thinks) {
         out_key_node(o, t, "top_k", node_read(n));
     }
 

@@ -247,6 +247,8 @@ struct ir_s {
     node_t          *request;
 
     ai_str_t         model;     /* plain: to be asked */
+    ai_str_t         version;   /* plain: of the provider's API, where its
+                                 * operator names one; else empty */
     ai_str_t         job;       /* plain: its id, for ids that must be made */
     int64_t          now;       /* Unix s, for answers that have no time */
     unsigned         stream:1;  /* the client wants one */

@@ -6,9 +6,11 @@
 #include "job_in.h"
 
 #include <string.h>
+#include <strings.h>
 
 
 static int job_official(const job_t *job);
+static ai_str_t job_version(const job_t *job);
 
 
 int
@@ -32,6 +34,7 @@ job_translate(job_t *job)
     call.client = client;
     call.provider = provider;
     call.model = job->route.model;
+    call.version = job_version(job);
     call.job = (ai_str_t) { AI_JOB_ID_LEN, job->id };
     call.now = (int64_t) (loop_wall_usec() / 1000000);
     call.stream = job->spec.stream;
@@ -49,6 +52,36 @@ job_translate(job_t *job)
     }
 
     return 0;
+}
+
+
+/* What the provider's header of a version is set to. */
+
+static ai_str_t
+job_version(const job_t *job)
+{
+    size_t         i, len;
+    const char    *z, *own;
+    const json_t  *item;
+
+    own = job->provider->version;
+
+    if (own == NULL) {
+        return ai_str("");
+    }
+
+    len = (size_t) (strchr(own, ':') + 1 - own);
+
+    json_array_foreach(json_object_get(job->route.conf, "headers"), i, item) {
+        z = json_string_value(item);
+
+        if (z != NULL && strncasecmp(z, own, len) == 0) {
+            z += len + strspn(z + len, " ");
+            return (ai_str_t) { strlen(z), z };
+        }
+    }
+
+    return ai_str("");
 }
 
 

@@ -60,6 +60,7 @@ translate_open(const translate_call_t *call)
     ir->client = call->client;
     ir->provider = call->provider;
     ir->model = call->model;
+    ir->version = call->version;
     ir->job = call->job;
     ir->now = call->now;
     ir->stream = call->stream;

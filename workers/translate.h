@@ -17,6 +17,8 @@ typedef struct {
     const dialect_t *client;
     const dialect_t *provider;
     ai_str_t         model;     /* to be asked; outlives the call, as job */
+    ai_str_t         version;   /* and this: the value of the provider's header
+                                 * of a version that is set for it, or empty */
     ai_str_t         job;
     int64_t          now;       /* Unix s */
     unsigned         stream:1;

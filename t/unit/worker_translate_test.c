@@ -1,149 +1,9 @@
 /*
- * Requests and answers in another dialect: what is carried, in which form, and
- * that what is not is named (docs/dialects.md says which test has which cell).
+ * Requests in another dialect: what is carried, in which form, and that what is
+ * not is named (docs/dialects.md says which test has which cell).
  */
 
-#include "worker_say.h"
-
-#include "translate.h"
-
-
-static char         dropped[1024];
-static char         why[2048];
-static const char  *asked = "claude-sonnet-4-5";
-static int          official;
-
-
-static translate_t *
-begin(const char *client, const char *provider, int stream)
-{
-    translate_t       *t;
-    translate_call_t   call;
-
-    memset(&call, 0, sizeof(call));
-    call.client = dialect_find(client);
-    call.provider = dialect_find(provider);
-    call.model = (ai_str_t) { strlen(asked), asked };
-    call.job = ai_str("job_0123");
-    call.now = 1700000000;
-    call.stream = stream;
-    call.usage = 1;
-    call.ask_usage = 1;
-    call.official = official;
-    t = translate_open(&call);
-    assert_non_null(t);
-
-    return t;
-}
-
-
-static void
-note(translate_t *t)
-{
-    snprintf(dropped, sizeof(dropped), "%.*s", (int) translate_dropped(t).len,
-             translate_dropped(t).data);
-    snprintf(why, sizeof(why), "%s", translate_why(t));
-}
-
-
-/* Single quotes are double ones. */
-
-static char *
-quoted(const char *text)
-{
-    char  *copy, *p;
-
-    copy = strdup(text);
-    assert_non_null(copy);
-
-    for (p = copy; *p != '\0'; p++) {
-        *p = *p == '\'' ? '"' : *p;
-    }
-
-    return copy;
-}
-
-
-/* Whether got has all that want has; what it has besides is not looked at. */
-
-static void
-has(json_t *got, const char *want)
-{
-    char        *text;
-    json_t      *w, *value, *both;
-    const char  *key;
-
-    text = quoted(want);
-    w = json_loads(text, 0, NULL);
-    assert_non_null(w);
-
-    json_object_foreach(w, key, value) {
-        both = json_object_get(got, key);
-
-        if (json_is_null(value) ? both != NULL : !json_equal(both, value)) {
-            free(text);
-            text = json_dumps(got, JSON_INDENT(1));
-            print_error("%s is not as %s wants it in %s\n", key, want, text);
-            fail();
-        }
-    }
-
-    json_decref(w);
-    free(text);
-}
-
-
-/* A request of one, as the other would be asked. */
-
-static json_t *
-ask(const char *client, const char *provider, const char *request)
-{
-    int           rc;
-    char         *text, *out;
-    size_t        len;
-    json_t       *made;
-    translate_t  *t;
-
-    text = quoted(request);
-    t = begin(client, provider, 0);
-    rc = translate_request(t, Z(text), &out, &len);
-    note(t);
-    made = NULL;
-
-    if (rc == 0) {
-        made = json_loadb(out, len, JSON_REJECT_DUPLICATES, NULL);
-        assert_non_null(made);
-
-    } else {
-        assert_int_equal(rc, -1);
-        assert_null(out);
-    }
-
-    free(out);
-    free(text);
-    translate_close(t);
-
-    return made;
-}
-
-
-static void
-asks(const char *client, const char *provider, const char *request,
-    const char *want, const char *lost)
-{
-    json_t  *made;
-
-    made = ask(client, provider, request);
-
-    if (made == NULL) {
-        print_error("refused: %s\n", why);
-        fail();
-    }
-
-    has(made, want);
-    assert_string_equal(dropped, lost);
-    json_decref(made);
-}
+#include "worker_ask.h"
 
 
 #define OA(request, want, lost)                                              \
@@ -156,67 +16,6 @@ asks(const char *client, const char *provider, const char *request,
 #define US(content)  "{'messages':[{'role':'user','content':" content "}]}"
 #define TX  "{'type':'text','text':'x'}"
 
-
-static char *
-answers(const char *client, const char *provider, const char *answer)
-{
-    int           rc;
-    char         *text, *out;
-    ai_str_t      said;
-    translate_t  *t;
-
-    text = quoted(answer);
-    t = begin(client, provider, 0);
-    rc = translate_answer(t, 200, Z(text));
-    said = translate_said(t);
-    note(t);
-    out = NULL;
-
-    if (rc == 0) {
-        out = strndup(said.data, said.len);
-    }
-
-    free(text);
-    translate_close(t);
-
-    return out;
-}
-
-
-static void
-says(const char *client, const char *provider, const char *answer,
-    const char *path, const char *want)
-{
-    char        *out, *made, *quote, name[64];
-    size_t       len;
-    json_t      *o, *at;
-
-    out = answers(client, provider, answer);
-    assert_non_null(out);
-    o = json_loads(out, JSON_REJECT_DUPLICATES, NULL);
-    assert_non_null(o);
-    at = o;
-
-    while (*path != '\0') {
-        len = strcspn(path, ".");
-        snprintf(name, sizeof(name), "%.*s", (int) len, path);
-        path += len + (path[len] == '.');
-        at = json_is_array(at) ? json_array_get(at, (size_t) atoi(name))
-                               : json_object_get(at, name);
-    }
-
-    made = at != NULL ? json_dumps(at, JSON_COMPACT | JSON_ENCODE_ANY)
-                      : strdup("absent");
-    quote = quoted(want);
-    assert_string_equal(made, quote);
-    free(quote);
-    free(made);
-    free(out);
-    json_decref(o);
-}
-
-
-/* Requests. */
 
 static void
 system_stands_first(void **state)
@@ -262,6 +61,7 @@ turns_are_joined(void **state)
        "'{\\'k\\':[1]}'}}]},{'role':'tool','tool_call_id':'a','content':'1'},"
        "{'role':'tool','tool_call_id':'b','content':''},{'role':'user',"
        "'content':[" TX "]}]}", "");
+    AN(U("''"), US("''"), "");
 }
 
 
@@ -301,6 +101,13 @@ media(void **state)
           "'text':'d'}]"),
        "messages[0].content[3], messages[0].content[5], "
        "messages[0].content[6].title, messages[0].content[6].context");
+    AN(U("[{'type':'document','source':{'type':'file','file_id':'f'}},{'type':"
+         "'document','source':{'type':'content','content':[{'type':'text',"
+         "'text':'p'},{'type':'image','source':{'type':'url','url':'u'}}]}},{"
+         "'type':'document','source':{'type':'content','content':'q'}}]"),
+       US("[{'type':'file','file':{'file_id':'f'}},{'type':'text','text':'p'},"
+          "{'type':'image_url','image_url':{'url':'u'}},{'type':'text','text':"
+          "'q'}]"), "");
 }
 
 
@@ -334,6 +141,13 @@ tools(void **state)
        "'function':{'name':'f'}},'parallel_tool_calls':false}", "tools[1]");
     AN("{" M ",'max_tokens':9,'tools':[{'name':'f','input_schema':{}}],"
        "'tool_choice':{'type':'none'}}", "{'tool_choice':'none'}", "");
+    OA("{" M ",'tools':[{'type':'function','function':{'name':'f'}}],"
+       "'tool_choice':'none','parallel_tool_calls':false}",
+       "{'tool_choice':{'type':'none'}}", "");
+    OA("{" M ",'tool_choice':'none'}", "{'tool_choice':null,'tools':null}",
+       "tool_choice");
+    AN("{" M ",'max_tokens':9,'tools':[{'name':'f','input_schema':{}}],"
+       "'tool_choice':{'type':'auto'}}", "{'tool_choice':'auto'}", "");
 }
 
 
@@ -372,6 +186,14 @@ calls(void **state)
        "'type':'text','text':'r'},{'type':'image','source':{'type':'url',"
        "'url':'u'}}]}]}]}",
        "messages[0].tool_calls[0].function.arguments (is not a JSON object)");
+    AN("{'max_tokens':9,'messages':[{'role':'assistant','content':[{'type':"
+       "'tool_use','id':'a','name':'f','input':{}}]},{'role':'user','content':"
+       "[{'type':'tool_result','tool_use_id':'a','content':[{'type':'text',"
+       "'text':'r'},{'type':'image','source':{'type':'url','url':'u'}}]}]}]}",
+       "{'messages':[{'role':'assistant','content':null,'tool_calls':[{'id':"
+       "'a','type':'function','function':{'name':'f','arguments':'{}'}}]},{"
+       "'role':'tool','tool_call_id':'a','content':'r'},{'role':'user',"
+       "'content':[{'type':'image_url','image_url':{'url':'u'}}]}]}", "");
 }
 
 
@@ -424,6 +246,96 @@ reasoning(void **state)
        ",'thinking':'u','signature':'s'},{'type':'text','text':'y'}]}]}",
        "{'messages':[{'role':'assistant','content':'y','reasoning_content':"
        "'t'}]}", "messages[0].content[1]");
+    AN("{" M ",'max_tokens':9000,'thinking':{'type':'enabled','budget_tokens':"
+       "2048}}", "{'reasoning_effort':'low'}", "");
+    AN("{" M ",'max_tokens':90000,'thinking':{'type':'enabled',"
+       "'budget_tokens':12289}}", "{'reasoning_effort':'high'}", "");
+}
+
+
+/* What is asked of models by their name's generation, and of a version. */
+
+static void
+generations(void **state)
+{
+    size_t  i;
+    static const struct {
+        const char *model;
+        const char *want;
+    } effort[] = {
+        { "claude-3-7-sonnet-20250219",
+          "{'thinking':{'type':'enabled','budget_tokens':2048}}" },
+        { "claude-sonnet-4-20250514",
+          "{'thinking':{'type':'enabled','budget_tokens':2048}}" },
+        { "us.anthropic.claude-opus-4-1-20250805-v1:0",
+          "{'thinking':{'type':'enabled','budget_tokens':2048}}" },
+        { "claude-haiku-4-5",
+          "{'thinking':{'type':'enabled','budget_tokens':2048}}" },
+        { "claude-opus-4.6", "{'thinking':{'type':'adaptive'}}" },
+        { "claude-sonnet-5", "{'thinking':{'type':'adaptive'}}" },
+        { "somebody's", "{'thinking':{'type':'adaptive'}}" },
+    };
+    static const char *const  warm[] = {
+        "claude-2.1", "claude-3-5-haiku-20241022", "claude-opus-4-20250514",
+        "claude-sonnet-4-6", "claude-x", "somebody's"
+    };
+    static const char *const  cold[] = {
+        "claude-opus-4-7", "claude-sonnet-5-5", "claude-opus-5-20261001"
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(effort) / sizeof(effort[0]); i++) {
+        asked = effort[i].model;
+        OA("{" M ",'reasoning_effort':'low'}", effort[i].want, "");
+    }
+
+    for (i = 0; i < sizeof(warm) / sizeof(warm[0]); i++) {
+        asked = warm[i];
+        OA("{" M ",'temperature':0.5,'top_p':0.9,'top_k':5}",
+           "{'temperature':0.5,'top_p':0.9,'top_k':5}", "");
+    }
+
+    for (i = 0; i < sizeof(cold) / sizeof(cold[0]); i++) {
+        asked = cold[i];
+        OA("{" M ",'temperature':0.5,'top_p':0.9,'top_k':5}",
+           "{'temperature':null,'top_p':null,'top_k':null}",
+           "temperature, top_p, top_k");
+        OA("{" M ",'temperature':1,'top_p':1}",
+           "{'temperature':null,'top_p':null}", "");
+        OA("{" M ",'reasoning':{'max_tokens':20000}}",
+           "{'thinking':{'type':'adaptive'},'output_config':{'effort':'high'}}"
+           , "");
+    }
+
+    asked = "claude-sonnet-4-6";
+    version = "2026-10-21";
+    OA("{" M ",'temperature':0.5,'top_p':1,'top_k':5}",
+       "{'temperature':null,'top_p':null,'top_k':null}",
+       "temperature, top_k");
+    version = "2023-06-01";
+    OA("{" M ",'temperature':0.5}", "{'temperature':0.5}", "");
+    version = "";
+    asked = "claude-sonnet-4-5";
+}
+
+
+static void
+strictly(void **state)
+{
+    json_t  *made;
+
+    (void) state;
+
+    strict = 1;
+    made = ask("openai", "anthropic", "{" M ",'seed':1,'n':2}");
+    assert_null(made);
+    assert_string_equal(why, "The model's provider has no counterpart for: "
+                             "seed, n");
+    made = ask("openai", "anthropic", "{" M ",'n':1,'logprobs':false}");
+    assert_non_null(made);
+    json_decref(made);
+    strict = 0;
 }
 
 
@@ -562,293 +474,6 @@ hostile(void **state)
 }
 
 
-/* Answers. */
-
-#define MSG(content, stop)                                                   \
-    "{'id':'msg_1','type':'message','role':'assistant','model':'c','content':" \
-    "[" content "],'stop_reason':'" stop "','stop_sequence':null,'usage':{"    \
-    "'input_tokens':1,'output_tokens':2}}"
-#define CMPL(message, finish)                                                \
-    "{'id':'chatcmpl-1','object':'chat.completion','created':5,'model':'g',"   \
-    "'choices':[{'index':0,'message':{'role':'assistant'," message "},"        \
-    "'finish_reason':'" finish "'}],'usage':{'prompt_tokens':1,"               \
-    "'completion_tokens':2,'total_tokens':3}}"
-
-
-static void
-finishes(void **state)
-{
-    size_t  i;
-    char    text[512], want[64];
-    static const char *const  to_openai[][2] = {
-        { "end_turn", "stop" }, { "stop_sequence", "stop" },
-        { "max_tokens", "length" }, { "pause_turn", "stop" },
-        { "refusal", "content_filter" }, { "new_reason", "stop" },
-        { "model_context_window_exceeded", "length" }
-    };
-    static const char *const  to_anthropic[][2] = {
-        { "stop", "end_turn" }, { "length", "max_tokens" },
-        { "content_filter", "refusal" }, { "eos", "end_turn" },
-        { "model_length", "model_context_window_exceeded" },
-        { "new_reason", "end_turn" }
-    };
-
-    (void) state;
-
-    for (i = 0; i < sizeof(to_openai) / sizeof(to_openai[0]); i++) {
-        snprintf(text, sizeof(text), MSG("{'type':'text','text':'x'}", "%s"),
-                 to_openai[i][0]);
-        snprintf(want, sizeof(want), "'%s'", to_openai[i][1]);
-        says("openai", "anthropic", text, "choices.0.finish_reason", want);
-    }
-
-    for (i = 0; i < sizeof(to_anthropic) / sizeof(to_anthropic[0]); i++) {
-        snprintf(text, sizeof(text), CMPL("'content':'x'", "%s"),
-                 to_anthropic[i][0]);
-        snprintf(want, sizeof(want), "'%s'", to_anthropic[i][1]);
-        says("anthropic", "openai", text, "stop_reason", want);
-    }
-
-    says("anthropic", "openai",
-         CMPL("'content':null,'tool_calls':[{'id':'a','function':{'name':'f',"
-              "'arguments':'{}'}}]", "stop"), "stop_reason", "'tool_use'");
-    says("anthropic", "openai", CMPL("'content':null,'refusal':'no'", "stop"),
-         "stop_reason", "'refusal'");
-    says("anthropic", "openai", CMPL("'content':null,'refusal':'no'", "stop"),
-         "content", "[{'type':'text','text':'no'}]");
-}
-
-
-static void
-citations(void **state)
-{
-    (void) state;
-
-    says("openai", "anthropic",
-         MSG("{'type':'text','text':'\\u00e9\\\\a'},{'type':'text','text':"
-             "'cited','citations':[{'type':'web_search_result_location','url':"
-             "'u','title':'t','cited_text':'q','encrypted_index':'e'},{'type':"
-             "'char_location','cited_text':'q','document_index':0}]}",
-             "end_turn"),
-         "choices.0.message.annotations",
-         "[{'type':'url_citation','url_citation':{'start_index':3,'end_index':"
-         "8,'url':'u','title':'t'}}]");
-    assert_string_equal(dropped, "content[1].citations[1]");
-    says("anthropic", "openai",
-         CMPL("'content':'x','annotations':[{'type':'url_citation',"
-              "'url_citation':{'url':'u','title':'t','start_index':0,"
-              "'end_index':1}}]", "stop"), "content",
-         "[{'type':'text','text':'x','citations':[{'type':"
-         "'web_search_result_location','url':'u','title':'t','cited_text':'',"
-         "'encrypted_index':''}]}]");
-}
-
-
-static void
-others(void **state)
-{
-    char  *out;
-
-    (void) state;
-
-    says("openai", "anthropic",
-         MSG("{'type':'server_tool_use','id':'s','name':'web_search','input':{"
-             "}},{'type':'text','text':'x'}", "end_turn"),
-         "choices.0.message.content", "'x'");
-    assert_string_equal(dropped, "content[0]");
-
-    out = answers("anthropic", "openai",
-                  "{'id':'1','model':'g','choices':[{'index':0,'message':{"
-                  "'content':'a','images':[{'type':'image_url','image_url':{"
-                  "'url':'data:image/png;base64,aGk='}}]},'finish_reason':"
-                  "'stop'},{'index':1,'message':{'content':'b'},"
-                  "'finish_reason':'stop'}],'unheard':1}");
-    assert_non_null(out);
-    assert_string_equal(dropped, "unheard, choices but the first, an image of "
-                        "the answer");
-    free(out);
-
-    assert_null(answers("openai", "anthropic", "{'content':'x'}"));
-    assert_null(answers("anthropic", "openai", "{'choices':[]}"));
-    assert_null(answers("anthropic", "openai", "[]"));
-    assert_null(answers("anthropic", "openai", "{'choices':[{'index':999,"
-                        "'message':{'content':'x'}}]}"));
-}
-
-
-/* Streams, in which everything may come in any piece. */
-
-static char *
-stream(const char *client, const char *provider, const char *events, int *end)
-{
-    char         *text, *all;
-    size_t        i, len;
-    ai_str_t      said;
-    translate_t  *t;
-
-    text = quoted(events);
-    len = strlen(text);
-    all = NULL;
-    say_add(&all, "");
-    t = begin(client, provider, 1);
-    *end = 0;
-
-    for (i = 0; i < len && *end == 0; i++) {
-        *end = translate_bytes(t, tight(text + i, 1), &said);
-
-        if (said.len != 0) {
-            all = realloc(all, strlen(all) + said.len + 1);
-            assert_non_null(all);
-            strncat(all, said.data, said.len);
-        }
-    }
-
-    if (*end == 0) {
-        *end = translate_end(t, &said);
-
-        if (said.len != 0) {
-            all = realloc(all, strlen(all) + said.len + 1);
-            assert_non_null(all);
-            strncat(all, said.data, said.len);
-        }
-    }
-
-    note(t);
-    free(text);
-    translate_close(t);
-
-    return all;
-}
-
-
-#define CH(delta, finish)                                                    \
-    "data: {'id':'c','model':'g','choices':[{'index':0,'delta':" delta         \
-    ",'finish_reason':" finish "}]}\n\n"
-#define TC(i, rest)  "{'tool_calls':[{'index':" i "," rest "}]}"
-#define EV(type, rest)  "event: " type "\ndata: {'type':'" type "'" rest "}\n\n"
-
-
-static void
-calls_that_interleave(void **state)
-{
-    int     end;
-    char   *out;
-
-    (void) state;
-
-    out = stream("anthropic", "openai",
-                 CH(TC("0", "'id':'a','function':{'name':'f','arguments':''}"),
-                    "null")
-                 CH(TC("1", "'id':'b','function':{'name':'g','arguments':"
-                       "'{}'}"), "null")
-                 CH(TC("0", "'function':{'arguments':'{\\'x\\':'}"), "null")
-                 CH(TC("0", "'function':{'arguments':'1}'}"), "null")
-                 CH("{}", "'tool_calls'") "data: [DONE]\n\n", &end);
-    assert_int_equal(end, 1);
-    assert_non_null(strstr(out, "\"index\":0,\"delta\":{\"type\":"
-                                "\"input_json_delta\",\"partial_json\":"
-                                "\"{\\\"x\\\":\"}"));
-    assert_null(strstr(out, "\"index\":2"));
-    free(out);
-}
-
-
-static void
-streams_without_an_end(void **state)
-{
-    int     end;
-    char   *out;
-
-    (void) state;
-
-    out = stream("anthropic", "openai", CH("{'content':'x'}", "null"), &end);
-    assert_int_equal(end, 0);
-    assert_null(strstr(out, "message_stop"));
-    free(out);
-
-    /* A finish is enough; what comes behind the end is nobody's. */
-
-    out = stream("anthropic", "openai", CH("{'content':'x'}", "'stop'"), &end);
-    assert_int_equal(end, 1);
-    assert_non_null(strstr(out, "message_stop"));
-    free(out);
-
-    out = stream("anthropic", "openai", CH("{'content':'x'}", "'stop'")
-                 "data: [DONE]\n\n" CH("{'content':'y'}", "'stop'"), &end);
-    assert_int_equal(end, 1);
-    assert_null(strstr(out, "\"y\""));
-    free(out);
-
-    out = stream("openai", "anthropic",
-                 EV("message_start", ",'message':{'id':'m','model':'c',"
-                    "'usage':{'input_tokens':1}}"), &end);
-    assert_int_equal(end, 0);
-    free(out);
-
-    /* What is none: before its start, out of order, broken. */
-
-    free(stream("openai", "anthropic", EV("content_block_delta",
-                                          ",'index':0,'delta':{'type':"
-                                          "'text_delta','text':'x'}"), &end));
-    assert_int_equal(end, -2);
-    free(stream("anthropic", "openai", "data: {'choices':\n\n", &end));
-    assert_int_equal(end, -2);
-    free(stream("openai", "anthropic",
-                EV("message_start", ",'message':{'id':'m'}")
-                EV("message_start", ",'message':{'id':'m'}"), &end));
-    assert_int_equal(end, -2);
-}
-
-
-static void
-what_a_stream_drops(void **state)
-{
-    int     end;
-    char   *out;
-
-    (void) state;
-
-    out = stream("openai", "anthropic",
-                 EV("message_start", ",'message':{'id':'m','model':'c',"
-                    "'usage':{'input_tokens':1,'output_tokens':1}}")
-                 EV("content_block_start", ",'index':0,'content_block':{"
-                    "'type':'server_tool_use','id':'s','name':'w','input':{}}")
-                 EV("content_block_delta", ",'index':0,'delta':{'type':"
-                    "'input_json_delta','partial_json':'{}'}")
-                 EV("content_block_stop", ",'index':0")
-                 EV("content_block_start", ",'index':1,'content_block':{"
-                    "'type':'tool_use','id':'t','name':'f','input':{}}")
-                 EV("content_block_stop", ",'index':1")
-                 EV("new_event", ",'x':1")
-                 EV("message_delta", ",'delta':{'stop_reason':'tool_use'},"
-                    "'usage':{'output_tokens':2}")
-                 EV("message_stop", ""), &end);
-    assert_int_equal(end, 1);
-    assert_non_null(strstr(out, "\n\n: ai-dropped content_block, an event "
-                                "that is not known\n\ndata: {"));
-    assert_non_null(strstr(out, "\"arguments\":\"{}\""));
-    assert_non_null(strstr(out, "\"prompt_tokens\":1,\"completion_tokens\":2"));
-    assert_string_equal(out + strlen(out) - 14, "data: [DONE]\n\n");
-    free(out);
-
-    /* A stop sequence, and reasoning of a compatible server. */
-
-    out = stream("anthropic", "openai", CH("{'reasoning':'h'}", "null")
-                 CH("{'content':'x'}", "null") CH("{}", "'stop'")
-                 "data: {'id':'c','model':'g','choices':[],'usage':{"
-                 "'prompt_tokens':5,'completion_tokens':6,"
-                 "'prompt_tokens_details':{'cached_tokens':4}}}\n\n"
-                 "data: [DONE]\n\n", &end);
-    assert_int_equal(end, 1);
-    assert_non_null(strstr(out, "\"signature\":\"ai:openai:\""));
-    assert_non_null(strstr(out, "\"input_tokens\":1,"
-                                "\"cache_creation_input_tokens\":0,"
-                                "\"cache_read_input_tokens\":4"));
-    assert_string_equal(dropped, "");
-    free(out);
-}
-
-
 int
 main(void)
 {
@@ -860,16 +485,12 @@ main(void)
         cmocka_unit_test(functions),
         cmocka_unit_test(calls),
         cmocka_unit_test(reasoning),
+        cmocka_unit_test(generations),
+        cmocka_unit_test(strictly),
         cmocka_unit_test(format),
         cmocka_unit_test(limits),
         cmocka_unit_test(cache),
         cmocka_unit_test(hostile),
-        cmocka_unit_test(finishes),
-        cmocka_unit_test(citations),
-        cmocka_unit_test(others),
-        cmocka_unit_test(calls_that_interleave),
-        cmocka_unit_test(streams_without_an_end),
-        cmocka_unit_test(what_a_stream_drops),
     };
 
     return cmocka_run_group_tests(tests, NULL, ai_unit_teardown);
