@@ -72,10 +72,11 @@ size_t ai_keys_make(char *buf, size_t size, ai_key_e key, unsigned shard,
 
 /* Unsharded: principal of a key (name is its SHA-256 in hex) or record of a
  * tenant (its name, which is shorter), catalog, JWKS of a URL (hex is a
- * SHA-256), metrics of a worker. */
+ * SHA-256), list of a provider's models (the same), metrics of a worker. */
 size_t ai_keys_principal(char *buf, size_t size, ai_str_t name);
 size_t ai_keys_catalog(char *buf, size_t size, ai_str_t hex);
 size_t ai_keys_jwks(char *buf, size_t size, ai_str_t hex);
+size_t ai_keys_models(char *buf, size_t size, ai_str_t hex);
 size_t ai_keys_metrics(char *buf, size_t size, ai_str_t worker);
 
 /* Validity of names before they touch a key, a log line or SQL: 1 or 0. */

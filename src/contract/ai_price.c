@@ -209,6 +209,63 @@ ai_price_print(char *buf, size_t size, ai_price_e kind, int64_t price)
 }
 
 
+int
+ai_price_scan(ai_str_t s, ai_price_e kind, int64_t *price)
+{
+    int       up;
+    size_t    i, part, digits;
+    int64_t   n;
+
+    part = kind == AI_PRICE_REQUEST ? AI_PRICE_DIGITS - 6 : AI_PRICE_DIGITS;
+    n = 0;
+    up = 0;
+    digits = 0;
+
+    for (i = 0; i < s.len && s.data[i] >= '0' && s.data[i] <= '9'; i++) {
+        n = n * 10 + (s.data[i] - '0');
+
+        if (n > AI_PRICE_MAX) {
+            return -1;
+        }
+    }
+
+    if (i == 0 || (i < s.len && (s.data[i] != '.' || i + 1 == s.len))) {
+        return -1;
+    }
+
+    for (i++; i < s.len; i++) {
+
+        if (s.data[i] < '0' || s.data[i] > '9') {
+            return -1;
+        }
+
+        if (digits < part) {
+            digits++;
+            n = n * 10 + (s.data[i] - '0');
+
+            if (n > AI_PRICE_MAX) {
+                return -1;
+            }
+
+        } else if (s.data[i] != '0') {
+            up = 1;
+        }
+    }
+
+    for ( /* void */ ; digits < part; digits++) {
+        n *= 10;
+
+        if (n > AI_PRICE_MAX) {
+            return -1;
+        }
+    }
+
+    *price = n + up;
+
+    return 0;
+}
+
+
 static const ai_price_tier_t *
 ai_price_tier(const ai_price_t *p, int64_t input)
 {

@@ -10,6 +10,8 @@
 #include "ai_usage.h"
 
 #define AI_PRICE_TIERS      4       /* of a model, the first one included */
+#define AI_PRICE_MAX        1000000000000000LL  /* a USD a token, or a million
+                                                 * a call: of ai_price_scan */
 #define AI_PRICE_ABOVE_MAX  1000000000LL    /* tokens where a tier may begin */
 
 /* In the order of their names, which is that of the catalog. */
@@ -81,5 +83,11 @@ int64_t ai_usage_cost(const ai_usage_t *u, const ai_price_t *p);
  * without it, 0 where it does not fit (32 bytes always do).
  */
 size_t ai_price_print(char *buf, size_t size, ai_price_e kind, int64_t price);
+/*
+ * And back, of what others write: digits, perhaps "." and more of them, of
+ * which what is below the fifteenth is rounded up.  0; -1 for anything else
+ * (a sign, an exponent), or past AI_PRICE_MAX.
+ */
+int ai_price_scan(ai_str_t s, ai_price_e kind, int64_t *price);
 
 #endif

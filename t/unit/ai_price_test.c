@@ -313,6 +313,51 @@ prints(void **state)
 }
 
 
+static void
+scans(void **state)
+{
+    size_t   i;
+    int64_t  n;
+
+    static const struct {
+        const char *text;
+        ai_price_e  kind;
+        int64_t     price;      /* -1: none */
+    } rows[] = {
+        { "0.0000025", AI_PRICE_INPUT, P(2500) },
+        { "0", AI_PRICE_INPUT, 0 },
+        { "0.000000000000001", AI_PRICE_INPUT, 1 },
+        { "0.0000000000000010", AI_PRICE_INPUT, 1 },
+        { "0.00000000000000101", AI_PRICE_INPUT, 2 },
+        { "1", AI_PRICE_INPUT, AI_PRICE_MAX },
+        { "1.000000000000001", AI_PRICE_INPUT, -1 },
+        { "2", AI_PRICE_INPUT, -1 },
+        { "0.005", AI_PRICE_REQUEST, 5000000 },
+        { "1000000", AI_PRICE_REQUEST, AI_PRICE_MAX },
+        { "1000001", AI_PRICE_REQUEST, -1 },
+        { "-1", AI_PRICE_INPUT, -1 },
+        { "1e-7", AI_PRICE_INPUT, -1 },
+        { ".5", AI_PRICE_INPUT, -1 },
+        { "5.", AI_PRICE_INPUT, -1 },
+        { "", AI_PRICE_INPUT, -1 },
+        { "0.0x", AI_PRICE_INPUT, -1 },
+        { "99999999999999999999999999", AI_PRICE_INPUT, -1 }
+    };
+
+    (void) state;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        n = -1;
+
+        if (ai_price_scan(Z(rows[i].text), rows[i].kind, &n)
+            != (rows[i].price < 0 ? -1 : 0) || n != rows[i].price)
+        {
+            fail_msg("%s is %lld", rows[i].text, (long long) n);
+        }
+    }
+}
+
+
 int
 main(void)
 {
@@ -320,7 +365,8 @@ main(void)
         cmocka_unit_test(costs),
         cmocka_unit_test(kinds),
         cmocka_unit_test(tiers),
-        cmocka_unit_test(prints)
+        cmocka_unit_test(prints),
+        cmocka_unit_test(scans)
     };
 
     return run_group(tests);
