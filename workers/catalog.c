@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "ai_event.h"
+#include "models.h"
 #include "price.h"
 #include "secret.h"
 #include "sign.h"
@@ -456,6 +457,7 @@ catalog_keep(catalogs_t *cs, catalog_t *c)
     c->used = ++cs->clock;
     c->refs++;
     cs->kept[oldest] = c;
+    models_named(cs->w->models, c);
 }
 
 
@@ -544,6 +546,13 @@ catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
 }
 
 
+const json_t *
+catalog_root(const catalog_t *c)
+{
+    return c->root;
+}
+
+
 int
 catalog_jwks(const catalog_t *c, size_t i, ai_str_t *url)
 {
@@ -610,6 +619,10 @@ catalog_provider(const catalog_t *c, ai_str_t name, ai_str_t model,
     } else {
         route->api = catalog_str(json_object_get(route->conf, "api"));
     }
+
+    route->list = catalog_str(json_object_get(json_object_get(route->conf,
+                                                              "discover"),
+                                              "list"));
 
     timeout = json_object_get(route->conf, "timeout");
     route->connect_msec = catalog_int(timeout, "connect", 2000, 86400000);

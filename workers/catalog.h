@@ -48,6 +48,8 @@ typedef struct {
     int64_t       word_delay_msec;
     unsigned      stream_usage:1;   /* it takes stream_options */
     ai_price_t    price;
+    ai_str_t      list;         /* of its provider's models (models.h), in hex;
+                                 * empty: there is none */
 } route_t;
 
 /* NULL: no memory. */
@@ -73,6 +75,9 @@ int catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
 /* The same for a provider and a model as it is asked, which are borrowed. */
 int catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
     route_t *route);
+
+/* Its JSON, which is its own. */
+const json_t *catalog_root(const catalog_t *c);
 
 /* The URL of the i-th set of keys for tokens: 1, or 0 behind the last. */
 int catalog_jwks(const catalog_t *c, size_t i, ai_str_t *url);

@@ -4,6 +4,7 @@
 
 #include "body.h"
 #include "job_in.h"
+#include "models.h"
 #include "sign.h"
 
 #include <stdlib.h>
@@ -187,6 +188,11 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
     } else if (job->asked && job->answer.status < 400) {
         u->input = ((int64_t) job->body.len + 3) / 4;
         u->estimated = 1;
+    }
+
+    if (!ai_price_known(&job->route.price)) {
+        models_price(job->w->models, job->route.list, job->route.model,
+                     &job->route.price);
     }
 
     if (!ai_price_known(&job->route.price)

@@ -20,12 +20,13 @@
 #include "catalog.h"
 #include "delivery.h"
 #include "emit.h"
+#include "fetch.h"
 #include "heartbeat.h"
 #include "http.h"
 #include "job.h"
 #include "ledger.h"
-#include "jwks.h"
 #include "lookup.h"
+#include "models.h"
 #include "queue.h"
 #include "secret.h"
 #include "seed.h"
@@ -135,6 +136,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->sub = redis_open(&w->loop, &opt->redis, "channels", &worker_sub_events,
                         w);
     w->catalogs = catalogs_open(w);
+    w->models = models_open(w);
     w->http = http_open(w);
     w->emits = emits_open(w);
     w->jobs = jobs_open(w);
@@ -145,7 +147,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->seeds = seeds_open(w);
 
     if (w->catalogs != NULL && w->http != NULL) {
-        w->jwks = jwks_open(w);
+        w->fetch = fetch_open(w);
     }
 
     if (opt->ledger_postgres != NULL) {
@@ -155,7 +157,8 @@ worker_open(worker_t *w, const options_t *opt)
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
-        || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
+        || w->lookup == NULL || w->seeds == NULL || w->fetch == NULL
+        || w->models == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -239,7 +242,7 @@ worker_close(worker_t *w)
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
     seeds_close(w->seeds);
-    jwks_close(w->jwks);
+    fetch_close(w->fetch);
 
     if (w->ledger != NULL) {
         ledger_close(w->ledger);
@@ -249,11 +252,13 @@ worker_close(worker_t *w)
     redis_close(w->sub);
     http_close(w->http);
     catalogs_close(w->catalogs);
+    models_close(w->models);
     loop_close(&w->loop);
     emits_free(w->emits);
     jobs_free(jobs);
     delivery_free(w->delivery);
-    jwks_free(w->jwks);
+    fetch_free(w->fetch);
+    models_free(w->models);
     secret_forget();
     sign_close();
     curl_global_cleanup();

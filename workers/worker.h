@@ -19,7 +19,8 @@
 struct ledger_s;
 struct lookup_s;
 struct seeds_s;
-struct jwks_s;
+struct fetch_s;
+struct models_s;
 struct jobs_s;
 struct queue_s;
 struct delivery_s;
@@ -47,7 +48,8 @@ typedef struct worker_s {
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */
     struct seeds_s     *seeds;      /* counters of limits, from the ledger */
-    struct jwks_s      *jwks;       /* keys of tokens, by URL */
+    struct fetch_s     *fetch;      /* what catalogs name by URL */
+    struct models_s    *models;     /* lists of models, with prices */
 
     uv_signal_t         signals[5];
     uv_timer_t          drain_timer;

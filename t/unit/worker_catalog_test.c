@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "catalog.h"
-#include "jwks.h"
+#include "fetch.h"
 #include "secret.h"
 
 
@@ -294,9 +294,9 @@ sets_of_keys(void **state)
     catalog_release(c);
 
     for (i = 0; i < sizeof(ages) / sizeof(ages[0]); i++) {
-        if (jwks_age(Z(ages[i].value)) != ages[i].want) {
+        if (fetch_age(Z(ages[i].value)) != ages[i].want) {
             fail_msg("%s: %ld", ages[i].value,
-                     (long) jwks_age(Z(ages[i].value)));
+                     (long) fetch_age(Z(ages[i].value)));
         }
     }
 }

@@ -1,0 +1,32 @@
+/*
+ * Lists of models that were fetched (fetch.h), as this process has read them
+ * from Redis: their prices, for models that have none in nginx.conf.
+ */
+
+#ifndef MODELS_H
+#define MODELS_H
+
+#include "ai_models.h"
+#include "catalog.h"
+#include "worker.h"
+
+#define MODELS_LISTS_MAX   64
+#define MODELS_LOOK_MSEC   10000        /* between looks for another text */
+#define MODELS_KEPT_MSEC   3600000      /* since a catalog or a call named it */
+
+typedef struct models_s  models_t;
+
+/* NULL: no memory. */
+models_t *models_open(worker_t *w);
+/* After redis_close; models_free after the loop was closed. */
+void models_close(models_t *ms);
+void models_free(models_t *ms);
+
+/* A catalog is in use: its lists are read, if they are not yet. */
+void models_named(models_t *ms, const catalog_t *c);
+/* Fills price where the list of this name (in hex; empty: none) has one of the
+ * model; else leaves it. */
+void models_price(models_t *ms, ai_str_t hex, ai_str_t model,
+    ai_price_t *price);
+
+#endif
