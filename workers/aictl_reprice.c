@@ -11,11 +11,13 @@
 
 #include "aictl_usage.h"
 #include "ai_crypto.h"
+#include "ai_models.h"
 #include "price.h"
 
 
 #define AICTL_REPRICE_PAGE   "5000"     /* rows a FETCH */
 #define AICTL_REPRICE_NAME   512        /* provider/model */
+#define AICTL_REPRICE_LISTS  64         /* of models that were found */
 
 /* A row's columns behind those of --by, all from the ledger. */
 typedef enum {
@@ -35,12 +37,20 @@ typedef enum {
     REPRICE_IMAGE_OUTPUT
 } aictl_reprice_e;
 
-static const char  aictl_reprice_list[] =
+static const char  aictl_reprice_columns[] =
     "provider, provider_model, state, cost, input, output, cached_read,"
     " cached_write, cached_write_1h, reasoning, audio_input, audio_output,"
     " image_input, image_output";
 
 typedef struct {
+    char         hex[AI_SHA256_HEX];
+    ai_models_t *models;            /* NULL: it cannot be read */
+} aictl_reprice_list_t;
+
+typedef struct {
+    aictl_t     *aictl;
+    aictl_reprice_list_t  lists[AICTL_REPRICE_LISTS];
+    unsigned     nlists;
     json_t      *catalog;
     char         name[AICTL_REPRICE_NAME];  /* of price */
     ai_price_t   price;
@@ -137,6 +147,85 @@ aictl_reprice_catalog(aictl_t *a, json_t **catalog)
 }
 
 
+/* A list of models as it lies in Redis, once. */
+
+static const ai_models_t *
+aictl_reprice_list(aictl_reprice_t *r, const json_t *name)
+{
+    char                   key[AI_KEY_MAX];
+    ai_str_t               hex, text;
+    unsigned               i;
+    redisReply            *reply;
+    aictl_reprice_list_t  *l;
+
+    if (!json_is_string(name)) {
+        return NULL;
+    }
+
+    hex = (ai_str_t) { json_string_length(name), json_string_value(name) };
+
+    if (!ai_sha256_hex_ok(hex)) {
+        return NULL;
+    }
+
+    for (i = 0; i < r->nlists; i++) {
+        if (memcmp(r->lists[i].hex, hex.data, hex.len) == 0) {
+            return r->lists[i].models;
+        }
+    }
+
+    if (r->nlists == AICTL_REPRICE_LISTS) {
+        return NULL;
+    }
+
+    l = &r->lists[r->nlists++];
+    memcpy(l->hex, hex.data, hex.len);
+    key[ai_keys_models(key, sizeof(key) - 1, hex)] = '\0';
+    reply = aictl_redis_cmd(r->aictl, "GET %s", key);
+
+    if (reply != NULL && reply->type == REDIS_REPLY_STRING) {
+        text = (ai_str_t) { reply->len, reply->str };
+        (void) ai_sign_catalog_cut(&text);
+        l->models = ai_models_parse(text);
+    }
+
+    freeReplyObject(reply);
+
+    return l->models;
+}
+
+
+/* Of nginx.conf, else of what was found at the provider. */
+
+static void
+aictl_reprice_price(aictl_reprice_t *r, const char *provider,
+    const char *model)
+{
+    const json_t           *p;
+    const ai_models_t      *models;
+    const ai_models_row_t  *row;
+
+    price_read(json_object_get(json_object_get(r->catalog, "prices"),
+                               r->name),
+               &r->price);
+
+    if (ai_price_known(&r->price)) {
+        return;
+    }
+
+    p = json_object_get(json_object_get(r->catalog, "providers"), provider);
+    models = aictl_reprice_list(r, json_object_get(json_object_get(p,
+                                                                  "discover"),
+                                                   "list"));
+    row = models == NULL ? NULL
+          : ai_models_find(models, (ai_str_t) { strlen(model), model });
+
+    if (row != NULL) {
+        ai_models_price(row, &r->price);
+    }
+}
+
+
 /* 0: none is known. */
 
 static int
@@ -155,9 +244,7 @@ aictl_reprice_find(aictl_reprice_t *r, const char *provider,
 
     if (strcmp(name, r->name) != 0) {
         memcpy(r->name, name, sizeof(name));
-        price_read(json_object_get(json_object_get(r->catalog, "prices"),
-                                   name),
-                   &r->price);
+        aictl_reprice_price(r, provider, model);
     }
 
     if (ai_price_known(&r->price)) {
@@ -325,7 +412,7 @@ aictl_reprice_read(aictl_t *a, const aictl_usage_t *u, aictl_reprice_t *r,
         " AND ($3::text IS NULL OR tenant = $3)"
         " AND cause IS DISTINCT FROM 'cache'"
         " AND cause IS DISTINCT FROM 'join' AND provider IS NOT NULL",
-        list, aictl_reprice_list, u->from, u->to);
+        list, aictl_reprice_columns, u->from, u->to);
 
     aictl_usage_order(sql, sizeof(sql), "ORDER", u->n);
 
@@ -415,6 +502,7 @@ aictl_reprice(aictl_t *a, const aictl_usage_t *u)
     aictl_reprice_t   r;
 
     memset(&r, 0, sizeof(r));
+    r.aictl = a;
 
     rc = aictl_reprice_catalog(a, &r.catalog);
     if (rc != AICTL_OK) {
@@ -427,6 +515,10 @@ aictl_reprice(aictl_t *a, const aictl_usage_t *u)
 
     rc = aictl_reprice_read(a, u, &r, list);
     json_decref(r.catalog);
+
+    while (r.nlists) {
+        ai_models_free(r.lists[--r.nlists].models);
+    }
 
     if (rc != AICTL_OK) {
         json_decref(r.rows);

@@ -11,6 +11,7 @@
 
 #include "ai_crypto.h"
 #include "ai_headers.h"
+#include "models.h"
 
 
 #define CALL_HEADERS_MAX  128
@@ -72,6 +73,10 @@ call_begin(job_t *job)
     if (call_headers(job, key) != 0) {
         job_fail(job, "internal", NULL);
         return;
+    }
+
+    if (!ai_price_known(&job->route.price)) {
+        models_want(job->w->models, job->route.list, job->route.model);
     }
 
     req.url = url;

@@ -115,10 +115,9 @@ models_named(models_t *ms, const catalog_t *c)
 
 
 void
-models_price(models_t *ms, ai_str_t hex, ai_str_t model, ai_price_t *price)
+models_want(models_t *ms, ai_str_t hex, ai_str_t model)
 {
-    models_list_t          *l;
-    const ai_models_row_t  *row;
+    models_list_t  *l;
 
     if (!ai_sha256_hex_ok(hex)) {
         return;
@@ -128,6 +127,25 @@ models_price(models_t *ms, ai_str_t hex, ai_str_t model, ai_price_t *price)
 
     if (l == NULL) {
         (void) models_add(ms, hex);
+
+    } else if (!l->busy
+               && (l->list == NULL
+                   || ai_models_find(l->list, model) == NULL))
+    {
+        models_get(l, l->list != NULL);
+    }
+}
+
+
+void
+models_price(models_t *ms, ai_str_t hex, ai_str_t model, ai_price_t *price)
+{
+    models_list_t          *l;
+    const ai_models_row_t  *row;
+
+    l = ai_sha256_hex_ok(hex) ? models_find(ms, hex) : NULL;
+
+    if (l == NULL) {
         return;
     }
 

@@ -24,6 +24,9 @@ void models_free(models_t *ms);
 
 /* A catalog is in use: its lists are read, if they are not yet. */
 void models_named(models_t *ms, const catalog_t *c);
+/* A call begins of a model that has no price in nginx.conf: a list that does
+ * not have it is looked at again, once at a time. */
+void models_want(models_t *ms, ai_str_t hex, ai_str_t model);
 /* Fills price where the list of this name (in hex; empty: none) has one of the
  * model; else leaves it. */
 void models_price(models_t *ms, ai_str_t hex, ai_str_t model,

@@ -4,6 +4,7 @@
  * cycle's pool.
  */
 
+#include "ngx_http_ai_discover.h"
 #include "ngx_http_ai_jwt.h"
 #include "ai_str.h"
 
@@ -281,6 +282,17 @@ ngx_http_ai_catalog_providers(ai_buf_t *b, ngx_array_t *providers)
         ngx_http_ai_catalog_string(b, &p[i].name);
         ai_buf_add_z(b, ":{\"api\":");
         ngx_http_ai_catalog_string(b, &p[i].api);
+
+        if (p[i].discover != NULL) {
+            ai_buf_add_z(b, ",\"discover\":{\"every\":");
+            ai_buf_add_int(b, p[i].discover->every);
+            ai_buf_add_z(b, ",\"list\":\"");
+            ai_buf_add(b, p[i].discover->sha, AI_SHA256_HEX);
+            ai_buf_add_z(b, "\",\"type\":");
+            ngx_http_ai_catalog_string(b, &p[i].discover->type);
+            ai_buf_add_z(b, "}");
+        }
+
         ai_buf_add_z(b, ",\"headers\":");
         ngx_http_ai_catalog_strings(b, &p[i].headers);
         ai_buf_add_z(b, ",\"key\":");

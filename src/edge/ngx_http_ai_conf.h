@@ -49,6 +49,8 @@
 
 
 typedef struct ngx_http_ai_cors_s  ngx_http_ai_cors_t;   /* ..._cors.c */
+/* ..._discover.h */
+typedef struct ngx_http_ai_discover_s  ngx_http_ai_discover_t;
 
 
 /* Where a directive stands, for errors found after all were read. */
@@ -70,6 +72,7 @@ typedef struct {
     ngx_msec_t                  first;
     ngx_msec_t                  idle;
     ngx_msec_t                  total;
+    ngx_http_ai_discover_t     *discover;     /* NULL: off */
 } ngx_http_ai_provider_t;
 
 

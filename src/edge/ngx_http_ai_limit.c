@@ -4,6 +4,7 @@
 
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_conf_block.h"
+#include "ngx_http_ai_discover.h"
 #include "ngx_http_ai_stream.h"
 
 
@@ -279,8 +280,9 @@ ngx_http_ai_limit_price(ngx_http_ai_main_conf_t *amcf, ngx_str_t *provider,
     ngx_str_t *model, int64_t input, ngx_http_ai_dear_t *dearest)
 {
     int64_t                  n;
+    ai_price_t               room;
     ngx_uint_t               i;
-    ngx_http_ai_price_t     *price;
+    const ai_price_t        *price;
     ngx_http_ai_provider_t  *pr;
 
     /* Which of them the tokens will be nobody knows; those of audio and images
@@ -295,9 +297,9 @@ ngx_http_ai_limit_price(ngx_http_ai_main_conf_t *amcf, ngx_str_t *provider,
         AI_PRICE_IMAGE_OUTPUT
     };
 
-    price = ngx_http_ai_find_price(amcf, provider, model);
+    price = ngx_http_ai_discover_price(amcf, provider, model, &room);
 
-    if (price == NULL || !ai_price_known(&price->price)) {
+    if (price == NULL) {
         pr = ngx_http_ai_find_provider(amcf, provider);
 
         return pr != NULL && pr->api.len == 4
@@ -306,13 +308,13 @@ ngx_http_ai_limit_price(ngx_http_ai_main_conf_t *amcf, ngx_str_t *provider,
     }
 
     for (i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
-        n = ai_price_of(&price->price, input, in[i]);
+        n = ai_price_of(price, input, in[i]);
         dearest->input = ngx_max(dearest->input, n);
-        n = ai_price_of(&price->price, input, out[i]);
+        n = ai_price_of(price, input, out[i]);
         dearest->output = ngx_max(dearest->output, n);
     }
 
-    n = ai_price_of(&price->price, input, AI_PRICE_REQUEST);
+    n = ai_price_of(price, input, AI_PRICE_REQUEST);
     dearest->request = ngx_max(dearest->request, n);
 
     return NGX_OK;

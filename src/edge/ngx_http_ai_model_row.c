@@ -2,14 +2,19 @@
  * A model as /v1/models shows it; see the header.  Owns nothing.
  */
 
+#include "ngx_http_ai_discover.h"
 #include "ngx_http_ai_model_row.h"
 
 
 #define NGX_HTTP_AI_MODEL_PRICE_ROOM  (48 * AI_PRICE_KINDS)   /* a tier */
 
 
+static void ngx_http_ai_model_row_one(ngx_http_ai_main_conf_t *amcf,
+    ngx_http_ai_model_row_t *row, ngx_str_t *provider, ngx_str_t *name);
 static void ngx_http_ai_model_row_of(ngx_http_ai_main_conf_t *amcf,
     ngx_http_ai_model_row_t *row, ngx_http_ai_model_t *model);
+static void ngx_http_ai_model_row_more(ngx_http_ai_model_row_t *row,
+    ngx_http_ai_model_row_t *one);
 static void ngx_http_ai_model_row_int(ai_buf_t *b, const char *name,
     int64_t n);
 static void ngx_http_ai_model_row_pricing(ai_buf_t *b,
@@ -32,7 +37,6 @@ ngx_http_ai_model_row_fill(ngx_http_ai_main_conf_t *amcf,
     ngx_http_ai_model_row_t *row)
 {
     ngx_str_t             provider, name;
-    ngx_http_ai_price_t  *price;
     ngx_http_ai_model_t  *model;
 
     row->context = 0;
@@ -44,70 +48,114 @@ ngx_http_ai_model_row_fill(ngx_http_ai_main_conf_t *amcf,
 
     if (model != NULL) {
         ngx_http_ai_model_row_of(amcf, row, model);
-        return;
-    }
 
-    if (ngx_http_ai_split_model(&row->id, &provider, &name) == NGX_OK) {
-        price = ngx_http_ai_find_price(amcf, &provider, &name);
-
-        if (price != NULL && ai_price_known(&price->price)) {
-            row->price = &price->price;
-            row->priced = 1;
-        }
+    } else if (ngx_http_ai_split_model(&row->id, &provider, &name) == NGX_OK) {
+        ngx_http_ai_model_row_one(amcf, row, &provider, &name);
     }
 }
 
 
-/* The price of all its routes, where they have the same; else the highest of
- * each kind, without tiers. */
+static void
+ngx_http_ai_model_row_one(ngx_http_ai_main_conf_t *amcf,
+    ngx_http_ai_model_row_t *row, ngx_str_t *provider, ngx_str_t *name)
+{
+    ai_price_t               room;
+    const ai_price_t        *price;
+    const ai_models_row_t   *found;
+    ngx_http_ai_provider_t  *p;
+
+    price = ngx_http_ai_discover_price(amcf, provider, name, &room);
+
+    if (price == &room) {
+        ngx_memcpy(row->of, room.tier[0].of, sizeof(row->of));
+
+    } else {
+        row->price = price;
+    }
+
+    row->priced = price != NULL;
+    p = ngx_http_ai_find_provider(amcf, provider);
+    found = p == NULL ? NULL : ngx_http_ai_discover_find(p, name);
+
+    if (found != NULL) {
+        row->context = ngx_max(found->context, 0);
+        row->output = ngx_max(found->output, 0);
+    }
+}
+
+
+/*
+ * The price of all its routes, where they have the same; else the highest of
+ * each kind, without tiers.  What is not said of its context is the smallest of
+ * theirs.
+ */
 
 static void
 ngx_http_ai_model_row_of(ngx_http_ai_main_conf_t *amcf,
     ngx_http_ai_model_row_t *row, ngx_http_ai_model_t *model)
 {
-    int64_t               n;
-    ngx_uint_t            i, k;
-    ngx_http_ai_price_t  *price;
-    ngx_http_ai_route_t  *route;
-
-    row->context = model->context;
-    row->output = model->output;
-
-    for (k = 0; k < AI_PRICE_KINDS; k++) {
-        row->dearest[k] = -1;
-    }
+    ngx_uint_t                i;
+    ngx_http_ai_route_t      *route;
+    ngx_http_ai_model_row_t   one;
 
     route = model->routes.elts;
 
     for (i = 0; i < model->routes.nelts; i++) {
-        price = ngx_http_ai_find_price(amcf, &route[i].provider,
-                                       &route[i].model);
-
-        if (price == NULL || !ai_price_known(&price->price)) {
-            row->price = NULL;
-            return;
-        }
+        ngx_memzero(&one, sizeof(ngx_http_ai_model_row_t));
+        ngx_http_ai_model_row_one(amcf, &one, &route[i].provider,
+                                  &route[i].model);
 
         if (i == 0) {
-            row->price = &price->price;
+            row->context = one.context;
+            row->output = one.output;
+            row->priced = one.priced;
+            row->price = one.price;
+            ngx_memcpy(row->of, one.price != NULL ? one.price->tier[0].of
+                                                  : one.of,
+                       sizeof(row->of));
 
-        } else if (row->price != NULL
-                   && ngx_memcmp(row->price, &price->price,
-                                 sizeof(ai_price_t)) != 0)
-        {
-            row->price = NULL;
-        }
-
-        for (k = 0; k < AI_PRICE_KINDS; k++) {
-            n = ai_price_of(&price->price, 0, k);
-
-            if (price->price.tier[0].of[k] >= 0 || row->dearest[k] >= 0) {
-                row->dearest[k] = ngx_max(row->dearest[k], n);
-            }
+        } else {
+            row->context = ngx_min(row->context, one.context);
+            row->output = ngx_min(row->output, one.output);
+            ngx_http_ai_model_row_more(row, &one);
         }
     }
 
-    row->priced = 1;
+    row->context = model->context ? model->context : row->context;
+    row->output = model->output ? model->output : row->output;
+}
+
+
+static void
+ngx_http_ai_model_row_more(ngx_http_ai_model_row_t *row,
+    ngx_http_ai_model_row_t *one)
+{
+    ngx_uint_t   k;
+    ai_price_t   p, q;
+
+    row->priced = row->priced && one->priced;
+
+    if (!row->priced
+        || (row->price != NULL && one->price != NULL
+            && ngx_memcmp(row->price, one->price, sizeof(ai_price_t)) == 0))
+    {
+        return;
+    }
+
+    ai_price_init(&p);
+    ai_price_init(&q);
+    ngx_memcpy(ai_price_add(&p, 0)->of, row->of, sizeof(row->of));
+    ngx_memcpy(ai_price_add(&q, 0)->of, one->price != NULL
+                                        ? one->price->tier[0].of : one->of,
+               sizeof(row->of));
+
+    for (k = 0; k < AI_PRICE_KINDS; k++) {
+        if (p.tier[0].of[k] >= 0 || q.tier[0].of[k] >= 0) {
+            row->of[k] = ngx_max(ai_price_of(&p, 0, k), ai_price_of(&q, 0, k));
+        }
+    }
+
+    row->price = NULL;
 }
 
 
@@ -187,7 +235,7 @@ ngx_http_ai_model_row_pricing(ai_buf_t *b, ngx_http_ai_model_row_t *row)
     ai_buf_add_z(b, ",\"pricing\":{");
     n = ngx_http_ai_model_row_prices(b, row->price != NULL
                                         ? row->price->tier[0].of
-                                        : row->dearest);
+                                        : row->of);
 
     for (i = 1; row->price != NULL && i < row->price->tiers; i++) {
         ai_buf_add_z(b, i > 1 ? ",{" : n ? ",\"tiers\":[{" : "\"tiers\":[{");

@@ -18,8 +18,9 @@ typedef struct {
     /* filled */
     int64_t                     context;      /* tokens; 0: not known */
     int64_t                     output;
-    const ai_price_t           *price;        /* NULL: not known, or dearest */
-    int64_t                     dearest[AI_PRICE_KINDS];   /* -1: not known */
+    const ai_price_t           *price;        /* of the configuration; NULL:
+                                                 of is it */
+    int64_t                     of[AI_PRICE_KINDS];   /* -1: not known */
     unsigned                    priced:1;
 } ngx_http_ai_model_row_t;
 

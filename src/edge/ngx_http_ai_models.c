@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_ai_models.h"
+#include "ngx_http_ai_discover.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_model_row.h"
@@ -15,6 +16,8 @@
 
 static ngx_array_t *ngx_http_ai_models_list(ngx_http_request_t *r,
     ngx_http_ai_principal_t *principal);
+static ngx_int_t ngx_http_ai_models_found(ngx_http_request_t *r,
+    ngx_array_t *list, ngx_http_ai_principal_t *principal);
 static ngx_int_t ngx_http_ai_models_listed(ngx_str_t *list, ngx_str_t *model);
 static ngx_int_t ngx_http_ai_models_push(ngx_http_request_t *r,
     ngx_array_t *list, ngx_http_ai_principal_t *principal, ngx_str_t *id,
@@ -214,8 +217,8 @@ ngx_http_ai_model_known(ngx_http_ai_main_conf_t *amcf, ngx_str_t *model)
 
 
 /*
- * The names of ai_model, what has a price at a declared provider, and the
- * built-in echo: what can be listed without asking a provider.
+ * The names of ai_model, what has a price at a declared provider, the built-in
+ * echo, and what was found: what can be listed without asking a provider.
  */
 
 static ngx_array_t *
@@ -288,7 +291,64 @@ ngx_http_ai_models_list(ngx_http_request_t *r,
         }
     }
 
-    return list;
+    return ngx_http_ai_models_found(r, list, principal) == NGX_OK ? list
+                                                                  : NULL;
+}
+
+
+/* What providers say that they have, and nothing above stands for. */
+
+static ngx_int_t
+ngx_http_ai_models_found(ngx_http_request_t *r, ngx_array_t *list,
+    ngx_http_ai_principal_t *principal)
+{
+    u_char                   *p;
+    ngx_str_t                 id, name;
+    ngx_uint_t                i, k;
+    ai_models_t              *models;
+    ngx_http_ai_provider_t   *provider;
+    ngx_http_ai_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_ai_module);
+    provider = amcf->providers.elts;
+
+    for (i = 0; i < amcf->providers.nelts; i++) {
+
+        models = provider[i].discover != NULL ? provider[i].discover->models
+                                              : NULL;
+
+        for (k = 0; models != NULL && k < models->n; k++) {
+
+            if (list->nelts >= NGX_HTTP_AI_MODELS_MAX) {
+                return NGX_OK;
+            }
+
+            name.len = models->rows[k].id.len;
+            name.data = (u_char *) models->rows[k].id.data;
+
+            id.len = provider[i].name.len + 1 + name.len;
+            id.data = ngx_pnalloc(r->pool, id.len);
+            if (id.data == NULL) {
+                return NGX_ERROR;
+            }
+
+            p = ngx_copy(id.data, provider[i].name.data,
+                         provider[i].name.len);
+            *p++ = '/';
+            ngx_memcpy(p, name.data, name.len);
+
+            if (ngx_http_ai_find_model(amcf, &id) == NULL
+                && ngx_http_ai_find_price(amcf, &provider[i].name, &name)
+                   == NULL
+                && ngx_http_ai_models_push(r, list, principal, &id,
+                                           &provider[i].name) != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
 }
 
 
