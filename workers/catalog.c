@@ -19,10 +19,11 @@
 
 
 struct catalog_s {
-    char      hex[AI_SHA256_HEX];
-    json_t   *root;
-    unsigned  refs;
-    uint64_t  used;
+    char        hex[AI_SHA256_HEX];
+    json_t     *root;
+    ai_price_t *prices;     /* of which the root has the numbers */
+    unsigned    refs;
+    uint64_t    used;
 };
 
 typedef struct catalog_fetch_s  catalog_fetch_t;
@@ -206,6 +207,7 @@ catalog_release(catalog_t *c)
 {
     if (--c->refs == 0) {
         json_decref(c->root);
+        free(c->prices);
         free(c);
     }
 }
@@ -493,6 +495,11 @@ catalog_parse(ai_str_t text)
     c->root = root;
     c->refs = 1;
 
+    if (price_table(json_object_get(root, "prices"), &c->prices) != 0) {
+        catalog_release(c);
+        return NULL;
+    }
+
     return c;
 }
 
@@ -656,7 +663,12 @@ catalog_price(const catalog_t *c, route_t *route)
             : catalog_member(json_object_get(c->root, "prices"),
                              (ai_str_t) { ai_buf_len(&b), name });
 
-    price_read(price, &route->price);
+    if (price != NULL) {
+        route->price = c->prices[json_integer_value(price)];
+
+    } else {
+        ai_price_init(&route->price);
+    }
 }
 
 

@@ -300,9 +300,10 @@ discover_row(int type, const json_t *entry, ai_models_row_t *row)
 static void
 discover_price(const json_t *pricing, ai_models_row_t *row)
 {
-    size_t        i;
-    int64_t       price;
-    ai_str_t      s;
+    size_t         i;
+    int64_t        price;
+    ai_str_t       s;
+    ai_price_e     kind;
     const json_t  *value;
 
     static const struct {
@@ -320,20 +321,23 @@ discover_price(const json_t *pricing, ai_models_row_t *row)
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         value = json_object_get(pricing, names[i].name);
+        kind = names[i].kind;
 
         if (json_is_string(value)) {
             s = (ai_str_t) { json_string_length(value),
                              json_string_value(value) };
 
-            if (ai_price_scan(s, names[i].kind, &price) == 0
-                && (i < 2 || price > 0))
+            if (ai_price_scan(s, kind, &price) == 0
+                && (price > 0 || kind == AI_PRICE_INPUT
+                    || kind == AI_PRICE_OUTPUT))
             {
-                row->of[names[i].kind] = price;
+                row->of[kind] = price;
             }
         }
 
-        if (i == 1 && (row->of[AI_PRICE_INPUT] < 0
-                       || row->of[AI_PRICE_OUTPUT] < 0))
+        if (kind == AI_PRICE_OUTPUT
+            && (row->of[AI_PRICE_INPUT] < 0
+                || row->of[AI_PRICE_OUTPUT] < 0))
         {
             row->of[AI_PRICE_INPUT] = -1;
             row->of[AI_PRICE_OUTPUT] = -1;

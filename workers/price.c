@@ -4,6 +4,7 @@
 
 #include "price.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 
@@ -35,6 +36,42 @@ price_read(const json_t *value, ai_price_t *price)
 
         price_read_tier(json_object_get(one, "of"), tier);
     }
+}
+
+
+int
+price_table(json_t *prices, ai_price_t **table)
+{
+    void    *iter;
+    size_t   n;
+
+    n = json_object_size(prices);
+
+    if (n == 0) {
+        return 0;
+    }
+
+    *table = malloc(n * sizeof(**table));
+    if (*table == NULL) {
+        return -1;
+    }
+
+    n = 0;
+
+    for (iter = json_object_iter(prices); iter != NULL;
+         iter = json_object_iter_next(prices, iter))
+    {
+        price_read(json_object_iter_value(iter), &(*table)[n]);
+
+        if (json_object_iter_set_new(prices, iter,
+                                     json_integer((json_int_t) n++))
+            != 0)
+        {
+            return -1;
+        }
+    }
+
+    return 0;
 }
 
 

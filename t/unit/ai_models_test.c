@@ -46,8 +46,9 @@ written_and_read(void **state)
     assert_false(b.full);
     assert_int_equal(ai_models_head(mem, (ai_str_t) { ai_buf_len(&b),
                                                       b.start }), 0);
-    assert_memory_equal(mem + AI_MODELS_HEAD, "a\t-\t-" DASHES "\na/b\t128000"
-                        "\t4096\t-\t-\t-\t-\t-\t-\t-\t2500000000\t-\t-\t0\nab\t",
+    assert_memory_equal(mem + AI_MODELS_HEAD,
+                        "a\t-\t-" DASHES "\na/b\t128000\t4096"
+                        "\t-\t-\t-\t-\t-\t-\t-\t2500000000\t-\t-\t0\nab\t",
                         75);
 
     m = ai_models_parse((ai_str_t) { AI_MODELS_HEAD + ai_buf_len(&b), mem });
