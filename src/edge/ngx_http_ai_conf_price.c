@@ -120,6 +120,7 @@ ngx_http_ai_price_value(ngx_conf_t *cf, ngx_str_t *value,
 
     eq = ngx_strlchr(value->data, value->data + value->len, '=');
     kind = -1;
+    text = ai_str("");
 
     if (eq != NULL) {
         name.data = (char *) value->data;
