@@ -20,6 +20,7 @@ static int openai_edit_usage(provider_edit_t *e, ai_str_t body,
 static provider_verdict_e openai_event(provider_usage_t *u, ai_str_t raw,
     int added, provider_cut_t *cut);
 static void openai_usage(provider_usage_t *u, ai_str_t usage);
+static int openai_some(ai_str_t usage, const char *name);
 static void openai_usage_media(provider_usage_t *u, ai_str_t usage);
 static void openai_delta(provider_usage_t *u, ai_str_t delta);
 static void openai_cut(ai_str_t raw, size_t base, const ai_json_field_t *f,
@@ -263,8 +264,12 @@ openai_usage(provider_usage_t *u, ai_str_t usage)
     u->cached_read = provider_count(usage,
                                     "prompt_tokens_details.cached_tokens",
                                     u->cached_read);
-    u->cached_read = provider_count(usage, "prompt_cache_hit_tokens",
-                                    u->cached_read);
+
+    if (provider_has(usage, "prompt_cache_hit_tokens")) {
+        u->cached_read = provider_count(usage, "prompt_cache_hit_tokens",
+                                        u->cached_read);
+    }
+
     u->reasoning = provider_count(usage,
                                "completion_tokens_details.reasoning_tokens",
                                   u->reasoning);
@@ -275,15 +280,40 @@ openai_usage(provider_usage_t *u, ai_str_t usage)
                                          u->cached_write);
     }
 
-    if (provider_has(usage, "audio_tokens")
-        || provider_has(usage, "image_tokens"))
+    if (openai_some(usage, "audio_tokens\"")
+        || openai_some(usage, "image_tokens\""))
     {
         openai_usage_media(u, usage);
     }
 }
 
 
-/* Most say that there were none, which is as good as nothing. */
+/* Whether a member of this name is not 0: most say that there was no audio. */
+
+static int
+openai_some(ai_str_t usage, const char *name)
+{
+    size_t       len;
+    const char  *p, *end;
+
+    len = strlen(name);
+    end = usage.data + usage.len;
+
+    for (p = usage.data;
+         (p = memmem(p, (size_t) (end - p), name, len)) != NULL; )
+    {
+        for (p += len; p < end && (*p <= ' ' || *p == ':'); p++) {
+            /* void */
+        }
+
+        if (p < end && *p >= '1' && *p <= '9') {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
 
 static void
 openai_usage_media(provider_usage_t *u, ai_str_t usage)
