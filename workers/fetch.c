@@ -357,7 +357,7 @@ fetch_name(fetch_t *f, unsigned kind, const fetch_name_t *name)
 
             /* Where it lies and by which key may have changed. */
 
-            if (!item->busy) {
+            if (!item->busy && item->call == NULL) {
                 item->name = *name;
             }
 

@@ -13,6 +13,9 @@
 
 static void job_usage(job_t *job, const char *state, const char *cause,
     ai_usage_t *u);
+static void job_later(job_t *job, const char *state, const char *cause,
+    const char *message);
+static int job_price(job_t *job);
 static int job_billed(const job_t *job, const ai_usage_t *u);
 static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_forget(job_t *job);
@@ -46,8 +49,14 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
     const ai_error_t  *e;
 
     job_stop(job);
-    job_usage(job, state, cause, &u);
     job_move(job, JOB_ENDING);
+
+    if (job_price(job) != 0) {
+        job_later(job, state, cause, message);
+        return;
+    }
+
+    job_usage(job, state, cause, &u);
 
     ai_buf_init(&b, line, sizeof(line));
     ai_usage_write(&b, &u);
@@ -102,14 +111,36 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
                     "cannot be ended yet: no memory");
         }
 
-        job->ending = cause;
-        job->ending_state = state;
-        job->ending_message = message;
-        job->unended = 1;
+        job_later(job, state, cause, message);
         return;
     }
 
     job_count(job, state, &u);
+}
+
+
+/* The next tick ends it. */
+
+static void
+job_later(job_t *job, const char *state, const char *cause,
+    const char *message)
+{
+    job->ending = cause;
+    job->ending_state = state;
+    job->ending_message = message;
+    job->unended = 1;
+}
+
+
+/* What nginx.conf does not know may stand in its provider's list, which an edge
+ * may have read before we have: -1, it is being read. */
+
+static int
+job_price(job_t *job)
+{
+    return !job->ever_called || ai_price_known(&job->route.price) ? 0
+           : models_price(job->w->models, job->route.list, job->route.model,
+                          job->called_usec, &job->route.price);
 }
 
 
@@ -188,11 +219,6 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
     } else if (job->asked && job->answer.status < 400) {
         u->input = ((int64_t) job->body.len + 3) / 4;
         u->estimated = 1;
-    }
-
-    if (!ai_price_known(&job->route.price)) {
-        models_price(job->w->models, job->route.list, job->route.model,
-                     &job->route.price);
     }
 
     if (!ai_price_known(&job->route.price)

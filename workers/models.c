@@ -20,6 +20,9 @@ struct models_list_s {
     char            head[AI_MODELS_HEAD];   /* of what was read last */
     ai_models_t    *list;       /* NULL: not read yet */
     uint64_t        used_msec;
+    uint64_t        asked_usec; /* the look that is under way */
+    uint64_t        seen_usec;  /* the last one that was answered: when it
+                                 * was asked */
     log_again_t     refused;
     unsigned        busy:1;     /* Redis is asked */
     models_list_t  *next;
@@ -137,23 +140,42 @@ models_want(models_t *ms, ai_str_t hex, ai_str_t model)
 }
 
 
-void
-models_price(models_t *ms, ai_str_t hex, ai_str_t model, ai_price_t *price)
+int
+models_price(models_t *ms, ai_str_t hex, ai_str_t model, uint64_t since_usec,
+    ai_price_t *price)
 {
     models_list_t          *l;
     const ai_models_row_t  *row;
 
-    l = ai_sha256_hex_ok(hex) ? models_find(ms, hex) : NULL;
+    if (!ai_sha256_hex_ok(hex)) {
+        return 0;
+    }
+
+    l = models_find(ms, hex);
 
     if (l == NULL) {
-        return;
+        l = models_add(ms, hex);
+        return l == NULL ? 0 : -1;
     }
 
     row = l->list != NULL ? ai_models_find(l->list, model) : NULL;
 
     if (row != NULL) {
         ai_models_price(row, price);
+        return 0;
     }
+
+    if (l->busy) {
+        return -1;
+    }
+
+    if (l->seen_usec != 0 && l->seen_usec >= since_usec) {
+        return 0;
+    }
+
+    models_get(l, l->list != NULL);
+
+    return -1;
 }
 
 
@@ -238,6 +260,7 @@ models_get(models_list_t *l, int head)
     ai_buf_t  b;
     ai_str_t  argv[4];
 
+    l->asked_usec = loop_now_usec(&l->models->w->loop);
     argv[0] = head ? ai_str("GETRANGE") : ai_str("GET");
     argv[1].data = key;
     argv[1].len = ai_keys_models(key, sizeof(key),
@@ -269,18 +292,21 @@ models_on_head(redis_t *rc, ai_resp_t *reply, void *data)
     l = data;
     l->busy = 0;
 
-    if (l->models->closing || reply == NULL
-        || reply->type != AI_RESP_STRING)
-    {
+    if (l->models->closing || reply == NULL) {
         return;
     }
 
+    /* An error is an answer, too: nobody waits for a better one. */
+
     head = redis_str(reply);
 
-    if (head.len == sizeof(l->head)
+    if (reply->type == AI_RESP_STRING && head.len == sizeof(l->head)
         && memcmp(head.data, l->head, sizeof(l->head)) != 0)
     {
         models_get(l, 0);
+
+    } else {
+        l->seen_usec = l->asked_usec;
     }
 }
 
@@ -295,9 +321,13 @@ models_on_text(redis_t *rc, ai_resp_t *reply, void *data)
     l = data;
     l->busy = 0;
 
-    if (!l->models->closing && reply != NULL
-        && reply->type == AI_RESP_STRING)
-    {
+    if (l->models->closing || reply == NULL) {
+        return;
+    }
+
+    l->seen_usec = l->asked_usec;
+
+    if (reply->type == AI_RESP_STRING) {
         models_take(l, redis_str(reply));
     }
 }

@@ -27,9 +27,12 @@ void models_named(models_t *ms, const catalog_t *c);
 /* A call begins of a model that has no price in nginx.conf: a list that does
  * not have it is looked at again, once at a time. */
 void models_want(models_t *ms, ai_str_t hex, ai_str_t model);
-/* Fills price where the list of this name (in hex; empty: none) has one of the
- * model; else leaves it. */
-void models_price(models_t *ms, ai_str_t hex, ai_str_t model,
-    ai_price_t *price);
+/*
+ * A model's price in the list of this name (in hex; empty: none): 0, and price
+ * is filled or, where there is none, left; -1: a list that was not looked at
+ * since then (loop_now_usec) is now, ask again.
+ */
+int models_price(models_t *ms, ai_str_t hex, ai_str_t model,
+    uint64_t since_usec, ai_price_t *price);
 
 #endif
