@@ -4,11 +4,14 @@
  */
 
 #include "body.h"
+#include "breaker.h"
+#include "retry.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "account.h"
 #include "ai_crypto.h"
 #include "ai_headers.h"
 #include "models.h"
@@ -16,9 +19,13 @@
 
 #define CALL_HEADERS_MAX  128
 #define CALL_QUERY_MAX    1024
-#define CALL_URL_MAX      (CATALOG_URL_MAX + CALL_QUERY_MAX + 128)
+#define CALL_URL_MAX      (CATALOG_URL_MAX + PROVIDER_PATH_MAX + CALL_QUERY_MAX)
 
 
+static void call_ask(job_t *job);
+static void call_unfit(job_t *job, retry_why_e why, const char *cause);
+static int call_token(job_t *job, ai_str_t *key);
+static void call_on_token(void *data, const char *cause);
 static int call_url(job_t *job, char url[CALL_URL_MAX]);
 static int call_headers(job_t *job, ai_str_t key);
 static int call_add(job_t *job, ai_str_t a, ai_str_t b);
@@ -39,11 +46,21 @@ static const http_events_t  call_events = {
 void
 call_begin(job_t *job)
 {
-    char            url[CALL_URL_MAX];
-    ai_str_t        key;
-    http_request_t  req;
-
     job->called_usec = loop_now_usec(&job->w->loop);
+    job->calls++;
+
+    if (job->began_usec == 0) {
+        job->began_usec = job->called_usec;
+    }
+
+    if (job->route.by == CATALOG_BY_BUSY
+        || job->route.by == CATALOG_BY_LATENCY || job->route.hedge_msec == 0)
+    {
+        job->target = target_began(job->w->targets, &job->route);
+    }
+
+    job->answer.calls = job->calls;
+    job->answer.began_usec = job->began_usec;
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->ever_called = 1;
@@ -55,18 +72,46 @@ call_begin(job_t *job)
         return;
     }
 
+    call_ask(job);
+}
+
+
+/* Once more, when what its key is traded for is there. */
+
+static void
+call_ask(job_t *job)
+{
+    char            url[CALL_URL_MAX];
+    ai_str_t        key;
+    http_request_t  req;
+
     key = ai_str("");
 
-    if (catalog_key(&job->route, &key) == -1) {
-        job_fail(job, "no_key", NULL);
+    if (breaker_key(job->w->breakers, &job->route, &key, &job->key) == -1) {
+        call_unfit(job, RETRY_NO_KEY, "no_key");
         return;
     }
 
-    if (call_url(job, url) != 0) {
+    if (job->provider->accounts && account_is(key)
+        && !call_token(job, &key))
+    {
+        return;
+    }
+
+    switch (call_url(job, url)) {
+
+    case 0:
+        break;
+
+    case -2:
+        call_unfit(job, RETRY_UNFIT, "model_not_found");
+        return;
+
+    default:
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
-        job_fail(job, "no_key", NULL);
+        call_unfit(job, RETRY_NO_KEY, "no_key");
         return;
     }
 
@@ -98,6 +143,20 @@ call_begin(job_t *job)
 }
 
 
+/* It was not called: another target is, or the job fails. */
+
+static void
+call_unfit(job_t *job, retry_why_e why, const char *cause)
+{
+    job->calls--;
+    job->called_usec = 0;
+
+    if (!retry_failed(job, why)) {
+        job_fail(job, cause, NULL);
+    }
+}
+
+
 void
 call_abort(job_t *job)
 {
@@ -109,6 +168,8 @@ call_abort(job_t *job)
     if (job->echo != NULL) {
         echo_abort(job);
     }
+
+    token_forget(&job->token);
 
     call_free(job);
 }
@@ -135,28 +196,56 @@ call_resume(job_t *job)
 }
 
 
-/* base, path and queries: a base may end in /v1 and may have a query. */
+/* The key of an account is traded for a token: 1, or 0: the job waits for it,
+ * or has failed. */
+
+static int
+call_token(job_t *job, ai_str_t *key)
+{
+    int          rc;
+    const char  *cause;
+
+    job->token.done = call_on_token;
+    job->token.data = job;
+    rc = token_get(job->w->tokens, *key, &job->token, key, &cause);
+
+    if (rc == -1) {
+        call_unfit(job, RETRY_NO_KEY, cause);
+    }
+
+    return rc == 1;
+}
+
+
+static void
+call_on_token(void *data, const char *cause)
+{
+    job_t  *job;
+
+    job = data;
+
+    if (cause != NULL) {
+        call_unfit(job, RETRY_NO_KEY, cause);
+        return;
+    }
+
+    job->heard_msec = uv_now(&job->w->loop.uv);
+    call_ask(job);
+}
+
+
+/* 0; -1: the provider has no address, -2: nor such a model. */
 
 static int
 call_url(job_t *job, char url[CALL_URL_MAX])
 {
-    char         base[CATALOG_URL_MAX], query[CALL_QUERY_MAX];
-    size_t       len;
-    ai_buf_t     b, q;
-    const char  *mark, *path;
+    int               rc;
+    char              base[CATALOG_URL_MAX], query[CALL_QUERY_MAX];
+    ai_buf_t          b, q;
+    provider_place_t  place;
 
     if (catalog_url(&job->route, base) != 0) {
         return -1;
-    }
-
-    path = job->provider->path;
-    mark = strchr(base, '?');
-    len = mark != NULL ? (size_t) (mark - base) : strlen(base);
-
-    if (len >= 3 && memcmp(base + len - 3, "/v1", 3) == 0
-        && strncmp(path, "/v1/", 4) == 0)
-    {
-        len -= 3;
     }
 
     ai_buf_init(&q, query, sizeof(query));
@@ -165,22 +254,16 @@ call_url(job_t *job, char url[CALL_URL_MAX])
         ai_headers_query(&q, job->dialect, job->spec.query);
     }
 
+    place.base = (ai_str_t) { strlen(base), base };
+    place.model = job->route.model;
+    place.stream = job->spec.stream;
+
     ai_buf_init(&b, url, CALL_URL_MAX);
-    ai_buf_add(&b, base, len);
-    ai_buf_add_z(&b, path);
-
-    if (mark != NULL) {
-        ai_buf_add_z(&b, mark);
-    }
-
-    if (ai_buf_len(&q) != 0) {
-        ai_buf_add_z(&b, mark != NULL ? "&" : "?");
-        ai_buf_add(&b, query, ai_buf_len(&q));
-    }
-
+    rc = provider_url(&b, job->provider, &place,
+                      (ai_str_t) { ai_buf_len(&q), query });
     ai_buf_add(&b, "", 1);
 
-    return b.full ? -1 : 0;
+    return b.full ? -1 : rc != 0 ? -2 : 0;
 }
 
 
@@ -357,10 +440,18 @@ call_on_header(void *data, ai_str_t name, ai_str_t value)
 static void
 call_on_head(void *data, int status)
 {
-    job_t  *job;
+    job_t     *job;
+    ai_str_t   key;
 
     job = data;
     job->heard_msec = uv_now(&job->w->loop.uv);
+
+    if (status == 401 && job->provider->accounts
+        && catalog_key(&job->route, job->key, &key) == 1 && account_is(key))
+    {
+        token_refused(job->w->tokens, key);
+    }
+
     answer_head(&job->answer, status);
 }
 
@@ -374,7 +465,10 @@ call_on_body(void *data, ai_str_t bytes)
 
     job = data;
 
-    if (job->first_usec == 0 && http_sent(job->call)) {
+    if (!job->shed && !job->answer.hold && job->hedge == NULL
+        && http_sent(job->call))
+    {
+        job->shed = 1;
         free(job->request);
         job->request = NULL;
 
@@ -391,6 +485,7 @@ call_on_done(void *data, http_status_e status, const char *why)
     job_t  *job;
 
     job = data;
+    job->asked = status != HTTP_OK && http_sent(job->call);
     job->call = NULL;
 
     if (status == HTTP_OK
@@ -404,6 +499,14 @@ call_on_done(void *data, http_status_e status, const char *why)
     log_job(LOG_WARN, "call", job->spec.tenant, job->spec.id,
             "provider %.*s: %s", (int) job->route.provider.len,
             job->route.provider.data, why);
+
+    if (retry_failed(job, status == HTTP_UNREACHABLE && !job->asked
+                          ? RETRY_UNREACHABLE
+                          : status == HTTP_TIMEOUT ? RETRY_UNREACHABLE
+                          : RETRY_BROKEN))
+    {
+        return;
+    }
 
     switch (status) {
 

@@ -55,6 +55,7 @@ const dialect_t  dialect_openai = {
     .write_event = openai_write_event,
     .write_error = openai_write_error,
     .stream_type = "text/event-stream",
+    .signs = 1,
     .write_request = openai_write_request,
     .read_answer = openai_read_answer,
     .read_event = openai_read_event,

@@ -318,7 +318,8 @@ openai_write_delta(ir_t *ir, const ir_event_t *e, out_t *o,
         out_int(o, w->calls[e->part]);
 
         if (e->type == IR_SIGNATURE) {
-            out_z(o, ",\"extra_content\":{\"google\":{\"thought_signature\":");
+            out_z(o, ",\"function\":{\"arguments\":\"\"},\"extra_content\":"
+                     "{\"google\":{\"thought_signature\":");
             out_escaped(o, e->text);
             out_z(o, "}}}]");
             break;

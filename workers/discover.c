@@ -167,13 +167,17 @@ discover_url(fetch_name_t *n, const route_t *route)
 static void
 discover_headers(fetch_name_t *n, const route_t *route)
 {
+    int                rc;
+    unsigned           i;
     ai_buf_t           b;
     ai_str_t           key;
     const provider_t  *provider;
 
     provider = provider_find(route->api);
 
-    if (catalog_key(route, &key) == 1) {
+    for (i = 0; (rc = catalog_key(route, i, &key)) == 0; i++) { /* void */ }
+
+    if (rc == 1) {
         ai_buf_init(&b, n->header[0], sizeof(n->header[0]));
         ai_buf_add_z(&b, provider != NULL && provider->key_header != NULL
                          ? provider->key_header : "Authorization: Bearer ");

@@ -236,6 +236,7 @@ typedef struct {
     ai_str_t    type;           /* the provider's words for it */
     ai_str_t    code;
     ai_str_t    param;
+    int64_t     retry_msec;     /* to come again after it; 0: not said */
 } ir_error_t;
 
 /* One call.  Dialects read what stands first, and have their state. */
@@ -258,6 +259,7 @@ struct ir_s {
     unsigned         strict:1;
     unsigned         functions:1;   /* client's: tools are legacy functions */
     unsigned         anonymous:1;   /* client's: its calls had no ids */
+    unsigned         reasons:1;     /* provider's: it is asked for reasoning */
 
     ir_usage_t       usage_now;
     ir_error_t       error;
@@ -302,6 +304,8 @@ struct dialect_s {
     int  (*write_event)(ir_t *ir, const ir_event_t *e, out_t *out);
     int  (*write_error)(ir_t *ir, const ir_error_t *e, out_t *out);
     const char *stream_type;    /* content-type of a stream it writes */
+    unsigned    signs:1;        /* a signature of a call has its place in it,
+                                 * and one of a text may stand behind it */
 
     /* Provider's. */
     int  (*write_request)(ir_t *ir, out_t *out);
@@ -309,6 +313,9 @@ struct dialect_s {
     /* One SSE event (or frame): name may be empty; data NULL where it is no
      * object, then text has it. */
     int  (*read_event)(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text);
+    /* A stream's bytes have ended: what is still to be said, where no event is
+     * its last.  NULL: nothing. */
+    int  (*read_end)(ir_t *ir);
     /* Fills ir->error, body NULL where it is no object.  status is set. */
     void (*read_error)(ir_t *ir, node_t *body);
     /* A stream that is no SSE: the length of the first frame in bytes, of which
@@ -316,10 +323,19 @@ struct dialect_s {
      * none.  NULL: SSE. */
     long (*frame)(ai_str_t bytes, ai_str_t *name, ai_str_t *data);
     const char *frame_type;     /* its content-type begins so */
+    unsigned    lines:1;        /* frames are lines, whose last may lack its
+                                 * end */
+    /* Members of a client's body that its dialect does not know and this
+     * provider's does: in ir->request's extra.  NULL ends; NULL: none. */
+    const char *const *extra;
 };
 
 extern const dialect_t  dialect_openai;
 extern const dialect_t  dialect_anthropic;
+extern const dialect_t  dialect_gemini;
+extern const dialect_t  dialect_vertex;
+extern const dialect_t  dialect_ollama;
+extern const dialect_t  dialect_cohere;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);

@@ -5,6 +5,7 @@
 
 #include "provider.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,18 +13,32 @@
 #include "ai_sse.h"
 
 
+static size_t provider_version(const char *p, size_t len);
+
+
+static const provider_t *const  providers[] = {
+    &provider_openai,
+    &provider_anthropic,
+    &provider_gemini,
+    &provider_vertex,
+    &provider_ollama,
+    &provider_cohere,
+    NULL
+};
+
+
 const provider_t *
 provider_find(ai_str_t api)
 {
-    if (ai_str_eqz(api, provider_openai.api)) {
-        return &provider_openai;
+    unsigned  i;
+
+    for (i = 0; providers[i] != NULL; i++) {
+        if (ai_str_eqz(api, providers[i]->api)) {
+            break;
+        }
     }
 
-    if (ai_str_eqz(api, provider_anthropic.api)) {
-        return &provider_anthropic;
-    }
-
-    return NULL;
+    return providers[i];
 }
 
 
@@ -107,6 +122,133 @@ provider_edit_model(provider_edit_t *e, ai_str_t body, size_t start,
 
     return e->len != end - start
            || memcmp(e->text, body.data + start, e->len) != 0;
+}
+
+
+/* "/v1", "/v1beta": the length of the one that a base ends in, or that a path
+ * begins with. */
+
+static size_t
+provider_version(const char *p, size_t len)
+{
+    size_t  i;
+
+    if (len < 3 || p[0] != '/' || p[1] != 'v' || p[2] < '1' || p[2] > '9') {
+        return 0;
+    }
+
+    for (i = 3; i < len && p[i] != '/'; i++) {
+        if ((p[i] < '0' || p[i] > '9') && (p[i] < 'a' || p[i] > 'z')) {
+            return 0;
+        }
+    }
+
+    return i;
+}
+
+
+int
+provider_url(ai_buf_t *b, const provider_t *p, const provider_place_t *place,
+    ai_str_t query)
+{
+    int          rc;
+    char         path[PROVIDER_PATH_MAX];
+    size_t       skip;
+    ai_buf_t     to;
+    ai_str_t     base, rest;
+    const char  *mark, *slash;
+
+    base = place->base;
+    rest = ai_str("");
+    mark = memchr(base.data, '?', base.len);
+
+    if (mark != NULL) {
+        base.len = (size_t) (mark - base.data);
+        rest = (ai_str_t) { place->base.len - base.len - 1, mark + 1 };
+    }
+
+    ai_buf_init(&to, path, sizeof(path));
+    rc = 0;
+
+    if (p->place != NULL) {
+        rc = p->place(&to, place);
+
+    } else {
+        ai_buf_add_z(&to, p->path);
+    }
+
+    ai_buf_add_str(b, base);
+    slash = memrchr(base.data, '/', base.len);
+    skip = 0;
+
+    if (slash != NULL
+        && provider_version(slash, base.len - (size_t) (slash - base.data)))
+    {
+        skip = provider_version(path, ai_buf_len(&to));
+    }
+
+    ai_buf_add(b, path + skip, ai_buf_len(&to) - skip);
+    mark = memchr(path, '?', ai_buf_len(&to));
+
+    if (rest.len != 0) {
+        ai_buf_add_z(b, mark != NULL ? "&" : "?");
+        ai_buf_add_str(b, rest);
+    }
+
+    if (query.len != 0) {
+        ai_buf_add_z(b, mark != NULL || rest.len != 0 ? "&" : "?");
+        ai_buf_add_str(b, query);
+    }
+
+    b->full |= to.full;
+
+    return rc;
+}
+
+
+int
+provider_escape(ai_buf_t *b, ai_str_t name, const char *also)
+{
+    char         code[4];
+    size_t       i, from;
+    const char  *p;
+
+    from = 0;
+
+    for (i = 0; i <= name.len; i++) {
+
+        if (i != name.len && name.data[i] != '/' && name.data[i] != '\\') {
+            continue;
+        }
+
+        p = name.data + from;
+
+        if ((i - from == 1 && p[0] == '.')
+            || (i - from == 2 && p[0] == '.' && p[1] == '.'))
+        {
+            return -1;
+        }
+
+        from = i + 1;
+    }
+
+    for (i = 0; i < name.len; i++) {
+        p = name.data + i;
+
+        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z')
+            || (*p >= '0' && *p <= '9')
+            || (*p != '\0' && (strchr("-._~", *p) != NULL
+                               || strchr(also, *p) != NULL)))
+        {
+            ai_buf_add(b, p, 1);
+            continue;
+        }
+
+        (void) snprintf(code, sizeof(code), "%%%02X", (unsigned char) *p);
+        ai_buf_add_z(b, code);
+    }
+
+    return name.len != 0 ? 0 : -1;
 }
 
 

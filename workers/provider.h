@@ -13,6 +13,7 @@
 #define PROVIDER_BODY_MAX    (64 * 1024 * 1024)     /* a request's, bytes */
 #define PROVIDER_DEPTH_MAX   512                    /* its JSON */
 #define PROVIDER_MODEL_MAX   512                    /* a model's name */
+#define PROVIDER_PATH_MAX    (PROVIDER_MODEL_MAX * 3 + 512) /* of a URL */
 #define PROVIDER_FINISH_MAX  48
 
 typedef struct {
@@ -53,12 +54,26 @@ typedef struct {
     size_t end;
 } provider_cut_t;
 
+/* What of a call its URL may depend on; grows as dialects need it. */
+typedef struct {
+    ai_str_t base;              /* the provider's URL; it may have a query */
+    ai_str_t model;             /* to be asked */
+    unsigned stream:1;
+} provider_place_t;
+
 typedef struct {
     const char   *api;          /* in the catalog */
-    ai_dialect_e  dialect;
-    const char   *path;         /* behind the URL, "/v1" there counted once */
+    ai_dialect_e  dialect;      /* AI_DIALECT_LAST: no client speaks it; then
+                                 * request, event and body are NULL */
+    const char   *path;         /* behind the URL; a version ("/v1") that the
+                                 * URL ends in stands instead of the path's */
+    /* Where path depends on the call: adds it, which may end in a query: 0, or
+     * -1: no model has such a name (provider_escape). */
+    int         (*place)(ai_buf_t *b, const provider_place_t *p);
     const char   *key_header;   /* "name: " before the key */
     const char   *version;      /* header it must have, NULL: none */
+    unsigned      accounts:1;   /* a key may be a service account's (account.h),
+                                 * which is traded for a token */
 
     /*
      * The body to send: 0 and *out (malloc, or NULL: the body as it is) with
@@ -76,6 +91,10 @@ typedef struct {
 
 extern const provider_t  provider_openai;
 extern const provider_t  provider_anthropic;
+extern const provider_t  provider_gemini;
+extern const provider_t  provider_vertex;
+extern const provider_t  provider_ollama;
+extern const provider_t  provider_cohere;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);
@@ -83,7 +102,16 @@ const provider_t *provider_find(ai_str_t api);
 const provider_t *provider_of(ai_dialect_e dialect);
 void provider_usage_init(provider_usage_t *u);
 
+/* The URL of a call, base, path and queries (query: one more, or empty): 0, or
+ * -1: as place says.  It is not whole where b is full. */
+int provider_url(ai_buf_t *b, const provider_t *p,
+    const provider_place_t *place, ai_str_t query);
+
 /* For dialects. */
+
+/* Adds a name to a path: letters, digits, "-._~" and those of also as they are,
+ * others as %XX; 0, or -1: it is empty, or has a segment "." or "..". */
+int provider_escape(ai_buf_t *b, ai_str_t name, const char *also);
 
 typedef struct {
     size_t start;               /* bytes of the body that go */

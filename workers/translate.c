@@ -114,6 +114,7 @@ translate_request(translate_t *t, ai_str_t body, char **out, size_t *len)
     rc = ir->client->read_request(ir, root);
 
     if (rc == 0) {
+        ir_extra(ir, root);
         ir_unread(ir, &ir->tree, root);
         rc = ir->provider->write_request(ir, &t->out);
     }
@@ -279,6 +280,15 @@ translate_end(translate_t *t, ai_str_t *out)
 
     if (t->ir.provider->frame == NULL && ai_sse_rest(&t->sse, &raw) == 1) {
         rc = translate_sse(t, raw);
+    }
+
+    if (t->ir.provider->lines && t->rest.len != 0) {
+        rc = translate_frames(t, ai_str("\n"));
+        rc = rc == -2 ? 0 : rc;
+    }
+
+    if (rc == 0 && !t->ir.ended && t->ir.provider->read_end != NULL) {
+        rc = t->ir.provider->read_end(&t->ir) == 0 ? 0 : -2;
     }
 
     /* Some close after the finish, without the word for it. */
@@ -493,6 +503,13 @@ translate_error(translate_t *t, ai_str_t body)
     }
 
     return ir->client->write_error(ir, &ir->error, &t->out);
+}
+
+
+int64_t
+translate_retry(const translate_t *t)
+{
+    return t->ir.error.retry_msec;
 }
 
 

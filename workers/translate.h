@@ -62,6 +62,9 @@ size_t translate_held(const translate_t *t);
 int translate_answer(translate_t *t, int status, ai_str_t body);
 ai_str_t translate_said(const translate_t *t);
 
+/* What an error's body says of when to come again: ms, 0: nothing. */
+int64_t translate_retry(const translate_t *t);
+
 /* What is known of its usage so far. */
 void translate_usage(const translate_t *t, provider_usage_t *u);
 

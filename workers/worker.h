@@ -21,6 +21,7 @@ struct lookup_s;
 struct seeds_s;
 struct fetch_s;
 struct models_s;
+struct tokens_s;
 struct jobs_s;
 struct queue_s;
 struct delivery_s;
@@ -28,6 +29,8 @@ struct http_s;
 struct catalogs_s;
 struct heartbeat_s;
 struct emits_s;
+struct breakers_s;
+struct targets_s;
 
 typedef struct worker_s {
     loop_t              loop;
@@ -44,12 +47,15 @@ typedef struct worker_s {
     struct http_s      *http;
     struct catalogs_s  *catalogs;
     struct heartbeat_s *heartbeat;
+    struct breakers_s  *breakers;
+    struct targets_s   *targets;
     struct emits_s     *emits;      /* settled jobs that linger */
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */
     struct seeds_s     *seeds;      /* counters of limits, from the ledger */
     struct fetch_s     *fetch;      /* what catalogs name by URL */
     struct models_s    *models;     /* lists of models, with prices */
+    struct tokens_s    *tokens;     /* ours, for providers */
 
     uv_signal_t         signals[5];
     uv_timer_t          drain_timer;

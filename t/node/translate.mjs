@@ -8,7 +8,8 @@ import OpenAI from 'openai';
 import Anthropic from '@anthropic-ai/sdk';
 
 const [base, key, file, port] = process.argv.slice(2);
-const dialects = { 'openai.chat': 'openai', 'compatible.chat': 'openai', 'anthropic.messages': 'anthropic' };
+const dialects = { 'openai.chat': 'openai', 'compatible.chat': 'openai', 'anthropic.messages': 'anthropic',
+    'gemini.generate': 'gemini', 'gemini.stream': 'gemini' };
 const records = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line))
     .filter(r => dialects[r.api] && r.status === 200 && r.response);
 const byId = new Map(records.map(r => [r.id, r]));
@@ -24,7 +25,9 @@ const server = createServer((req, res) => {
     let body = '';
     req.on('data', d => body += d);
     req.on('end', () => {
-        const r = byId.get(JSON.parse(body).model.slice(2));
+        // Google's model is in the path.
+        const model = /\/models\/([^/:]+):/.exec(req.url)?.[1] ?? JSON.parse(body).model;
+        const r = byId.get(model.slice(2));
         res.writeHead(200, { 'content-type': r.stream ? 'text/event-stream' : 'application/json' });
         if (!r.stream) return res.end(r.response);
         const bytes = Buffer.from(r.response);      // in pieces that end anywhere
@@ -95,7 +98,26 @@ const anthropicStream = list => {
     }
     return anthropicSays(m);
 };
-const recorded = r => dialects[r.api] === 'openai' ? openaiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
+const geminiSays = list => {
+    const said = { text: '', calls: [], finish: 'stop', error: false, output: 0 };
+    for (const o of list) {
+        const c = o.candidates?.[0], u = o.usageMetadata;
+        for (const p of c?.content?.parts ?? []) {
+            if (p.functionCall) said.calls.push({ name: p.functionCall.name, args: JSON.stringify(p.functionCall.args) });
+            else if (!p.thought) said.text += p.text ?? '';
+        }
+        if (c?.finishReason === 'MAX_TOKENS') said.finish = 'length';
+        else if (o.promptFeedback?.blockReason || ['SAFETY', 'RECITATION', 'PROHIBITED_CONTENT'].includes(c?.finishReason)) said.finish = 'filter';
+        if (!u) continue;
+        said.input = u.promptTokenCount + (u.toolUsePromptTokenCount ?? 0);
+        if (u.candidatesTokenCount !== undefined || u.thoughtsTokenCount !== undefined)
+            said.output = (u.candidatesTokenCount ?? 0) + (u.thoughtsTokenCount ?? 0);
+    }
+    if (said.calls.length && said.finish === 'stop') said.finish = 'tools';
+    return said;
+};
+const recorded = r => dialects[r.api] === 'gemini' ? geminiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
+    : dialects[r.api] === 'openai' ? openaiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
     : r.stream ? anthropicStream(events(r.response)) : anthropicSays(JSON.parse(r.response));
 
 // What the other dialect's SDK makes of it.
@@ -103,12 +125,12 @@ const options = { maxRetries: 0, timeout: 60000, logLevel: 'error' };
 const oa = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, ...options });
 const an = new Anthropic({ baseURL: base, apiKey: key, ...options });
 const user = [{ role: 'user', content: 'x' }];
-const through = async r => {
-    if (dialects[r.api] === 'openai') {
-        const ask = { model: `openai/r-${r.id}`, max_tokens: 99, messages: user };
+const through = async (r, client) => {
+    if (client === 'anthropic') {
+        const ask = { model: `${dialects[r.api]}/r-${r.id}`, max_tokens: 99, messages: user };
         return anthropicSays(r.stream ? await an.messages.stream(ask).finalMessage() : await an.messages.create(ask));
     }
-    const ask = { model: `anthropic/r-${r.id}`, messages: user };
+    const ask = { model: `${dialects[r.api]}/r-${r.id}`, messages: user };
     if (!r.stream) return openaiSays([await oa.chat.completions.create(ask)]);
     const chunks = [];
     for await (const chunk of await oa.chat.completions.create({ ...ask, stream: true,
@@ -126,22 +148,23 @@ const same = (a, b) => a.error ? b.error : !b.error && a.text === b.text && a.fi
             || parse(b.calls[i].args).arguments === c.args));
 
 const table = {};
-const one = async r => {
+const sdks = { openai: 'openai', anthropic: '@anthropic-ai/sdk' };
+const one = async ([r, client]) => {
     let got, want;
     try {
         want = recorded(r);
-        got = await through(r);
+        got = await through(r, client);
     } catch (e) {
         got = { error: true, why: `${e.constructor.name}: ${e.message}` };
     }
-    const pair = `${r.api} -> ${dialects[r.api] === 'openai' ? '@anthropic-ai/sdk' : 'openai'}, ${r.stream ? 'streams' : 'objects'}`;
+    const pair = `${r.api} -> ${sdks[client]}, ${r.stream ? 'streams' : 'objects'}`;
     table[pair] ??= { tried: 0, passed: 0 };
     table[pair].tried++;
     const good = want && same(want, got);
     if (good) table[pair].passed++;
     else ok(false, `${r.id} ${pair}`, `${JSON.stringify(want)}\nbut ${JSON.stringify(got)}`.replaceAll('\n', '\\n'));
 };
-const queue = [...records];
+const queue = records.flatMap(r => Object.keys(sdks).filter(client => client !== dialects[r.api]).map(client => [r, client]));
 await Promise.all(Array.from({ length: 8 }, async () => { while (queue.length) await one(queue.shift()); }));
 for (const [pair, { tried, passed }] of Object.entries(table)) {
     ok(tried === passed, `${pair}: ${tried} tried, ${passed} passed`, '');

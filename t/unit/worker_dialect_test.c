@@ -346,10 +346,87 @@ dialects_are_found(void **state)
 }
 
 
+static int
+place_model(ai_buf_t *b, const provider_place_t *p)
+{
+    ai_buf_add_z(b, "/v1beta/m/");
+
+    if (provider_escape(b, p->model, ":") != 0) {
+        return -1;
+    }
+
+    ai_buf_add_z(b, p->stream ? "/s?alt=sse" : "/g");
+
+    return 0;
+}
+
+
+static int
+url_is(const provider_t *p, const char *base, const char *model, int stream,
+    const char *query, const char *url)
+{
+    int               rc;
+    char              buf[256];
+    ai_buf_t          b;
+    provider_place_t  place;
+
+    ai_buf_init(&b, buf, sizeof(buf));
+    place.base = (ai_str_t) { strlen(base), base };
+    place.model = (ai_str_t) { strlen(model), model };
+    place.stream = stream;
+    rc = provider_url(&b, p, &place, (ai_str_t) { strlen(query), query });
+    ai_buf_add(&b, "", 1);
+
+    return rc != 0 ? rc : b.full ? -2 : strcmp(buf, url) == 0;
+}
+
+
+static void
+urls_are_made(void **state)
+{
+    provider_t  p;
+
+    (void) state;
+
+#define A  &provider_anthropic, "http://h"
+    assert_int_equal(url_is(A, "m", 0, "", "http://h/v1/messages"), 1);
+    assert_int_equal(url_is(A "/v1", "m", 1, "",
+                            "http://h/v1/messages"), 1);
+    assert_int_equal(url_is(A "/a/v4?x=1", "m", 1, "",
+                            "http://h/a/v4/messages?x=1"), 1);
+    assert_int_equal(url_is(A "/video", "m", 1, "b=2",
+                            "http://h/video/v1/messages?b=2"), 1);
+    assert_int_equal(url_is(A "/v1?x=1", "m", 1, "b=2",
+                            "http://h/v1/messages?x=1&b=2"), 1);
+#undef A
+
+    assert_int_equal(url_is(&provider_openai, "http://h/a/v1", "m", 0, "",
+                            "http://h/a/v1/chat/completions"), 1);
+
+    p = provider_openai;
+    p.place = place_model;
+
+    assert_int_equal(url_is(&p, "http://h", "a", 0, "",
+                            "http://h/v1beta/m/a/g"), 1);
+    assert_int_equal(url_is(&p, "http://h/v1?k=v", "a:b/c?d#e %", 1, "q=1",
+                            "http://h/v1/m/a:b%2Fc%3Fd%23e%20%25/s"
+                            "?alt=sse&k=v&q=1"), 1);
+    assert_int_equal(url_is(&p, "http://h", "\303\244", 0, "",
+                            "http://h/v1beta/m/%C3%A4/g"), 1);
+    assert_int_equal(url_is(&p, "http://h", "", 0, "", ""), -1);
+    assert_int_equal(url_is(&p, "http://h", "..", 0, "", ""), -1);
+    assert_int_equal(url_is(&p, "http://h", "a/../b", 0, "", ""), -1);
+    assert_int_equal(url_is(&p, "http://h", "a\\.", 0, "", ""), -1);
+    assert_int_equal(url_is(&p, "http://h", "..a/...", 0, "",
+                            "http://h/v1beta/m/..a%2F.../g"), 1);
+}
+
+
 int
 main(void)
 {
     const struct CMUnitTest  tests[] = {
+        cmocka_unit_test(urls_are_made),
         cmocka_unit_test(model_is_replaced_in_place),
         cmocka_unit_test(bad_requests),
         cmocka_unit_test(usage_is_asked_for),

@@ -18,6 +18,8 @@ static const struct {
     { "openai.chat", "openai" },
     { "compatible.chat", "openai" },
     { "anthropic.messages", "anthropic" },
+    { "gemini.generate", "gemini" },
+    { "gemini.stream", "gemini" },
 };
 
 #define APIS  (sizeof(apis) / sizeof(apis[0]))
@@ -30,11 +32,12 @@ static const struct {
 } says[] = {
     { "openai", say_openai_object, say_openai_stream },
     { "anthropic", say_anthropic_object, say_anthropic_stream },
+    { "gemini", say_gemini_object, say_gemini_stream },
 };
 
 #define SAYS  (sizeof(says) / sizeof(says[0]))
 
-static unsigned  tried[APIS][SAYS][3], passed[APIS][SAYS][3];
+static unsigned  tried[APIS][SAYS][4], passed[APIS][SAYS][4];
 static unsigned  nlines;
 
 
@@ -346,12 +349,122 @@ anthropic_valid(json_t *o)
 }
 
 
+/* What Google refuses: contents without parts, calls that are not answered in
+ * the next content, members that it does not know. */
+
+static const char *
+gemini_valid(json_t *o)
+{
+    size_t       i, k, calls, results, others;
+    json_t      *m, *p, *f;
+    const char  *role, *key;
+    unsigned     due;
+
+    static const char *const  members[] = {
+        "systemInstruction", "contents", "tools", "toolConfig",
+        "generationConfig", "serviceTier"
+    };
+
+    json_object_foreach(o, key, m) {
+        for (i = 0; i < 6 && strcmp(members[i], key) != 0; i++) {
+            /* void */
+        }
+
+        if (i == 6) {
+            return "a member that is not known";
+        }
+    }
+
+    due = 0;
+
+    if (json_array_size(json_object_get(o, "contents")) == 0) {
+        return "no contents";
+    }
+
+    json_array_foreach(json_object_get(o, "contents"), i, m) {
+        role = say_z(m, "role");
+        calls = 0;
+        results = 0;
+        others = 0;
+
+        if (role == NULL || (strcmp(role, "user") != 0
+                             && strcmp(role, "model") != 0))
+        {
+            return "no such role";
+        }
+
+        if (json_array_size(json_object_get(m, "parts")) == 0) {
+            return "no parts";
+        }
+
+        json_array_foreach(json_object_get(m, "parts"), k, p) {
+            f = json_object_get(p, "functionCall");
+
+            if (f != NULL) {
+                if (!json_is_object(json_object_get(f, "args"))
+                    || say_z(f, "name") == NULL
+                    || strcmp(role, "model") != 0)
+                {
+                    return "an invalid call";
+                }
+
+                calls++;
+                continue;
+            }
+
+            f = json_object_get(p, "functionResponse");
+
+            if (f != NULL) {
+                if (!json_is_object(json_object_get(f, "response"))
+                    || say_z(f, "name") == NULL
+                    || strcmp(role, "user") != 0)
+                {
+                    return "an invalid result";
+                }
+
+                results++;
+                continue;
+            }
+
+            others++;
+
+            if (json_object_get(p, "text") == NULL
+                && json_object_get(p, "inlineData") == NULL
+                && json_object_get(p, "fileData") == NULL)
+            {
+                return "an invalid part";
+            }
+        }
+
+        if (results != 0 && (others != 0 || results > due)) {
+            return "results with others, or without calls";
+        }
+
+        due = (unsigned) calls;
+    }
+
+    json_array_foreach(json_object_get(o, "tools"), i, m) {
+        json_array_foreach(json_object_get(m, "functionDeclarations"), k, p) {
+            f = json_object_get(p, "parametersJsonSchema");
+
+            if (say_z(p, "name") == NULL || (f != NULL && !json_is_object(f)))
+            {
+                return "an invalid tool";
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
 static const struct {
     const char   *dialect;
     const char *(*valid)(json_t *o);
 } valids[] = {
     { "openai", openai_valid },
     { "anthropic", anthropic_valid },
+    { "gemini", gemini_valid },
 };
 
 
@@ -398,6 +511,46 @@ requests(const char *id, size_t from, size_t to, json_t *request)
 }
 
 
+/* An error in another client's shape, with its words. */
+
+static int
+errors(const char *id, size_t from, size_t to, int status, const char *text)
+{
+    json_t       *o, *made, *e;
+    ai_str_t      said;
+    const char   *why, *words;
+    translate_t  *t;
+
+    o = json_loads(text, 0, NULL);
+    e = json_object_get(o, "error");
+    words = json_is_string(e) ? json_string_value(e) : say_z(e, "message");
+    t = begin(says[to].dialect, says[from].dialect, 0);
+    why = translate_answer(t, status, Z(text)) != 0 ? "is none" : NULL;
+    said = translate_said(t);
+    made = why == NULL ? json_loadb(said.data, said.len, 0, NULL) : NULL;
+
+    if (why == NULL
+        && (say_z(json_object_get(made, "error"), "message") == NULL
+            || (words != NULL
+                && strcmp(say_z(json_object_get(made, "error"), "message"),
+                          words)
+                   != 0)))
+    {
+        why = "has no such words";
+    }
+
+    if (why != NULL) {
+        complain(id, says[to].dialect, why, text);
+    }
+
+    json_decref(o);
+    json_decref(made);
+    translate_close(t);
+
+    return why == NULL;
+}
+
+
 static void
 line(json_t *r)
 {
@@ -433,13 +586,22 @@ line(json_t *r)
         }
 
         if (json_is_object(request) && status == 200
+            && dialect_find(says[from].dialect)->read_request != NULL
             && json_array_size(json_object_get(request, "messages")) != 0)
         {
             tried[a][to][2]++;
             passed[a][to][2] += requests(id, from, to, request);
         }
 
-        if (status != 200 || text == NULL) {
+        if (text == NULL
+            || dialect_find(says[to].dialect)->write_answer == NULL)
+        {
+            continue;
+        }
+
+        if (status != 200) {
+            tried[a][to][3]++;
+            passed[a][to][3] += errors(id, from, to, status, text);
             continue;
         }
 
@@ -467,7 +629,8 @@ recordings(void **state)
     json_t       *r;
     ssize_t       len;
     const char   *shared;
-    static const char *const  kinds[] = { "objects", "streams", "requests" };
+    static const char *const  kinds[] = { "objects", "streams", "requests",
+                                          "errors" };
 
     (void) state;
 
@@ -495,7 +658,7 @@ recordings(void **state)
 
     for (a = 0; a < APIS; a++) {
         for (to = 0; to < SAYS; to++) {
-            for (k = 0; k < 3; k++) {
+            for (k = 0; k < 4; k++) {
                 if (tried[a][to][k] != 0) {
                     print_message("# %-20s -> %-10s %-8s %4u tried, %4u "
                                   "passed\n", apis[a].api, says[to].dialect,
@@ -508,7 +671,7 @@ recordings(void **state)
 
     for (a = 0; a < APIS; a++) {
         for (to = 0; to < SAYS; to++) {
-            for (k = 0; k < 3; k++) {
+            for (k = 0; k < 4; k++) {
                 assert_int_equal(passed[a][to][k], tried[a][to][k]);
             }
         }
