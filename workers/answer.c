@@ -777,6 +777,11 @@ answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
     u->cached_read = p->cached_read;
     u->cached_write = p->cached_write;
     u->reasoning = p->reasoning;
+    u->cached_write_1h = p->cached_write_1h;
+    u->audio_input = p->audio_input;
+    u->audio_output = p->audio_output;
+    u->image_input = p->image_input;
+    u->image_output = p->image_output;
     u->estimated = 0;
 
     if (!answer_good(a) && u->input < 0 && u->output < 0) {

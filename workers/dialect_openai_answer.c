@@ -260,6 +260,10 @@ openai_usage(ir_t *ir, tree_t *t, node_t *usage)
                                u->cached_write);
     u->audio_input = node_int(node_get(t, in, "audio_tokens"),
                               u->audio_input);
+    u->image_input = node_int(node_get(t, in, "image_tokens"),
+                              u->image_input);
+    u->image_output = node_int(node_get(t, out, "image_tokens"),
+                               u->image_output);
     u->reasoning = node_int(node_get(t, out, "reasoning_tokens"),
                             u->reasoning);
     u->audio_output = node_int(node_get(t, out, "audio_tokens"),

@@ -118,7 +118,8 @@ struct job_s {
     uint64_t          done_usec;
 
     unsigned          refused:1;        /* its claim; said once */
-    unsigned          unended:1;        /* no memory for its end so far */
+    unsigned          unended:1;        /* no memory for its end so far, or no
+                                         * list of prices */
     unsigned          counted:1;        /* its end, in the metrics */
     unsigned          waiting:1;        /* for claim's or GET's reply */
     unsigned          has_body:1;

@@ -61,6 +61,11 @@ provider_usage_init(provider_usage_t *u)
     u->cached_read = -1;
     u->cached_write = -1;
     u->reasoning = -1;
+    u->cached_write_1h = -1;
+    u->audio_input = -1;
+    u->audio_output = -1;
+    u->image_input = -1;
+    u->image_output = -1;
 }
 
 

@@ -30,6 +30,11 @@ typedef struct {
     int64_t  cached_read;
     int64_t  cached_write;
     int64_t  reasoning;
+    int64_t  cached_write_1h;   /* part of cached_write */
+    int64_t  audio_input;       /* parts of input and output */
+    int64_t  audio_output;
+    int64_t  image_input;
+    int64_t  image_output;
     uint64_t text_bytes;        /* of the answer's text, for an estimate */
     char     finish[PROVIDER_FINISH_MAX];
     unsigned complete:1;        /* the stream said that it ends */

@@ -150,13 +150,13 @@ route_score(worker_t *w, const catalog_t *c, catalog_by_e by, int stream,
 
     case CATALOG_BY_COST:
         if (catalog_call(c, at->provider, at->model, &route) != 0
-            || (route.price.input < 0 && route.price.output < 0))
+            || !ai_price_known(&route.price))
         {
             return 1e300;
         }
 
-        return 3.0 * (double) (route.price.input > 0 ? route.price.input : 0)
-               + (double) (route.price.output > 0 ? route.price.output : 0);
+        return 3.0 * (double) ai_price_of(&route.price, 0, AI_PRICE_INPUT)
+               + (double) ai_price_of(&route.price, 0, AI_PRICE_OUTPUT);
 
     default:
         return 0;

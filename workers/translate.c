@@ -525,6 +525,11 @@ translate_usage(const translate_t *t, provider_usage_t *u)
     u->cached_read = ir->usage_now.cached_read;
     u->cached_write = ir->usage_now.cached_write;
     u->reasoning = ir->usage_now.reasoning;
+    u->cached_write_1h = ir->usage_now.cached_write_1h;
+    u->audio_input = ir->usage_now.audio_input;
+    u->audio_output = ir->usage_now.audio_output;
+    u->image_input = ir->usage_now.image_input;
+    u->image_output = ir->usage_now.image_output;
     u->text_bytes = ir->text_bytes;
     memcpy(u->finish, ir->native, sizeof(u->finish));
     u->complete = ir->ended && !t->error && ir->error.status == 0;

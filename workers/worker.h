@@ -20,7 +20,8 @@ struct ledger_s;
 struct lookup_s;
 struct seeds_s;
 struct stores_s;
-struct jwks_s;
+struct fetch_s;
+struct models_s;
 struct tokens_s;
 struct jobs_s;
 struct queue_s;
@@ -54,7 +55,8 @@ typedef struct worker_s {
     struct lookup_s    *lookup;     /* keys */
     struct seeds_s     *seeds;      /* counters of limits, from the ledger */
     struct stores_s    *stores;     /* responses that are kept */
-    struct jwks_s      *jwks;       /* keys of tokens, by URL */
+    struct fetch_s     *fetch;      /* what catalogs name by URL */
+    struct models_s    *models;     /* lists of models, with prices */
     struct tokens_s    *tokens;     /* ours, for providers */
 
     uv_signal_t         signals[5];

@@ -158,6 +158,14 @@ ai_keys_jwks(char *buf, size_t size, ai_str_t hex)
 
 
 size_t
+ai_keys_models(char *buf, size_t size, ai_str_t hex)
+{
+    return ai_keys_global(buf, size, AI_GLOBAL_PREFIX "models:", hex,
+                          ai_sha256_hex_ok(hex));
+}
+
+
+size_t
 ai_keys_metrics(char *buf, size_t size, ai_str_t worker)
 {
     return ai_keys_global(buf, size, AI_GLOBAL_PREFIX "metrics:", worker,
