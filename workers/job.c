@@ -545,7 +545,7 @@ job_bytes(job_t *job, ai_str_t bytes)
         return hedge_heard(job);
     }
 
-    if (job->hedge != NULL && job->answer.token) {
+    if (job->hedge != NULL && (job->answer.token || job->answer.head)) {
         hedge_end(job);
     }
 

@@ -471,6 +471,12 @@ job_on_cancelled(void *data, ai_str_t reason)
 
         job_done(job);
 
+    } else if (job->state == JOB_READING) {
+
+        /* Its answer is whole; no other is asked for. */
+
+        job->cancelled = 1;
+
     } else if (job->state < JOB_READING) {
         job_end(job, "cancelled", "cancelled", NULL);
     }
