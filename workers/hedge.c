@@ -24,7 +24,7 @@ hedge_check(job_t *job)
     unsigned  i;
     route_t   route;
 
-    if (job->hedged || !hedge_due(job)
+    if (job->hedged || !hedge_due(job) || !job_ours(job)
         || (job->retry == NULL && (job->retry = retry_open(job)) == NULL))
     {
         return;

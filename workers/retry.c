@@ -733,7 +733,7 @@ retry_run(void *data)
     r = data;
     job = r->job;
 
-    if (job->state != JOB_RETRYING || r->asking) {
+    if (job->state != JOB_RETRYING || r->asking || !job_ours(job)) {
         return;
     }
 
