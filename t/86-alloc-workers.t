@@ -31,6 +31,11 @@ my $p = $t->provider(script => sub {
     if ($model eq 'error') {
         $out->answer(429, '{"error":{"message":"slow down"}}',
             'Retry-After' => 7);
+    } elsif ($model eq 'down') {
+        $out->answer(503, '{"error":{"message":"down"}}');
+    } elsif ($model eq 'late') {
+        $out->wait(0.4);
+        AiProvider::openai()->($req, $out);
     } elsif ($model eq 'cut') {
         $out->head(200, 'Content-Type' => 'text/event-stream');
         $out->chunk(qq(data: {"choices":[{"index":0,"delta":{"content":"1"},)
@@ -54,6 +59,8 @@ $t->start(workers => { env => \%env, args => ['--drain', 5] }, edge => { ai => <
         timeout first=10s idle=10s; }
     ai_provider a { api anthropic; url @{[ $a->url ]};
         timeout first=10s idle=10s; }
+    ai_model again { route p model=down; fallback a/m p/down; retry 1; }
+    ai_model hedged { route p model=late; fallback a/m; hedge 100ms; }
 CONF
 my $edge = $t->edge;
 my ($child) = $t->worker_pids;
@@ -88,6 +95,14 @@ my %kinds = (
     'an error' => sub { return (path => $chat, json => ask('p/error')) },
     'a stream that breaks off' => sub {
         return (path => $chat, json => ask('p/cut', stream => \1)) },
+    'a call that is asked again' => sub {
+        return (path => $chat, json => ask('again')) },
+    'a stream that is asked again' => sub {
+        return (path => $chat, json => ask('again', stream => \1)) },
+    'a call that is hedged' => sub {
+        return (path => $chat, json => ask('hedged')) },
+    'a stream that is hedged' => sub {
+        return (path => $chat, json => ask('hedged', stream => \1)) },
     'an unknown model' => sub {
         return (path => $chat, json => ask('nothing/m')) },
     'in the background' => sub {

@@ -24,6 +24,7 @@ typedef struct {
     unsigned     beats;         /* not answered */
     uint64_t     sent_usec;     /* the first of them, or an earlier one */
     uint64_t     sure_usec;     /* sent, and answered since */
+    uint64_t     gap_usec;      /* when it was not sure any more, last */
     unsigned     drained:1;     /* it knows, and we hold nothing there */
 } heartbeat_shard_t;
 
@@ -200,6 +201,13 @@ heartbeat_sure(const heartbeat_t *hb, unsigned shard)
 }
 
 
+int
+heartbeat_held(const heartbeat_t *hb, unsigned shard, uint64_t usec)
+{
+    return heartbeat_sure(hb, shard) && usec > hb->shards[shard].gap_usec;
+}
+
+
 static void
 heartbeat_on_bye(redis_t *rc, ai_resp_t *reply, void *data)
 {
@@ -307,6 +315,10 @@ heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
                   reply->type == AI_RESP_ERROR ? (int) reply->len : 0,
                   reply->type == AI_RESP_ERROR ? reply->str : "");
         return;
+    }
+
+    if (!heartbeat_sure(hb, shard->shard)) {
+        shard->gap_usec = loop_now_usec(&hb->w->loop);
     }
 
     shard->sure_usec = shard->sent_usec;

@@ -33,6 +33,8 @@ int heartbeat_drained(heartbeat_t *hb);
 /* Whether the shard has heard this worker so lately that nobody can take it for
  * dead now: what it was handed is its. */
 int heartbeat_sure(const heartbeat_t *hb, unsigned shard);
+/* Whether that is so, and has been since a time (loop_now_usec). */
+int heartbeat_held(const heartbeat_t *hb, unsigned shard, uint64_t usec);
 /* The last one ("bye"); done is called when it is answered or lost. */
 void heartbeat_bye(heartbeat_t *hb, void (*done)(worker_t *w));
 void heartbeat_close(heartbeat_t *hb);

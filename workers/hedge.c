@@ -24,7 +24,7 @@ hedge_check(job_t *job)
     unsigned  i;
     route_t   route;
 
-    if (job->hedged || !hedge_due(job)
+    if (job->hedged || !hedge_due(job) || !job_ours(job)
         || (job->retry == NULL && (job->retry = retry_open(job)) == NULL))
     {
         return;
@@ -96,6 +96,8 @@ hedge_begin(job_t *job, const route_t *route)
 
     lane = calloc(1, sizeof(*lane));
     if (lane == NULL) {
+        job->retry->at[job->retry->hedge].asked = job->retry->hedge
+                                                  == job->retry->now;
         return;
     }
 
@@ -150,6 +152,10 @@ hedge_drop(job_t *lane)
         lane->target = NULL;
     }
 
+    if (!lane->ever_called) {
+        lane->parent->calls--;
+    }
+
     lane->state = JOB_DEAD;
 
     if (lane->refs == 0) {
@@ -200,7 +206,16 @@ hedge_lost(job_t *lane)
 int
 hedge_follows(job_t *job)
 {
+    /* One that was not called yet is asked in its turn. */
+
     if (job->hedge->state != JOB_CALLING || job->hedge->call == NULL) {
+
+        if (job->hedge->state != JOB_DEAD && !job->hedge->ever_called
+            && job->retry->hedge != job->retry->now)
+        {
+            job->retry->at[job->retry->hedge].asked = 0;
+        }
+
         hedge_end(job);
         return 0;
     }

@@ -136,6 +136,7 @@ job_begin(job_t *job, char *text, const ai_delivery_t *d)
     free(job->delivery);
     job->delivery = text;
     job->attempt = d->attempt;
+    job->owned_usec = loop_now_usec(&job->w->loop);
     job->at_usec = d->at_usec;
     job->queue_usec = d->queue_usec;
 

@@ -108,6 +108,7 @@ struct job_s {
     struct curl_slist *headers;
 
     uint64_t          deadline_msec;    /* of the whole job, 0: none */
+    uint64_t          owned_usec;       /* it was known to be this worker's */
     uint64_t          heard_msec;       /* the provider, last */
     uint64_t          began_usec;       /* its first call */
     uint64_t          called_usec;
@@ -178,6 +179,9 @@ void job_unref(job_t *job);
  * failed. */
 int job_translate(job_t *job);
 
+/* Whether the job is this worker's for sure: 1, or 0: that is asked, and to be
+ * tried again.  Who slept may have lost it. */
+int job_ours(job_t *job);
 /* Begins a call of job->route, whatever was called before; fails by itself. */
 void job_try(job_t *job);
 /* What the last call took, and what it costs; u has its defaults. */

@@ -3,6 +3,7 @@
  */
 
 #include "body.h"
+#include "heartbeat.h"
 #include "hedge.h"
 #include "job_in.h"
 #include "models.h"
@@ -23,6 +24,9 @@ static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_forget(job_t *job);
 static void job_reclaim(job_t *job);
 static void job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data);
+static void job_on_ours(redis_t *rc, ai_resp_t *reply, void *data);
+static int job_same(const job_t *job, ai_resp_t *reply);
+static void job_claim_failed(job_t *job, const ai_resp_t *reply);
 static int job_forgotten(const job_t *job);
 static void job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data);
 
@@ -450,8 +454,7 @@ job_forgotten(const job_t *job)
 static void
 job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    job_t          *job;
-    ai_delivery_t   d;
+    job_t  *job;
 
     (void) rc;
 
@@ -464,19 +467,10 @@ job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
             emit_again(job->emit);
 
         } else if (reply->type == AI_RESP_ERROR) {
-            if (!job->refused) {
-                job->refused = 1;
-                log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
-                        "claim: %.*s", (int) reply->len, reply->str);
-            }
-
+            job_claim_failed(job, reply);
             emit_later(job->emit);
 
-        } else if (redis_word(reply, "OK")
-                   && ai_delivery_parse(redis_str(redis_item(reply, 1)), &d)
-                      == 0
-                   && d.attempt == job->attempt)
-        {
+        } else if (job_same(job, reply)) {
             emit_again(job->emit);
 
         } else if (job_forgotten(job)) {
@@ -488,6 +482,75 @@ job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data)
             job->w->metrics.jobs_abandoned_total++;
             log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
                     "Redis does not know it any more");
+            job_drop(job);
+        }
+    }
+
+    job_unref(job);
+}
+
+
+static int
+job_same(const job_t *job, ai_resp_t *reply)
+{
+    ai_delivery_t  d;
+
+    return redis_word(reply, "OK")
+           && ai_delivery_parse(redis_str(redis_item(reply, 1)), &d) == 0
+           && d.attempt == job->attempt;
+}
+
+
+static void
+job_claim_failed(job_t *job, const ai_resp_t *reply)
+{
+    if (!job->refused) {
+        job->refused = 1;
+        log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+                "claim: %.*s", (int) reply->len, reply->str);
+    }
+}
+
+
+/* A call costs money: before another one. */
+
+int
+job_ours(job_t *job)
+{
+    if (heartbeat_held(job->w->heartbeat, job->shard, job->owned_usec)) {
+        return 1;
+    }
+
+    if (!job->waiting) {
+        (void) job_claim(job, job_on_ours);
+    }
+
+    return 0;
+}
+
+
+static void
+job_on_ours(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    job_t  *job;
+
+    (void) rc;
+
+    job = data;
+    job->waiting = 0;
+
+    if (job->state != JOB_DEAD && reply != NULL) {
+
+        if (reply->type == AI_RESP_ERROR) {
+            job_claim_failed(job, reply);
+
+        } else if (job_same(job, reply)) {
+            job->owned_usec = loop_now_usec(&job->w->loop);
+
+        } else if (job->state == JOB_RETRYING) {
+            job->w->metrics.jobs_abandoned_total++;
+            log_job(LOG_INFO, "job", job->spec.tenant, job->spec.id,
+                    "another worker has it");
             job_drop(job);
         }
     }
@@ -515,6 +578,12 @@ job_on_cancelled(void *data, ai_str_t reason)
         /* Some clients leave as soon as they have read the last event. */
 
         job_done(job);
+
+    } else if (job->state == JOB_READING) {
+
+        /* Its answer is whole; no other is asked for. */
+
+        job->cancelled = 1;
 
     } else if (job->state < JOB_READING) {
         job_end(job, "cancelled", "cancelled", NULL);

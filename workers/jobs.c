@@ -313,6 +313,7 @@ jobs_abort(jobs_t *jobs)
             next = job->next;
 
             if (i == JOB_READING) {
+                job->cancelled = 1;
                 continue;
             }
 

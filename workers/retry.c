@@ -27,13 +27,17 @@ typedef struct {
 
 
 static unsigned retry_may(const job_t *job, retry_why_e why);
+static int retry_refused(const job_t *job);
+static void retry_wish(job_t *job);
 static void retry_note(job_t *job, unsigned may);
 static unsigned retry_fresh(job_t *job);
 static void retry_end(job_t *job);
 static int retry_pick(job_t *job, unsigned may);
 static unsigned retry_repeat(job_t *job);
-static void retry_wait(job_t *job, unsigned may);
+static void retry_wait(job_t *job, const job_t *lane, unsigned i,
+    unsigned may);
 static void retry_leave(job_t *job);
+static void retry_unprobe(job_t *job);
 static void retry_run(void *data);
 static void retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data);
 static void retry_call(job_t *job);
@@ -154,20 +158,23 @@ retry_failed(job_t *job, retry_why_e why)
     }
 
     may = retry_may(job, why);
+    retry_wish(job);
     retry_note(job, may);
 
     if (job->parent != NULL) {
+        retry_wait(job->parent, job, job->parent->retry->hedge, may);
         hedge_lost(job);
         return 1;
     }
 
-    if (may == 0 || !job->route.again || emit_begun(job->emit)
+    if (may == 0 || job->cancelled || !job->route.again
+        || emit_begun(job->emit)
         || (job->retry == NULL && (job->retry = retry_open(job)) == NULL))
     {
         return 0;
     }
 
-    retry_wait(job, may);
+    retry_wait(job, job, job->retry->now, may);
 
     if (job->hedge != NULL && hedge_follows(job)) {
         return 1;
@@ -265,10 +272,7 @@ retry_note(job_t *job, unsigned may)
         breaker_failed(b, BREAKER_LIMIT, &job->route, job->key, msec);
     }
 
-    if (job->probe) {
-        job->probe = 0;
-        breaker_unprobe(b, &job->route);
-    }
+    retry_unprobe(job);
 }
 
 
@@ -294,10 +298,7 @@ retry_good(job_t *job)
         breaker_worked(job->w->breakers, &job->route, job->key);
     }
 
-    if (job->probe) {
-        job->probe = 0;
-        breaker_unprobe(job->w->breakers, &job->route);
-    }
+    retry_unprobe(job);
 }
 
 
@@ -306,7 +307,13 @@ retry_good(job_t *job)
 static void
 retry_end(job_t *job)
 {
-    job->retry_after = (unsigned) (job->retry->open_msec / 1000) + 1;
+    uint64_t  msec;
+
+    /* Unknown where another tries it just now. */
+
+    msec = job->retry->open_msec;
+    job->retry_after = msec <= BREAKER_BENCH_MAX ? (unsigned) (msec / 1000) + 1
+                                                 : 1;
     job_fail(job, "unavailable",
              "The provider of this model fails; it is not asked just now.");
 }
@@ -318,6 +325,10 @@ retry_may(const job_t *job, retry_why_e why)
     unsigned  may;
 
     const retry_row_t  *row;
+
+    if ((why == RETRY_STATUS || why == RETRY_ERROR) && retry_refused(job)) {
+        return RETRY_NEXT|RETRY_KEY;
+    }
 
     if (why != RETRY_STATUS) {
         may = why == RETRY_ERROR && job->answer.blamed ? 0 : retry_whys[why];
@@ -331,6 +342,38 @@ retry_may(const job_t *job, retry_why_e why)
     }
 
     return job->has_answer && job->answer.no_retry ? may & ~RETRY_SAME : may;
+}
+
+
+/* Whether an error is about the key, whatever its status. */
+
+static int
+retry_refused(const job_t *job)
+{
+    const char  *cause;
+
+    cause = job->translate != NULL ? translate_cause(job->translate) : NULL;
+
+    return cause != NULL && strcmp(cause, "unauthenticated") == 0;
+}
+
+
+/* Some say in the body when to come again. */
+
+static void
+retry_wish(job_t *job)
+{
+    int64_t  msec;
+
+    if (!job->has_answer || job->translate == NULL) {
+        return;
+    }
+
+    msec = translate_retry(job->translate);
+
+    if (msec > job->answer.retry_msec && msec > 0) {
+        job->answer.retry_msec = msec;
+    }
 }
 
 
@@ -354,10 +397,11 @@ retry_open(job_t *job)
 }
 
 
-/* The one that failed: when it may be asked again, if at all. */
+/* The i-th target, that lane asked, has failed: when it may be asked again, if
+ * at all. */
 
 static void
-retry_wait(job_t *job, unsigned may)
+retry_wait(job_t *job, const job_t *lane, unsigned i, unsigned may)
 {
     int64_t      wish;
     uint64_t     now, most;
@@ -365,11 +409,11 @@ retry_wait(job_t *job, unsigned may)
     route_at_t  *at;
 
     r = job->retry;
-    at = &r->at[r->now];
+    at = &r->at[i];
     at->asked = 1;
 
     if ((may & (RETRY_KEY|RETRY_LIMIT))
-        && breaker_keys_left(job->w->breakers, &job->route, job->key))
+        && breaker_keys_left(job->w->breakers, &lane->route, lane->key))
     {
         at->asked = 0;
         return;
@@ -380,7 +424,7 @@ retry_wait(job_t *job, unsigned may)
         return;
     }
 
-    wish = job->has_answer ? job->answer.retry_msec : -1;
+    wish = lane->has_answer ? lane->answer.retry_msec : -1;
 
     if (wish > RETRY_WISH_MSEC) {
         at->out = 1;
@@ -550,7 +594,7 @@ retry_route(const job_t *job, unsigned i, route_t *route)
         catalog_entry(route, job->route.entry);
     }
 
-    route->again = 1;
+    route->again |= job->route.again;
 
     return 0;
 }
@@ -636,6 +680,7 @@ retry_reset(job_t *job)
     job->request_added = 0;
     job->request_rc = 0;
     retry_leave(job);
+    retry_unprobe(job);
     job->asked = 0;
     job->paused = 0;
     job->token_usec = 0;
@@ -653,6 +698,16 @@ retry_leave(job_t *job)
     if (job->target != NULL) {
         target_ended(job->target);
         job->target = NULL;
+    }
+}
+
+
+static void
+retry_unprobe(job_t *job)
+{
+    if (job->probe) {
+        job->probe = 0;
+        breaker_unprobe(job->w->breakers, &job->route);
     }
 }
 
@@ -678,7 +733,7 @@ retry_run(void *data)
     r = data;
     job = r->job;
 
-    if (job->state != JOB_RETRYING || r->asking) {
+    if (job->state != JOB_RETRYING || r->asking || !job_ours(job)) {
         return;
     }
 
@@ -770,10 +825,7 @@ retry_stop(job_t *job)
 
     retry_leave(job);
 
-    if (job->probe) {
-        job->probe = 0;
-        breaker_unprobe(job->w->breakers, &job->route);
-    }
+    retry_unprobe(job);
 }
 
 

@@ -514,6 +514,13 @@ translate_retry(const translate_t *t)
 }
 
 
+const char *
+translate_cause(const translate_t *t)
+{
+    return t->error || t->ir.error.status != 0 ? t->ir.error.cause : NULL;
+}
+
+
 void
 translate_usage(const translate_t *t, provider_usage_t *u)
 {

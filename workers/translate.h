@@ -64,6 +64,8 @@ ai_str_t translate_said(const translate_t *t);
 
 /* What an error's body says of when to come again: ms, 0: nothing. */
 int64_t translate_retry(const translate_t *t);
+/* What an error is by its body, a row of ai_error.h; NULL: there is none. */
+const char *translate_cause(const translate_t *t);
 
 /* What is known of its usage so far. */
 void translate_usage(const translate_t *t, provider_usage_t *u);
