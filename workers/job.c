@@ -329,7 +329,8 @@ job_try(job_t *job)
         return;
     }
 
-    if (job->body.len <= JOB_LOOP_MAX
+    if (job->body.len <= (job->translate != NULL ? JOB_TRANSLATE_MAX
+                                                 : JOB_LOOP_MAX)
         || uv_queue_work(&job->w->loop.uv, &job->work, job_work, job_worked)
            != 0)
     {

@@ -168,8 +168,8 @@ functions(void **state)
        ",{'role':'function','name':'f','content':'r'}],'functions':[{'name':"
        "'f','parameters':{'type':'object'}}],'function_call':{'name':'f'}}",
        "{'messages':[{'role':'user','content':[" TX "]},{'role':'assistant',"
-       "'content':[{'type':'tool_use','id':'call_1_f','name':'f','input':{'a':1}"
-       "}]},{'role':'user','content':[{'type':'tool_result','tool_use_id':"
+       "'content':[{'type':'tool_use','id':'call_1_f','name':'f','input':{'a':1"
+       "}}]},{'role':'user','content':[{'type':'tool_result','tool_use_id':"
        "'call_1_f','content':[{'type':'text','text':'r'}]}]}],'tools':[{'name':"
        "'f','input_schema':{'type':'object'}}],'tool_choice':{'type':'tool',"
        "'name':'f'}}", "");
