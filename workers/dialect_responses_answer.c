@@ -189,13 +189,13 @@ responses_usage(ir_t *ir, tree_t *t, node_t *usage)
     u = &ir->usage_now;
     in = node_get(t, usage, "input_tokens_details");
     out = node_get(t, usage, "output_tokens_details");
-    u->input = node_int(node_get(t, usage, "input_tokens"), u->input);
-    u->output = node_int(node_get(t, usage, "output_tokens"), u->output);
-    u->cached_read = node_int(node_get(t, in, "cached_tokens"),
+    u->input = node_use(node_get(t, usage, "input_tokens"), u->input);
+    u->output = node_use(node_get(t, usage, "output_tokens"), u->output);
+    u->cached_read = node_use(node_get(t, in, "cached_tokens"),
                               u->cached_read);
-    u->cached_write = node_int(node_get(t, in, "cache_write_tokens"),
+    u->cached_write = node_use(node_get(t, in, "cache_write_tokens"),
                                u->cached_write);
-    u->reasoning = node_int(node_get(t, out, "reasoning_tokens"),
+    u->reasoning = node_use(node_get(t, out, "reasoning_tokens"),
                             u->reasoning);
     ir_event(&e, IR_USAGE);
 

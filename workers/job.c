@@ -384,7 +384,8 @@ job_work_begin(job_t *job)
 {
     job->refs++;
 
-    if (job->body.len <= JOB_LOOP_MAX
+    if (job->body.len <= (job->translate != NULL ? JOB_TRANSLATE_MAX
+                                                 : JOB_LOOP_MAX)
         || uv_queue_work(&job->w->loop.uv, &job->work, job_work, job_worked)
            != 0)
     {

@@ -21,6 +21,8 @@
 #include "translate.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
+#define JOB_TRANSLATE_MAX  (16 * 1024)  /* and requests that are translated:
+                                         * calls of results are looked for */
 #define JOB_CLOSE_MSEC  50      /* for a provider to end a complete stream, */
 #define JOB_ERROR_MSEC  1000    /* or one that had an error */
 

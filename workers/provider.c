@@ -11,6 +11,7 @@
 
 #include "ai_json.h"
 #include "ai_sse.h"
+#include "node.h"
 
 
 static size_t provider_version(const char *p, size_t len);
@@ -262,7 +263,7 @@ provider_count(ai_str_t json, const char *path, int64_t otherwise)
     ai_json_type_e  type;
 
     if (ai_json_path(json, path, &value, &type) == 1 && type == AI_JSON_NUMBER
-        && ai_json_int(value, &n) == 0 && n >= 0)
+        && ai_json_int(value, &n) == 0 && n >= 0 && n <= NODE_COUNT_MAX)
     {
         return n;
     }

@@ -240,6 +240,7 @@ translate_bytes(translate_t *t, ai_str_t bytes, ai_str_t *out)
     }
 
     t->ir.out = &t->out;
+    t->out.line = 1;
 
     if (t->ir.provider->frame != NULL) {
         rc = translate_frames(t, bytes);
@@ -278,6 +279,7 @@ translate_end(translate_t *t, ai_str_t *out)
     }
 
     t->ir.out = &t->out;
+    t->out.line = 1;
 
     if (t->ir.provider->frame == NULL && ai_sse_rest(&t->sse, &raw) == 1) {
         rc = translate_sse(t, raw);
@@ -379,14 +381,23 @@ translate_frames(translate_t *t, ai_str_t bytes)
 {
     int       rc;
     long      n;
-    size_t    at;
+    size_t    at, held;
     ai_str_t  all, name, data;
 
+    held = t->rest.len;
     t->rest.max = AI_SSE_EVENT_MAX + 1024 * 1024;
     out_add(&t->rest, bytes);
 
     if (t->rest.failed) {
         return -2;
+    }
+
+    /* What was held has no end: only what is new may have one. */
+
+    if (t->ir.provider->lines && held != 0
+        && memchr(bytes.data, '\n', bytes.len) == NULL)
+    {
+        return 0;
     }
 
     at = 0;
