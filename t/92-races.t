@@ -3,6 +3,7 @@
 # permit that another has, what only an error's body says.
 use AiTest;
 use AiWork;
+use Time::HiRes ();
 
 my $t = AiTest->new;
 my $w = AiWork->new($t, start => 0);
@@ -73,6 +74,7 @@ $w->catalog({
         key => routes('g/gemini'),
         later => routes('g/limited', '', retry => 2),
         lone => routes('a/lone', '', retry => 0),
+        full => routes('a/full', '', retry => 0),
     },
     providers => {
         a => { %p, url => [$a->url('/v1')] },
@@ -149,6 +151,19 @@ $got = $w->answer($job);
 is($got->{error}, 'unavailable', 'another worker tries it');
 my ($x) = map { $_->[2] } grep { $_->[1] eq 'x' } $w->log($job);
 like($x, qr/^retry_after 1\n[12]\n/m, 'the client is told a time');
+
+
+# A table that is full of names somebody made up.
+$w->r->cmd('HSET', 'ai1:breakers', map { ("l a/made-up-$_#0\@1",
+    int(1000 * Time::HiRes::time()) . ' 1') } 1 .. 1024);
+my $late = $w->start(name => 'late', n => 1);
+$_->stop for grep { $_ != $late } @{ $t->{workers} };
+open $fh, '>', "$dir/full" or die $!;
+close $fh;
+$w->answer(job('full')) for 1 .. 11;
+wait_for(sub { grep { m{^m a/full@} } @{ $w->r->cmd('HKEYS',
+    'ai1:breakers') } }, 10, 'what fails to have a place');
+pass('what fails has a place');
 wait_for(sub { !$w->leases }, 10, 'all slots to be free');
 
 $w->close;

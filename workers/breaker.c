@@ -251,15 +251,20 @@ breaker_make(breakers_t *b, ai_str_t name)
 }
 
 
-/* The closed one that failed longest ago: 0, or -1 where all are open. */
+/* The closed one that failed longest ago, else the one that may be asked again
+ * for longest: who may name models of a provider makes as many as it likes.  0,
+ * or -1 where all are open. */
 
 static int
 breaker_room(breakers_t *b)
 {
     unsigned    i;
-    breaker_t  **p, **oldest;
+    uint64_t    soonest;
+    breaker_t  **p, **oldest, **over;
 
     oldest = NULL;
+    over = NULL;
+    soonest = breaker_now(b);
 
     for (i = 0; i < BREAKER_SLOTS; i++) {
         for (p = &b->slots[i]; *p != NULL; p = &(*p)->next) {
@@ -268,8 +273,17 @@ breaker_room(breakers_t *b)
                     || (*p)->failed_msec < (*oldest)->failed_msec))
             {
                 oldest = p;
+
+            } else if ((*p)->times != 0 && (*p)->open_msec <= soonest) {
+                soonest = (*p)->open_msec;
+                over = p;
             }
         }
+    }
+
+    if (oldest == NULL && over != NULL) {
+        breaker_unstore(b, *over);
+        oldest = over;
     }
 
     if (oldest == NULL) {
