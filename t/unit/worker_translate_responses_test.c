@@ -127,8 +127,9 @@ tools(void **state)
        "'function','function':{'name':'g','parameters':{}}}],'tool_choice':"
        "{'type':'function','function':{'name':'f'}},'parallel_tool_calls':"
        "false}", "tools[2]");
-    RO("{" X ",'tool_choice':{'type':'allowed_tools','mode':'auto','tools':[{"
-       "'type':'function','name':'f'}]}}",
+    RO("{" X ",'tools':[{'type':'function','name':'f'}],'tool_choice':{"
+       "'type':'allowed_tools','mode':'auto','tools':[{'type':'function',"
+       "'name':'f'}]}}",
        "{'tool_choice':{'type':'allowed_tools','allowed_tools':{'mode':"
        "'auto','tools':[{'type':'function','function':{'name':'f'}}]}}}", "");
     RO("{" X ",'tool_choice':{'type':'web_search'}}", "{}", "tool_choice");
