@@ -67,7 +67,7 @@ fuzz_src := $(wildcard t/fuzz/*_fuzz.c)
 objs = $(patsubst %.c,$(O)/obj/%.o,$(1))
 contract_obj := $(call objs,$(contract_src))
 worker_obj := $(call objs,$(worker_src))
-aictl_obj := $(call objs,$(aictl_src))
+aictl_obj := $(call objs,$(aictl_src) workers/price.c)
 unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
 fuzz_bin := $(patsubst t/fuzz/%.c,$(O)/fuzz/%,$(fuzz_src))
 
@@ -230,7 +230,7 @@ install: module workers aictl
 	    '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
 	install -m 755 tools/keys.sh '$(DESTDIR)$(PREFIX)/share/ngx-ai/'
 	install -d '$(DESTDIR)$(SYSCONFDIR)/ngx-ai'
-	for file in ai-log.conf ai-providers.conf ai-tenant.conf ai-policy.conf \
+	for file in ai-log.conf ai-providers.conf ai-prices.conf ai-tenant.conf ai-policy.conf \
 	    ai-tls.conf ai-behind.conf; do \
 	    to='$(DESTDIR)$(SYSCONFDIR)/ngx-ai'/$$file; \
 	    [ -f "$$to" ] || install -m 644 conf/$$file "$$to"; \

@@ -20,7 +20,8 @@ is(make(), 0, 'make install') or diag(slurp($out));
 
 for my $path ('usr/lib/nginx/modules/ngx_http_ai_module.so',
     'usr/share/ngx-ai/nginx.conf', 'etc/ngx-ai/ai-log.conf',
-    'etc/ngx-ai/ai-providers.conf', 'etc/ngx-ai/ai-tenant.conf',
+    'etc/ngx-ai/ai-providers.conf', 'etc/ngx-ai/ai-prices.conf',
+    'etc/ngx-ai/ai-tenant.conf',
     'etc/ngx-ai/ai-policy.conf',
     'etc/ngx-ai/ai-tls.conf', 'etc/ngx-ai/ai-behind.conf',
     'usr/lib/systemd/system/ngx-ai-workers.service',

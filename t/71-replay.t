@@ -17,6 +17,7 @@ $t->start(edge => { ai => <<'CONF' });
 client_max_body_size 32m;
 ai_provider openai { api openai; url env:OPENAI_BASE_URL; key env:OPENAI_API_KEY; }
 ai_provider anthropic { api anthropic; url env:ANTHROPIC_BASE_URL; key env:ANTHROPIC_API_KEY; }
+ai_provider responses { api responses; url env:OPENAI_BASE_URL; key env:OPENAI_API_KEY; }
 CONF
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
@@ -26,13 +27,15 @@ my $n = 0;
 open my $in, '<', $file or die;
 while (<$in>) {
     my $r = $json->decode($_);
-    next unless $r->{api} =~ /^(?:openai\.chat|compatible\.chat|anthropic\.messages)$/;
+    next unless $r->{api} =~ /^(?:openai\.chat|compatible\.chat
+        |anthropic\.messages|openai\.responses)$/x;
     next unless $r->{method} eq 'POST' && ref $r->{request} eq 'HASH';
     my $model = $r->{request}{model};
     next unless defined $model && !ref $model;
 
     my $anthropic = $r->{api} =~ /^anthropic/;
-    my $path = $anthropic ? $r->{path} : '/v1/chat/completions';
+    my $responses = $r->{api} =~ /responses/;
+    my $path = $anthropic || $responses ? $r->{path} : '/v1/chat/completions';
     next if $anthropic && $path !~ m{^/v1/messages(?:\?|$)};
     my $text = $json->encode($r->{request});
     next if $seen{"$path $text"}++;
@@ -45,7 +48,8 @@ while (<$in>) {
         && $r->{request}{stream_options}{include_usage};
     next if !$asked && $direct->body =~ /"choices":\[\],"usage":\{/;
     my $through = $json->encode({ %{ $r->{request} },
-        model => ($anthropic ? 'anthropic/' : 'openai/') . $model });
+        model => ($anthropic ? 'anthropic/' : $responses ? 'responses/'
+            : 'openai/') . $model });
     my $got = $t->post($path, $through, timeout => 60,
         $anthropic ? (headers => { 'anthropic-version' => '2023-06-01' }) : ());
 

@@ -161,7 +161,7 @@ with('fromanthropic', 'abad', 'hello', 'good/fine');
 with('aa', 'abad', 'hello', 'agood/claude');
 with('a529', 'abad', 's529', 'good/fine');
 with('unfit', 'abad', 's529', 'good/fine');
-with('many', 'bad', 's500', [map { "bad/s50$_" } 1 .. 4, 2, 3, 4, 2]);
+with('many', 'bad', 's500', [map { "bad/s52$_" } 0 .. 9]);
 with('killed', 'bad', 'gate', [map { "bad/s51$_" } 0 .. 9]);
 $model{weights} = { routes => [{ provider => 'bad', model => 's500',
     weight => 1000 }, { provider => 'good', model => 'fine', weight => 1 }],
@@ -176,7 +176,8 @@ $w->catalog({
         bad => { %p, url => [$bad->url('/v1')] },
         abad => { %p, api => 'anthropic', url => [$abad->url] },
         hasty => { %p, url => [$bad->url('/v1')], timeout => {
-            connect => 20000, first => 400, idle => 400, total => 60000 } },
+            connect => 20000, first => 1000, idle => 1000,
+            total => 60000 } },
         good => { %p, url => [$good->url('/v1')] },
         agood => { %p, api => 'anthropic', url => [$agood->url] },
         down => { %p, url => ["http://127.0.0.1:$down"] },

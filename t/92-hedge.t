@@ -23,6 +23,17 @@ sub script {
             if $model =~ /fail$/;
         return $out->answer(400, '{"error":{"message":"wrong"}}')
             if $model =~ /wrong$/;
+        if ($model =~ /^large/) {
+            my $text = encode_json({ choices => [{ index => 0,
+                finish_reason => 'stop', message => { content =>
+                    $name x 400_000 } }], usage => { prompt_tokens => 1,
+                completion_tokens => 2 } });
+            $out->raw("HTTP/1.1 200 OK\r\nContent-Length: "
+                . length($text) . "\r\n\r\n");
+            $out->raw(substr $text, 0, 300_000, '') if $model eq 'large-soon';
+            $out->wait(0.6);
+            return $out->raw($text);
+        }
         if ($stream && $model eq 'hello') {
             $out->head(200, 'Content-Type' => 'text/event-stream');
             $out->chunk('data: {"choices":[{"index":0,"delta":{"role":'
@@ -54,9 +65,12 @@ $w->catalog({
         firstwrong => hedged('wait-0.5-wrong', 'b/wait-5'),
         crossing => hedged('stall', 'c/claude'),
         never => hedged('wait-0.6', 'b/quick', hedge => -1),
-        lone => hedged('wait-0.5', ''),
+        lone => hedged('wait-0.9', ''),
         p95 => hedged('once', 'b/quick', hedge => 0),
-        quick => hedged('quick', 'b/quick'),
+        quick => hedged('quick', 'b/quick', hedge => 20000),
+        large => hedged('large-late', 'b/large-soon'),
+        flows => hedged('large-soon', 'b/quick'),
+        held => hedged('large-late', 'b/quick'),
     },
     prices => { map { $_ => { input => 1_000_000_000,
         output => 2_000_000_000 } } qw(a/stall b/quick a/wait-0.6 b/wait-5) },
@@ -138,6 +152,15 @@ for my $stream (0, 1) {
         'both calls to end');
 }
 
+# Objects that are too long to be held: one whose bytes flow has answered, and
+# no second may.
+my %large = (large => 'a 2', flows => 'a 1', held => 'b 2');
+for my $name (sort keys %large) {
+    my $got = $w->answer(job($name, 0));
+    is(sum_up($got), "200 done $large{$name}", "$name: who answers");
+    is(length text($got), $name eq 'held' ? 6 : 400_000, "$name: whole");
+}
+
 my $got = $w->answer(job('hello', 1));
 is(sum_up($got), '200 done b 2', 'a greeting is no word');
 is(text($got), 'b says', 'and is not told');
@@ -145,7 +168,7 @@ unlike($got->{body}, qr/"role":"assistant"/, 'at all');
 
 # After the 95th percentile, once that is known.
 is(sum_up($w->answer(job('p95', 1))), '200 done a 1', 'it is soon')
-    for 1 .. 25;
+    for 1 .. 20;
 open my $fh, '>', "$dir/late" or die $!;
 close $fh;
 $got = $w->answer(job('p95', 1));

@@ -65,6 +65,8 @@ static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
     [AICTL_OPT_LIMIT] = { "limit", "N", "at most so many (default 1000)" },
     [AICTL_OPT_MODEL] = { "model", "NAME", "the model, as it was asked for" },
     [AICTL_OPT_KEY] = { "key", "SHA256", "the one answer of this hash" },
+    [AICTL_OPT_REPRICE] = { "reprice", NULL,
+        "what it would cost by the prices of now; changes nothing" },
 };
 
 
@@ -103,7 +105,7 @@ static const aictl_command_t  aictl_commands[] = {
 
     { "usage", NULL, 0, "", "Sum up usage and cost.",
       AICTL_BIT(TENANT) | AICTL_BIT(SINCE) | AICTL_BIT(UNTIL)
-      | AICTL_BIT(BY), 0, aictl_usage },
+      | AICTL_BIT(BY) | AICTL_BIT(REPRICE), 0, aictl_usage },
     { "jobs", NULL, 0, "",
       "Count running and waiting jobs by tenant, or list a tenant's.",
       AICTL_BIT(TENANT) | AICTL_BIT(LIMIT), 0, aictl_jobs },

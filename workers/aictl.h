@@ -54,6 +54,7 @@ typedef enum {
     AICTL_OPT_LIMIT,
     AICTL_OPT_MODEL,
     AICTL_OPT_KEY,
+    AICTL_OPT_REPRICE,
     AICTL_OPT_LAST
 } aictl_opt_e;
 

@@ -7,21 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aictl.h"
+#include "aictl_usage.h"
 #include "ai_usage.h"
 
-
-#define AICTL_BY_MAX  7
 
 /* Saturating, as the cost of a call is. */
 #define AICTL_SUM(column)                                                     \
     " least(coalesce(sum(" column "), 0), 9223372036854775807)::bigint"
-
-typedef struct {
-    const char *name;
-    const char *sql;
-    const char *title;
-} aictl_by_t;
 
 static const aictl_by_t  aictl_by[AICTL_BY_MAX] = {
     { "tenant", "tenant", "TENANT" },
@@ -173,52 +165,94 @@ aictl_usage_total(const json_t *rows, const char *label)
 
 
 int
-aictl_usage(aictl_t *a)
+aictl_usage_asked(aictl_t *a, aictl_usage_t *u)
 {
-    int                n, i, rc;
-    char               sql[2048], since[64], until[64], list[512];
-    char               from[64], to[64];
-    json_t            *rows, *row;
-    size_t             k, len;
-    PGresult          *res;
-    const char        *params[3], *opt, *kinds[2];
-    aictl_column_t     columns[AICTL_BY_MAX + AICTL_NSUMS];
-    const aictl_by_t  *by[AICTL_BY_MAX];
+    int          rc;
+    const char  *opt, *kind;
 
     opt = a->opt[AICTL_OPT_SINCE];
-    rc = aictl_usage_when(opt ? opt : "30d", "since", since, sizeof(since),
-                          &kinds[0]);
-
-    if (rc == AICTL_OK) {
-        opt = a->opt[AICTL_OPT_UNTIL];
-        rc = aictl_usage_when(opt ? opt : "0m", "until", until, sizeof(until),
-                              &kinds[1]);
-    }
+    rc = aictl_usage_when(opt ? opt : "30d", "since", u->since,
+                          sizeof(u->since), &kind);
 
     if (rc != AICTL_OK) {
         return rc;
     }
+
+    aictl_usage_bound(u->from, sizeof(u->from), kind, 1);
+
+    opt = a->opt[AICTL_OPT_UNTIL];
+    rc = aictl_usage_when(opt ? opt : "0m", "until", u->until,
+                          sizeof(u->until), &kind);
+
+    if (rc != AICTL_OK) {
+        return rc;
+    }
+
+    aictl_usage_bound(u->to, sizeof(u->to), kind, 2);
 
     opt = a->opt[AICTL_OPT_BY];
-    n = aictl_usage_by(opt && *opt ? opt : "tenant,model", by);
-    if (n <= 0) {
-        return AICTL_USAGE;
+    u->n = aictl_usage_by(opt && *opt ? opt : "tenant,model", u->by);
+
+    return u->n <= 0 ? AICTL_USAGE : aictl_pg(a);
+}
+
+
+void
+aictl_usage_order(char *sql, size_t size, const char *word, int n)
+{
+    int     i;
+    size_t  len;
+
+    len = strlen(sql);
+    (void) snprintf(sql + len, size - len, " %s BY", word);
+
+    for (i = 1; i <= n; i++) {
+        len = strlen(sql);
+        (void) snprintf(sql + len, size - len, "%s %d", i > 1 ? "," : "", i);
+    }
+}
+
+
+size_t
+aictl_usage_columns(const aictl_usage_t *u, char *list, size_t size,
+    aictl_column_t *columns)
+{
+    int     i;
+    size_t  len;
+
+    for (i = 0, len = 0; i < u->n; i++) {
+        len += (size_t) snprintf(list + len, size - len, "%s AS \"%s\", ",
+                                 u->by[i]->sql, u->by[i]->name);
+        columns[i] = (aictl_column_t) { u->by[i]->name, u->by[i]->title, 0 };
     }
 
-    rc = aictl_pg(a);
+    return len;
+}
+
+
+int
+aictl_usage(aictl_t *a)
+{
+    int              rc;
+    char             sql[2048], list[512];
+    json_t          *rows, *row;
+    size_t           k;
+    PGresult        *res;
+    const char      *params[3];
+    aictl_usage_t    u;
+    aictl_column_t   columns[AICTL_BY_MAX + AICTL_NSUMS];
+
+    rc = aictl_usage_asked(a, &u);
     if (rc != AICTL_OK) {
         return rc;
     }
 
-    for (i = 0, len = 0; i < n; i++) {
-        len += (size_t) snprintf(list + len, sizeof(list) - len,
-                                 "%s AS \"%s\", ", by[i]->sql, by[i]->name);
-        columns[i] = (aictl_column_t) { by[i]->name, by[i]->title, 0 };
+    if (a->opt[AICTL_OPT_REPRICE]) {
+        return aictl_reprice(a, &u);
     }
 
-    memcpy(columns + n, aictl_sums, sizeof(aictl_sums));
-    aictl_usage_bound(from, sizeof(from), kinds[0], 1);
-    aictl_usage_bound(to, sizeof(to), kinds[1], 2);
+    (void) aictl_usage_columns(&u, list, sizeof(list), columns);
+    memcpy(columns + u.n, aictl_sums, sizeof(aictl_sums));
 
     (void) snprintf(sql, sizeof(sql),
         "SELECT %s count(DISTINCT job) + sum(requests - 1) AS jobs,"
@@ -228,26 +262,13 @@ aictl_usage(aictl_t *a)
         AICTL_SUM("input") " AS input," AICTL_SUM("cached_read") " AS cached,"
         AICTL_SUM("output") " AS output," AICTL_SUM("cost") " AS cost"
         " FROM ngxai.ledger WHERE at >= %s AND at < %s"
-        " AND ($3::text IS NULL OR tenant = $3)"
-        " GROUP BY", list, from, to);
+        " AND ($3::text IS NULL OR tenant = $3)", list, u.from, u.to);
 
-    for (i = 1; i <= n; i++) {
-        len = strlen(sql);
-        (void) snprintf(sql + len, sizeof(sql) - len, "%s %d",
-                        i > 1 ? "," : "", i);
-    }
+    aictl_usage_order(sql, sizeof(sql), "GROUP", u.n);
+    aictl_usage_order(sql, sizeof(sql), "ORDER", u.n);
 
-    len = strlen(sql);
-    (void) snprintf(sql + len, sizeof(sql) - len, " ORDER BY");
-
-    for (i = 1; i <= n; i++) {
-        len = strlen(sql);
-        (void) snprintf(sql + len, sizeof(sql) - len, "%s %d",
-                        i > 1 ? "," : "", i);
-    }
-
-    params[0] = since;
-    params[1] = until;
+    params[0] = u.since;
+    params[1] = u.until;
     params[2] = a->opt[AICTL_OPT_TENANT];
 
     res = aictl_query(a, 3, params, sql);
@@ -264,7 +285,7 @@ aictl_usage(aictl_t *a)
 
     if (a->opt[AICTL_OPT_JSON] == NULL) {
         (void) json_array_append_new(rows,
-                                     aictl_usage_total(rows, by[0]->name));
+                                     aictl_usage_total(rows, u.by[0]->name));
     }
 
     return aictl_rows(a, columns, rows);

@@ -11,6 +11,7 @@
 
 #include "ai_headers.h"
 #include "hello.h"
+#include "stored.h"
 
 
 static void answer_add(answer_t *a, ai_str_t name, ai_str_t value);
@@ -112,6 +113,13 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 
     a->retry |= answer_is(name, "retry-after");
 
+    answer_add(a, name, value);
+}
+
+
+void
+answer_say(answer_t *a, ai_str_t name, ai_str_t value)
+{
     answer_add(a, name, value);
 }
 
@@ -314,6 +322,10 @@ answer_emit(answer_t *a, ai_str_t bytes, int begins)
 {
     keep_bytes(a->keep, bytes);
 
+    if (a->stored != NULL && a->sse_type) {
+        stored_bytes(a->stored, bytes);
+    }
+
     return a->emit == NULL ? 0 : emit_data(a->emit, bytes, begins);
 }
 
@@ -508,8 +520,9 @@ answer_waits(answer_t *a, ai_str_t raw, ai_str_t one, ai_str_t two)
     }
 
     n = one.len + two.len;
-    most = a->hedged ? ANSWER_HEDGE_MAX : a->token ? 0 : ANSWER_HELLO_MAX;
-    p = a->hello_len + sizeof(n) + n > most ? NULL
+    most = a->hedged ? ANSWER_HEDGE_MAX : ANSWER_HELLO_MAX;
+    p = (a->token && !a->hedged)
+        || a->hello_len + sizeof(n) + n > most ? NULL
         : realloc(a->hello, a->hello_len + sizeof(n) + n);
 
     if (p == NULL && a->hedged) {
@@ -649,6 +662,7 @@ answer_flow(answer_t *a)
     }
 
     a->flowing = 1;
+    a->hold = a->hedged;
 
     if (answer_emit_head(a) != 0) {
         return -1;
@@ -763,6 +777,11 @@ answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
     u->cached_read = p->cached_read;
     u->cached_write = p->cached_write;
     u->reasoning = p->reasoning;
+    u->cached_write_1h = p->cached_write_1h;
+    u->audio_input = p->audio_input;
+    u->audio_output = p->audio_output;
+    u->image_input = p->image_input;
+    u->image_output = p->image_output;
     u->estimated = 0;
 
     if (!answer_good(a) && u->input < 0 && u->output < 0) {

@@ -52,6 +52,7 @@ typedef struct {
     uint64_t           began_usec;  /* the first of them */
     uint64_t           bytes;       /* of the answer so far */
     provider_usage_t   usage;
+    struct stored_s   *stored;      /* the job's; NULL: it is not stored */
     keep_t            *keep;        /* NULL: it is not to be kept */
     int                status;
 
@@ -78,6 +79,8 @@ void answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
 void answer_free(answer_t *a);
 
 void answer_header(answer_t *a, ai_str_t name, ai_str_t value);
+/* One of our own, whatever the tables let pass. */
+void answer_say(answer_t *a, ai_str_t name, ai_str_t value);
 void answer_head(answer_t *a, int status);
 /* 0; -1 no memory, -2 what no provider says: an event over ANSWER_EVENT_MAX or
  * of broken JSON, an answer over ANSWER_MAX; -3 an error of the provider, and

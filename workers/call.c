@@ -14,6 +14,7 @@
 #include "account.h"
 #include "ai_crypto.h"
 #include "ai_headers.h"
+#include "models.h"
 
 
 #define CALL_HEADERS_MAX  128
@@ -117,6 +118,10 @@ call_ask(job_t *job)
     if (call_headers(job, key) != 0) {
         job_fail(job, "internal", NULL);
         return;
+    }
+
+    if (!ai_price_known(&job->route.price)) {
+        models_want(job->w->models, job->route.list, job->route.model);
     }
 
     req.url = url;

@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "ai_event.h"
+#include "models.h"
+#include "price.h"
 #include "secret.h"
 #include "sign.h"
 
@@ -17,10 +19,11 @@
 
 
 struct catalog_s {
-    char      hex[AI_SHA256_HEX];
-    json_t   *root;
-    unsigned  refs;
-    uint64_t  used;
+    char        hex[AI_SHA256_HEX];
+    json_t     *root;
+    ai_price_t *prices;     /* of which the root has the numbers */
+    unsigned    refs;
+    uint64_t    used;
 };
 
 typedef struct catalog_fetch_s  catalog_fetch_t;
@@ -205,6 +208,7 @@ catalog_release(catalog_t *c)
 {
     if (--c->refs == 0) {
         json_decref(c->root);
+        free(c->prices);
         free(c);
     }
 }
@@ -456,6 +460,7 @@ catalog_keep(catalogs_t *cs, catalog_t *c)
     c->used = ++cs->clock;
     c->refs++;
     cs->kept[oldest] = c;
+    models_named(cs->w->models, c);
 }
 
 
@@ -490,6 +495,11 @@ catalog_parse(ai_str_t text)
 
     c->root = root;
     c->refs = 1;
+
+    if (price_table(json_object_get(root, "prices"), &c->prices) != 0) {
+        catalog_release(c);
+        return NULL;
+    }
 
     return c;
 }
@@ -595,6 +605,13 @@ catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
 }
 
 
+const json_t *
+catalog_root(const catalog_t *c)
+{
+    return c->root;
+}
+
+
 int
 catalog_jwks(const catalog_t *c, size_t i, ai_str_t *url)
 {
@@ -691,6 +708,10 @@ catalog_provider(const catalog_t *c, ai_str_t name, ai_str_t model,
         route->api = catalog_str(json_object_get(route->conf, "api"));
     }
 
+    route->list = catalog_str(json_object_get(json_object_get(route->conf,
+                                                              "discover"),
+                                              "list"));
+
     route->hedge_msec = -1;
     timeout = json_object_get(route->conf, "timeout");
     route->connect_msec = catalog_int(timeout, "connect", 2000, 86400000);
@@ -726,12 +747,12 @@ catalog_price(const catalog_t *c, route_t *route)
             : catalog_member(json_object_get(c->root, "prices"),
                              (ai_str_t) { ai_buf_len(&b), name });
 
-    route->price.input = catalog_int(price, "input", -1, INT64_MAX);
-    route->price.output = catalog_int(price, "output", -1, INT64_MAX);
-    route->price.cached = catalog_int(price, "cached", -1, INT64_MAX);
-    route->price.cached_write = catalog_int(price, "cached_write", -1,
-                                            INT64_MAX);
-    route->price.request = catalog_int(price, "request", -1, INT64_MAX);
+    if (price != NULL) {
+        route->price = c->prices[json_integer_value(price)];
+
+    } else {
+        ai_price_init(&route->price);
+    }
 }
 
 

@@ -10,7 +10,7 @@
 #include <jansson.h>
 
 #include "ai_crypto.h"
-#include "ai_usage.h"
+#include "ai_price.h"
 #include "worker.h"
 
 #define CATALOG_MAX           (4 * 1024 * 1024)
@@ -62,6 +62,8 @@ typedef struct {
     unsigned      again:1;      /* or there are others */
     unsigned      stream_usage:1;   /* it takes stream_options */
     ai_price_t    price;
+    ai_str_t      list;         /* of its provider's models (models.h), in hex;
+                                 * empty: there is none */
 } route_t;
 
 /* NULL: no memory. */
@@ -100,6 +102,9 @@ unsigned catalog_targets(const json_t *entry, catalog_at_t *at, unsigned max);
 /* The same for a provider and a model as it is asked, which are borrowed. */
 int catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
     route_t *route);
+
+/* Its JSON, which is its own. */
+const json_t *catalog_root(const catalog_t *c);
 
 /* The URL of the i-th set of keys for tokens: 1, or 0 behind the last. */
 int catalog_jwks(const catalog_t *c, size_t i, ai_str_t *url);

@@ -16,7 +16,7 @@
 #include "loop.h"
 
 #define DB_PENDING_MAX   4096           /* queries without an answer */
-#define DB_PARAMS_MAX    32
+#define DB_PARAMS_MAX    40
 #define DB_CONNECT_SEC   "5"            /* conninfo's connect_timeout wins */
 #define DB_BACKOFF_MIN   100            /* ms; doubles, with jitter */
 #define DB_BACKOFF_MAX   10000

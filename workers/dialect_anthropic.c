@@ -200,7 +200,19 @@ anthropic_usage(provider_usage_t *u, ai_str_t usage)
                    + (u->cached_write > 0 ? u->cached_write : 0);
     }
 
+    if (u->cached_write > 0) {
+        u->cached_write_1h = provider_count(usage,
+                                  "cache_creation.ephemeral_1h_input_tokens",
+                                            u->cached_write_1h);
+    }
+
     u->output = provider_count(usage, "output_tokens", u->output);
+
+    if (provider_has(usage, "thinking_tokens")) {
+        u->reasoning = provider_count(usage,
+                                      "output_tokens_details.thinking_tokens",
+                                      u->reasoning);
+    }
 }
 
 

@@ -498,24 +498,24 @@ anthropic_usage(ir_t *ir, tree_t *t, node_t *usage)
     write = u->cached_write > 0 ? u->cached_write : 0;
     plain = u->input >= 0 ? u->input - read - write : -1;
 
-    plain = node_int(node_get(t, usage, "input_tokens"), plain);
-    u->cached_read = node_int(node_get(t, usage, "cache_read_input_tokens"),
+    plain = node_use(node_get(t, usage, "input_tokens"), plain);
+    u->cached_read = node_use(node_get(t, usage, "cache_read_input_tokens"),
                               u->cached_read);
-    u->cached_write = node_int(node_get(t, usage,
+    u->cached_write = node_use(node_get(t, usage,
                                         "cache_creation_input_tokens"),
                                u->cached_write);
-    u->output = node_int(node_get(t, usage, "output_tokens"), u->output);
+    u->output = node_use(node_get(t, usage, "output_tokens"), u->output);
 
     n = node_get(t, usage, "cache_creation");
-    u->cached_write_1h = node_int(node_get(t, n, "ephemeral_1h_input_tokens"),
+    u->cached_write_1h = node_use(node_get(t, n, "ephemeral_1h_input_tokens"),
                                   u->cached_write_1h);
     (void) node_get(t, n, "ephemeral_5m_input_tokens");
 
     n = node_get(t, usage, "output_tokens_details");
-    u->reasoning = node_int(node_get(t, n, "thinking_tokens"), u->reasoning);
+    u->reasoning = node_use(node_get(t, n, "thinking_tokens"), u->reasoning);
 
     n = node_get(t, usage, "server_tool_use");
-    u->searches = node_int(node_get(t, n, "web_search_requests"),
+    u->searches = node_use(node_get(t, n, "web_search_requests"),
                            u->searches);
     (void) node_get(t, n, "web_fetch_requests");
 

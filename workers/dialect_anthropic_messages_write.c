@@ -128,12 +128,22 @@ anthropic_write_messages(ir_t *ir, out_t *o)
         node_read(m);
         assistant = node_is(node_get(t, m, "role"), "assistant");
 
+        /* Of a turn that is left out the two beside it are one. */
+
+        if (open >= 0 && open != assistant && o->len == empty && !o->failed) {
+            o->len = mark;
+            open = -1;
+
+            if (o->data[mark - 1] == '}') {
+                o->len = mark - 2;
+                open = assistant;
+                empty = 0;
+            }
+        }
+
         if (open != assistant) {
 
-            if (open >= 0 && o->len == empty && !o->failed) {
-                o->len = mark;
-
-            } else if (open >= 0) {
+            if (open >= 0) {
                 out_z(o, "]}");
             }
 

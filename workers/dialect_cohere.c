@@ -646,7 +646,7 @@ cohere_count(tree_t *t, node_t *usage, const char *name, int64_t otherwise)
     real = node_get(t, node_get(t, usage, "tokens"), name);
     v = node_number(billed != NULL ? billed : real, -1);
 
-    return v >= 0 && v < 1e15 ? (int64_t) v : otherwise;
+    return v >= 0 && v <= NODE_COUNT_MAX ? (int64_t) v : otherwise;
 }
 
 

@@ -48,17 +48,17 @@ gemini_usage(ir_t *ir, tree_t *t, node_t *usage)
     }
 
     u = &ir->usage_now;
-    prompt = node_int(node_get(t, usage, "promptTokenCount"), -1);
-    tools = node_int(node_get(t, usage, "toolUsePromptTokenCount"), 0);
-    said = node_int(node_get(t, usage, "candidatesTokenCount"), -1);
-    thoughts = node_int(node_get(t, usage, "thoughtsTokenCount"), -1);
+    prompt = node_use(node_get(t, usage, "promptTokenCount"), -1);
+    tools = node_use(node_get(t, usage, "toolUsePromptTokenCount"), 0);
+    said = node_use(node_get(t, usage, "candidatesTokenCount"), -1);
+    thoughts = node_use(node_get(t, usage, "thoughtsTokenCount"), -1);
     (void) node_get(t, usage, "totalTokenCount");
 
     if (prompt >= 0) {
         u->input = prompt + (tools > 0 ? tools : 0);
     }
 
-    u->cached_read = node_int(node_get(t, usage, "cachedContentTokenCount"),
+    u->cached_read = node_use(node_get(t, usage, "cachedContentTokenCount"),
                               u->cached_read);
 
     if (said >= 0 || thoughts >= 0 || u->output < 0) {
@@ -90,7 +90,7 @@ gemini_modality(tree_t *t, node_t *usage, const char *name,
 
     for ( /* void */ ; n != NULL; n = n->next) {
         if (node_is(node_peek(t, n, "modality"), modality)) {
-            return node_int(node_peek(t, n, "tokenCount"), otherwise);
+            return node_use(node_peek(t, n, "tokenCount"), otherwise);
         }
     }
 

@@ -367,8 +367,8 @@ ollama_usage(ir_t *ir, tree_t *t, node_t *body)
         return 0;
     }
 
-    ir->usage_now.input = node_int(input, ir->usage_now.input);
-    ir->usage_now.output = node_int(output, ir->usage_now.output);
+    ir->usage_now.input = node_use(input, ir->usage_now.input);
+    ir->usage_now.output = node_use(output, ir->usage_now.output);
     ir_event(&e, IR_USAGE);
 
     return ir_emit(ir, &e);

@@ -4,6 +4,7 @@
 
 #include "provider.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "ai_json.h"
@@ -19,6 +20,8 @@ static int openai_edit_usage(provider_edit_t *e, ai_str_t body,
 static provider_verdict_e openai_event(provider_usage_t *u, ai_str_t raw,
     int added, provider_cut_t *cut);
 static void openai_usage(provider_usage_t *u, ai_str_t usage);
+static int openai_some(ai_str_t usage, const char *name);
+static void openai_usage_media(provider_usage_t *u, ai_str_t usage);
 static void openai_delta(provider_usage_t *u, ai_str_t delta);
 static void openai_cut(ai_str_t raw, size_t base, const ai_json_field_t *f,
     provider_cut_t *cut);
@@ -261,11 +264,86 @@ openai_usage(provider_usage_t *u, ai_str_t usage)
     u->cached_read = provider_count(usage,
                                     "prompt_tokens_details.cached_tokens",
                                     u->cached_read);
-    u->cached_read = provider_count(usage, "prompt_cache_hit_tokens",
-                                    u->cached_read);
+
+    if (provider_has(usage, "prompt_cache_hit_tokens")) {
+        u->cached_read = provider_count(usage, "prompt_cache_hit_tokens",
+                                        u->cached_read);
+    }
+
     u->reasoning = provider_count(usage,
                                "completion_tokens_details.reasoning_tokens",
                                   u->reasoning);
+
+    if (provider_has(usage, "cache_write_tokens")) {
+        u->cached_write = provider_count(usage,
+                                  "prompt_tokens_details.cache_write_tokens",
+                                         u->cached_write);
+    }
+
+    if (openai_some(usage, "audio_tokens\"")
+        || openai_some(usage, "image_tokens\""))
+    {
+        openai_usage_media(u, usage);
+    }
+}
+
+
+/* Whether a member of this name is not 0: most say that there was no audio. */
+
+static int
+openai_some(ai_str_t usage, const char *name)
+{
+    size_t       len;
+    const char  *p, *end;
+
+    len = strlen(name);
+    end = usage.data + usage.len;
+
+    for (p = usage.data;
+         (p = memmem(p, (size_t) (end - p), name, len)) != NULL; )
+    {
+        for (p += len; p < end && (*p <= ' ' || *p == ':'); p++) {
+            /* void */
+        }
+
+        if (p < end && *p >= '1' && *p <= '9') {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+openai_usage_media(provider_usage_t *u, ai_str_t usage)
+{
+    size_t  i;
+
+    static const struct {
+        const char *path;
+        size_t      offset;
+    } counts[] = {
+        { "prompt_tokens_details.audio_tokens",
+          offsetof(provider_usage_t, audio_input) },
+        { "completion_tokens_details.audio_tokens",
+          offsetof(provider_usage_t, audio_output) },
+        { "prompt_tokens_details.image_tokens",
+          offsetof(provider_usage_t, image_input) },
+        { "completion_tokens_details.image_tokens",
+          offsetof(provider_usage_t, image_output) }
+    };
+
+    for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        int64_t  n, *to;
+
+        n = provider_count(usage, counts[i].path, 0);
+        to = (int64_t *) (void *) ((char *) u + counts[i].offset);
+
+        if (n > 0) {
+            *to = n;
+        }
+    }
 }
 
 

@@ -29,7 +29,6 @@ int openai_write_event(ir_t *ir, const ir_event_t *e, out_t *out);
 int openai_write_error(ir_t *ir, const ir_error_t *e, out_t *out);
 
 node_t *openai_format_in(tree_t *t, const node_t *format);
-ai_str_t openai_call_id(tree_t *t, ai_str_t name);
 void openai_default(tree_t *t, node_t *n, const char *name,
     ai_json_type_e type);
 

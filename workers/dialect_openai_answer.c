@@ -246,28 +246,32 @@ openai_usage(ir_t *ir, tree_t *t, node_t *usage)
     in = node_get(t, usage, "prompt_tokens_details");
     out = node_get(t, usage, "completion_tokens_details");
 
-    u->input = node_int(node_get(t, usage, "prompt_tokens"), u->input);
-    u->output = node_int(node_get(t, usage, "completion_tokens"), u->output);
-    u->cached_read = node_int(node_get(t, usage, "cached_tokens"),
+    u->input = node_use(node_get(t, usage, "prompt_tokens"), u->input);
+    u->output = node_use(node_get(t, usage, "completion_tokens"), u->output);
+    u->cached_read = node_use(node_get(t, usage, "cached_tokens"),
                               u->cached_read);
-    u->cached_read = node_int(node_get(t, usage, "num_cached_tokens"),
+    u->cached_read = node_use(node_get(t, usage, "num_cached_tokens"),
                               u->cached_read);
-    u->cached_read = node_int(node_get(t, usage, "prompt_cache_hit_tokens"),
+    u->cached_read = node_use(node_get(t, usage, "prompt_cache_hit_tokens"),
                               u->cached_read);
-    u->cached_read = node_int(node_get(t, in, "cached_tokens"),
+    u->cached_read = node_use(node_get(t, in, "cached_tokens"),
                               u->cached_read);
-    u->cached_write = node_int(node_get(t, in, "cache_write_tokens"),
+    u->cached_write = node_use(node_get(t, in, "cache_write_tokens"),
                                u->cached_write);
-    u->audio_input = node_int(node_get(t, in, "audio_tokens"),
+    u->audio_input = node_use(node_get(t, in, "audio_tokens"),
                               u->audio_input);
-    u->reasoning = node_int(node_get(t, out, "reasoning_tokens"),
+    u->image_input = node_use(node_get(t, in, "image_tokens"),
+                              u->image_input);
+    u->image_output = node_use(node_get(t, out, "image_tokens"),
+                               u->image_output);
+    u->reasoning = node_use(node_get(t, out, "reasoning_tokens"),
                             u->reasoning);
-    u->audio_output = node_int(node_get(t, out, "audio_tokens"),
+    u->audio_output = node_use(node_get(t, out, "audio_tokens"),
                                u->audio_output);
-    u->prediction_accepted = node_int(node_get(t, out,
+    u->prediction_accepted = node_use(node_get(t, out,
                                                "accepted_prediction_tokens"),
                                       u->prediction_accepted);
-    u->prediction_rejected = node_int(node_get(t, out,
+    u->prediction_rejected = node_use(node_get(t, out,
                                                "rejected_prediction_tokens"),
                                       u->prediction_rejected);
 

@@ -16,6 +16,7 @@ static void openai_file(ir_t *ir, node_t *p, node_t *to);
 static void openai_media(ir_t *ir, node_t *part, node_t *url);
 static void openai_cache(ir_t *ir, node_t *from, node_t *to);
 static void openai_reasoning(ir_t *ir, node_t *m, node_t *to);
+static node_t *openai_call_id(ir_t *ir, ai_str_t name);
 static void openai_calls(ir_t *ir, node_t *m, node_t *to);
 static void openai_tools(ir_t *ir, node_t *body);
 static void openai_tool(ir_t *ir, node_t *all, node_t *tool, node_t *f);
@@ -138,7 +139,7 @@ openai_message(ir_t *ir, node_t *m)
         name = node_get(t, m, "name");
         node_set(part, "id", i == 4
                  ? node_move(t, node_get(t, m, "tool_call_id"))
-                 : node_string(t, openai_call_id(t, node_text(name))));
+                 : openai_call_id(ir, node_text(name)));
         node_set(part, "name", node_move(t, name));
         openai_cache(ir, m, part);
 
@@ -425,23 +426,31 @@ openai_format_in(tree_t *t, const node_t *format)
 }
 
 
-/* Legacy functions have no ids: theirs is made of their name. */
+/* Legacy functions have no ids: theirs is made of their number, for no two
+ * calls of a conversation may have the same, and their name.  A result is the
+ * last call's. */
 
-ai_str_t
-openai_call_id(tree_t *t, ai_str_t name)
+static node_t *
+openai_call_id(ir_t *ir, ai_str_t name)
 {
-    char  *p;
+    char      *p;
+    size_t     size;
+    ai_buf_t   b;
 
-    p = tree_alloc(t, name.len + 6);
+    size = name.len + 24;
+    p = tree_alloc(&ir->tree, size);
 
     if (p == NULL) {
-        return ai_str("");
+        return NULL;
     }
 
-    memcpy(p, "call_", 5);
-    memcpy(p + 5, name.data, name.len);
+    ai_buf_init(&b, p, size);
+    ai_buf_add_z(&b, "call_");
+    ai_buf_add_int(&b, ir->calls);
+    ai_buf_add_z(&b, "_");
+    ai_buf_add_str(&b, name);
 
-    return (ai_str_t) { name.len + 5, p };
+    return node_string(&ir->tree, (ai_str_t) { ai_buf_len(&b), p });
 }
 
 
@@ -457,8 +466,8 @@ openai_calls(ir_t *ir, node_t *m, node_t *to)
     if (f != NULL) {
         part = ir_part(ir, to, "tool_call", f);
         name = node_get(t, f, "name");
-        node_set(part, "id", node_string(t, openai_call_id(t,
-                                                           node_text(name))));
+        ir->calls++;
+        node_set(part, "id", openai_call_id(ir, node_text(name)));
         node_set(part, "name", node_move(t, name));
         node_set(part, "arguments", node_move(t, node_get(t, f,
                                                           "arguments")));
@@ -772,8 +781,12 @@ openai_rest(ir_t *ir, node_t *body)
     }
 
     n = node_get(t, body, "safety_identifier");
-    m = node_get(t, body, "user");
-    ir_set(ir, "user", node_move(t, n != NULL ? n : m));
+
+    if (n == NULL) {
+        n = node_get(t, body, "user");
+    }
+
+    ir_set(ir, "user", node_move(t, n));
 
     n = node_get_type(t, body, "modalities", AI_JSON_ARRAY);
     m = node_first(t, n);

@@ -20,7 +20,7 @@ static void openai_texts(ir_t *ir, out_t *o, node_t *first, const char *type,
 static int openai_part(ir_t *ir, out_t *o, node_t *p);
 static int openai_document(ir_t *ir, out_t *o, node_t *p);
 static void openai_url(ir_t *ir, out_t *o, const char *key, node_t *p);
-static void openai_tools(ir_t *ir, out_t *o);
+static int openai_tools(ir_t *ir, out_t *o);
 static void openai_choice(ir_t *ir, out_t *o);
 static void openai_format(ir_t *ir, out_t *o);
 static void openai_rest(ir_t *ir, out_t *o);
@@ -41,7 +41,6 @@ static const struct {
     { "top_logprobs", "top_logprobs" },
     { "logit_bias", "logit_bias" },
     { "stop", "stop" },
-    { "parallel_tools", "parallel_tool_calls" },
     { "verbosity", "verbosity" },
     { "metadata", "metadata" },
     { "store", "store" },
@@ -60,8 +59,11 @@ openai_write_request(ir_t *ir, out_t *o)
     out_bytes(o, ir->model);
 
     openai_messages(ir, o);
-    openai_tools(ir, o);
-    openai_choice(ir, o);
+
+    if (openai_tools(ir, o)) {
+        openai_choice(ir, o);
+    }
+
     openai_format(ir, o);
     openai_rest(ir, o);
 
@@ -567,9 +569,9 @@ openai_url(ir_t *ir, out_t *o, const char *key, node_t *p)
 }
 
 
-/* Tools. */
+/* Tools; 1 where there are some. */
 
-static void
+static int
 openai_tools(ir_t *ir, out_t *o)
 {
     size_t   mark, empty;
@@ -580,7 +582,7 @@ openai_tools(ir_t *ir, out_t *o)
     tool = node_first(t, node_get(t, ir->request, "tools"));
 
     if (tool == NULL) {
-        return;
+        return 0;
     }
 
     mark = o->len;
@@ -610,12 +612,16 @@ openai_tools(ir_t *ir, out_t *o)
 
     if (o->len == empty && !o->failed) {
         o->len = mark;
-        return;
+        return 0;
     }
 
     out_close(o, ']');
+
+    return 1;
 }
 
+
+/* How they are called: a word that is refused where there are none. */
 
 static void
 openai_choice(ir_t *ir, out_t *o)
@@ -624,6 +630,8 @@ openai_choice(ir_t *ir, out_t *o)
     tree_t  *t;
 
     t = &ir->tree;
+    out_key_node(o, t, "parallel_tool_calls",
+                 node_get(t, ir->request, "parallel_tools"));
     c = node_get(t, ir->request, "tool_choice");
 
     if (c == NULL) {

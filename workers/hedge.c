@@ -208,7 +208,7 @@ hedge_follows(job_t *job)
 {
     /* One that was not called yet is asked in its turn. */
 
-    if (job->hedge->call == NULL) {
+    if (job->hedge->state != JOB_CALLING || job->hedge->call == NULL) {
 
         if (job->hedge->state != JOB_DEAD && !job->hedge->ever_called
             && job->retry->hedge != job->retry->now)
@@ -284,7 +284,9 @@ hedge_whole(job_t *lane)
 
     /* A stream that is whole without a word; or the other is being read. */
 
-    if (lane->answer.sse_type || job->state != JOB_CALLING) {
+    if (lane->answer.sse_type || job->state != JOB_CALLING
+        || emit_begun(job->emit))
+    {
         hedge_lost(lane);
         return;
     }
@@ -325,6 +327,7 @@ hedge_swap(job_t *job)
     job->answer.emit = job->emit;
     job->answer.calls = job->calls;
     job->answer.hedged = 0;
+    job->answer.stored = job->response;
     job->has_answer = lane->has_answer;
     job->headers = lane->headers;
     job->call = lane->call;

@@ -258,8 +258,10 @@ struct ir_s {
     unsigned         official:1;    /* it is the dialect's own maker's */
     unsigned         strict:1;
     unsigned         functions:1;   /* client's: tools are legacy functions */
-    unsigned         anonymous:1;   /* client's: its calls had no ids */
     unsigned         reasons:1;     /* provider's: it is asked for reasoning */
+    out_t            again;     /* client's: of its request, what its answers
+                                 * say again; the core frees it */
+    unsigned         calls;     /* client's: legacy calls so far, without ids */
 
     ir_usage_t       usage_now;
     ir_error_t       error;
@@ -336,6 +338,7 @@ extern const dialect_t  dialect_gemini;
 extern const dialect_t  dialect_vertex;
 extern const dialect_t  dialect_ollama;
 extern const dialect_t  dialect_cohere;
+extern const dialect_t  dialect_responses;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);

@@ -10,6 +10,7 @@
 #include "retry.h"
 #include "route.h"
 #include "sign.h"
+#include "stored.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,8 @@ static void job_prepare(job_t *job);
 static int job_permit(job_t *job);
 static int job_route(job_t *job);
 static int job_dress(job_t *job);
+static int job_expand(job_t *job);
+static void job_work_begin(job_t *job);
 static void job_work(uv_work_t *work);
 static void job_worked(uv_work_t *work, int status);
 static void job_on_drained(void *data);
@@ -311,9 +314,25 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (job_permit(job) == 0 && job_route(job) == 0
-        && retry_first(job) == 0)
+    if (job_permit(job) != 0) {
+        return;
+    }
+
+    if (ai_str_eqz(job->spec.op, "responses_read")
+        || ai_str_eqz(job->spec.op, "responses_write"))
     {
+        state_begin(job);
+        return;
+    }
+
+    if (ai_str_eqz(job->spec.op, "responses") && job->response == NULL
+        && stored_open(job) != 0)
+    {
+        job_fail(job, "internal", NULL);
+        return;
+    }
+
+    if (job_route(job) == 0 && retry_first(job) == 0) {
         job_try(job);
     }
 }
@@ -325,12 +344,48 @@ job_try(job_t *job)
     job_move(job, JOB_PREPARING);
     job->refs++;
 
-    if (job_dress(job) != 0) {
-        job_unref(job);
-        return;
+    if (job_dress(job) == 0 && job_expand(job) == 0) {
+        job_work_begin(job);
     }
 
-    if (job->body.len <= JOB_LOOP_MAX
+    job_unref(job);
+}
+
+
+/* What it stands on: 0, there is nothing to be asked for. */
+
+static int
+job_expand(job_t *job)
+{
+    if (job->response == NULL || job->expanded != NULL
+        || !stored_bound(job->response, job->translate == NULL))
+    {
+        return 0;
+    }
+
+    /* What is signed is what came. */
+
+    job->forged = !job->checked && !sign_body_ok(&job->spec, job->body);
+    job->checked = !job->forged;
+
+    return job->forged ? 0 : stored_expand(job);
+}
+
+
+void
+job_expanded(job_t *job)
+{
+    job_work_begin(job);
+}
+
+
+static void
+job_work_begin(job_t *job)
+{
+    job->refs++;
+
+    if (job->body.len <= (job->translate != NULL ? JOB_TRANSLATE_MAX
+                                                 : JOB_LOOP_MAX)
         || uv_queue_work(&job->w->loop.uv, &job->work, job_work, job_worked)
            != 0)
     {
@@ -398,14 +453,29 @@ job_route(job_t *job)
 static int
 job_dress(job_t *job)
 {
+    const struct stored_s  *response;
+
     if (ai_str_eqz(job->route.api, "echo")) {
-        job->provider = provider_of(job->dialect);
-        return 0;
+
+        /* It says no more dialects than two. */
+
+        if (job->dialect == AI_DIALECT_OPENAI
+            || job->dialect == AI_DIALECT_ANTHROPIC)
+        {
+            job->provider = provider_of(job->dialect);
+            return 0;
+        }
+
+        job->provider = &provider_openai;
+
+        return job_translate(job);
     }
 
     job->provider = provider_find(job->route.api);
+    response = job->parent != NULL ? job->parent->response : job->response;
 
     return job->provider != NULL && job->provider->dialect == job->dialect
+           && (response == NULL || !stored_bound(response, 1))
            ? 0 : job_translate(job);
 }
 
@@ -425,15 +495,19 @@ job_work(uv_work_t *work)
 
     job->checked = 1;
 
-    if (ai_str_eqz(job->route.api, "echo")) {
-        job->request_rc = echo_prepare(job);
-        return;
-    }
-
     if (job->translate != NULL) {
         job->request_rc = translate_request(job->translate, job->body,
                                             &job->request,
                                             &job->request_len);
+    }
+
+    if (ai_str_eqz(job->route.api, "echo")) {
+        job->request_rc = job->request_rc != 0 ? job->request_rc
+                                               : echo_prepare(job);
+        return;
+    }
+
+    if (job->translate != NULL) {
         return;
     }
 
@@ -482,6 +556,7 @@ job_worked(uv_work_t *work, int status)
                         &job->route);
             job->answer.forward = job->spec.forward;
             job->answer.translate = job->translate;
+            job->answer.stored = job->response;
             job->answer.added = job->request_added ? 1 : 0;
             job->answer.hold = job->route.again;
             job->answer.hedged = job->parent != NULL;
@@ -667,7 +742,8 @@ job_read_done(uv_work_t *work, int status)
 void
 job_whole(job_t *job)
 {
-    int  rc;
+    int       rc;
+    ai_str_t  whole;
 
     rc = answer_finish(&job->answer);
 
@@ -685,8 +761,14 @@ job_whole(job_t *job)
     switch (rc) {
 
     case 1:
-        job_end(job, job->answer.status < 300 && !job->answer.usage.error
-                     ? "done" : "failed", NULL, NULL);
+        whole = job->answer.sse_type ? ai_str("")
+                : job->translate != NULL ? translate_said(job->translate)
+                : (ai_str_t) { job->answer.whole_len, job->answer.whole };
+
+        if (job->response == NULL || !stored_put(job, whole)) {
+            job_stored(job);
+        }
+
         break;
 
     case 0:
@@ -703,4 +785,12 @@ job_whole(job_t *job)
     default:
         job_fail(job, "internal", NULL);
     }
+}
+
+
+void
+job_stored(job_t *job)
+{
+    job_end(job, job->answer.status < 300 && !job->answer.usage.error
+                 ? "done" : "failed", NULL, NULL);
 }

@@ -3,7 +3,8 @@
  * all jobs; a job lives until it has ended and its last callback is back.
  *
  * Bounds of one job: its request (as the edge let it in, kept until the
- * provider has it), EMIT_HIGH_BYTES unacknowledged and what one read brings,
+ * provider has it, or, where another may be asked, until the first word), what
+ * its hedge holds, EMIT_HIGH_BYTES unacknowledged and what one read brings,
  * EMIT_KEEP_BYTES kept, one SSE event or ANSWER_USAGE_MAX of a body.
  */
 
@@ -20,6 +21,8 @@
 #include "translate.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
+#define JOB_TRANSLATE_MAX  (16 * 1024)  /* and requests that are translated:
+                                         * calls of results are looked for */
 #define JOB_CLOSE_MSEC  50      /* for a provider to end a complete stream, */
 #define JOB_ERROR_MSEC  1000    /* or one that had an error */
 
@@ -43,6 +46,7 @@ typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
 typedef struct recall_s  recall_t;
 typedef struct retry_s  retry_t;
+struct stored_s;
 
 struct job_s {
     jobs_t           *jobs;
@@ -83,6 +87,8 @@ struct job_s {
     int               request_rc;
     int               forged;   /* body is not what the spec says */
     translate_t      *translate;    /* NULL: bytes pass */
+    struct stored_s  *response; /* of op responses (stored.h) */
+    char             *expanded; /* its body, made whole */
 
     emit_t           *emit;
     answer_t          answer;
@@ -115,7 +121,8 @@ struct job_s {
     uint64_t          done_usec;
 
     unsigned          refused:1;        /* its claim; said once */
-    unsigned          unended:1;        /* no memory for its end so far */
+    unsigned          unended:1;        /* no memory for its end so far, or no
+                                         * list of prices */
     unsigned          counted:1;        /* its end, in the metrics */
     unsigned          waiting:1;        /* for claim's or GET's reply */
     unsigned          has_body:1;
@@ -196,6 +203,10 @@ int job_bytes(job_t *job, ai_str_t bytes);
 int job_flow(job_t *job);
 /* Its answer has been read. */
 void job_whole(job_t *job);
+/* For stored.c: the body stands for itself now; the response is stored, or
+ * cannot be. */
+void job_expanded(job_t *job);
+void job_stored(job_t *job);
 
 /* Begins the provider call of a prepared job; fails the job by itself. */
 void call_begin(job_t *job);

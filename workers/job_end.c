@@ -6,6 +6,7 @@
 #include "heartbeat.h"
 #include "hedge.h"
 #include "job_in.h"
+#include "models.h"
 #include "retry.h"
 #include "sign.h"
 
@@ -15,6 +16,10 @@
 
 static void job_usage(job_t *job, const char *state, const char *cause,
     ai_usage_t *u);
+static void job_later(job_t *job, const char *state, const char *cause,
+    const char *message);
+static int job_price(job_t *job);
+static int job_billed(const job_t *job, const ai_usage_t *u);
 static void job_count(job_t *job, const char *state, const ai_usage_t *u);
 static void job_forget(job_t *job);
 static void job_reclaim(job_t *job);
@@ -57,8 +62,14 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
     const ai_error_t  *e;
 
     job_stop(job);
-    job_usage(job, state, cause, &u);
     job_move(job, JOB_ENDING);
+
+    if (job_price(job) != 0) {
+        job_later(job, state, cause, message);
+        return;
+    }
+
+    job_usage(job, state, cause, &u);
 
     /* The job's own line, then one each call where more than one costs. */
 
@@ -124,14 +135,36 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
                     "cannot be ended yet: no memory");
         }
 
-        job->ending = cause;
-        job->ending_state = state;
-        job->ending_message = message;
-        job->unended = 1;
+        job_later(job, state, cause, message);
         return;
     }
 
     job_count(job, state, &u);
+}
+
+
+/* The next tick ends it. */
+
+static void
+job_later(job_t *job, const char *state, const char *cause,
+    const char *message)
+{
+    job->ending = cause;
+    job->ending_state = state;
+    job->ending_message = message;
+    job->unended = 1;
+}
+
+
+/* What nginx.conf does not know may stand in its provider's list, which an edge
+ * may have read before we have: -1, it is being read. */
+
+static int
+job_price(job_t *job)
+{
+    return !job->ever_called || ai_price_known(&job->route.price) ? 0
+           : models_price(job->w->models, job->route.list, job->route.model,
+                          job->called_usec, &job->route.price);
 }
 
 
@@ -228,15 +261,27 @@ job_call_usage(const job_t *job, ai_usage_t *u)
         u->estimated = 1;
     }
 
-    if (job->route.price.input < 0 && job->route.price.output < 0
-        && job->route.price.request < 0
+    if (!ai_price_known(&job->route.price)
         && !ai_str_eqz(job->route.api, "echo"))
     {
         u->cost = -1;
 
-    } else {
+    } else if (job_billed(job, u)) {
         u->cost = ai_usage_cost(u, &job->route.price);
     }
+}
+
+
+/* Nobody bills what was refused, or what never left, not even a request. */
+
+static int
+job_billed(const job_t *job, const ai_usage_t *u)
+{
+    if (job->answer.status >= 400) {
+        return u->input > 0 || u->output > 0;
+    }
+
+    return job->answer.status != 0 || job->asked;
 }
 
 

@@ -8,6 +8,7 @@
 #include "job_in.h"
 #include "recall.h"
 #include "retry.h"
+#include "stored.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -695,6 +696,8 @@ job_free(job_t *job)
     }
 
     free(job->request);
+    free(job->expanded);
+    stored_free(job->response);
     free(job->delivery);
     translate_close(job->translate);
     free(job);

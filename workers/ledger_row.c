@@ -16,7 +16,7 @@
 
 
 #define LEDGER_BASE     5               /* columns of the base */
-#define LEDGER_USAGE    18              /* columns of a usage line */
+#define LEDGER_USAGE    23              /* columns of a usage line */
 #define LEDGER_RECORD   32768           /* bytes of an entry as a record */
 #define LEDGER_REQUESTS_MAX  1000000    /* a record, of the script hits */
 #define LEDGER_AT_MIN   1577836800000000LL      /* 2020, in microseconds */
@@ -39,6 +39,7 @@ const char  ledger_sql[] =
     " user_name, op, dialect, model, state, status, provider, provider_model,"
     " request_id, finish, input, output, cached_read, cached_write, reasoning,"
     " cost, estimated, ttft, duration, queue, attempts, cause,"
+    " cached_write_1h, audio_input, audio_output, image_input, image_output,"
     " requests)"
     " SELECT * FROM unnest($1::text[], $2::smallint[], $3::smallint[],"
     " $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],"
@@ -46,7 +47,8 @@ const char  ledger_sql[] =
     " $14::text[], $15::text[], $16::text[], $17::bigint[], $18::bigint[],"
     " $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[],"
     " $23::boolean[], $24::bigint[], $25::bigint[], $26::bigint[],"
-    " $27::integer[], $28::text[], $29::integer[])"
+    " $27::integer[], $28::text[], $29::bigint[], $30::bigint[],"
+    " $31::bigint[], $32::bigint[], $33::bigint[], $34::integer[])"
     " ON CONFLICT DO NOTHING";
 
 const char  ledger_bury_sql[] =

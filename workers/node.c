@@ -182,6 +182,17 @@ node_int(const node_t *n, int64_t otherwise)
 }
 
 
+int64_t
+node_use(const node_t *n, int64_t otherwise)
+{
+    int64_t  v;
+
+    v = node_int(n, -1);
+
+    return v >= 0 && v <= NODE_COUNT_MAX ? v : otherwise;
+}
+
+
 double
 node_number(const node_t *n, double otherwise)
 {
@@ -237,7 +248,7 @@ node_path(ai_buf_t *b, const node_t *n)
 {
     int64_t        i;
     unsigned       depth;
-    const node_t  *m, *up[32];
+    const node_t  *up[32];
 
     /* The way up, then down; what is deeper than that is named by its end. */
 
@@ -267,16 +278,8 @@ node_path(ai_buf_t *b, const node_t *n)
         n = up[--depth];
 
         if (n->parent->type == AI_JSON_ARRAY) {
-            int64_t  k;
-
-            for (k = 0, m = n->parent->first; m != n && m != NULL;
-                 m = m->next)
-            {
-                k++;
-            }
-
             ai_buf_add_z(b, "[");
-            ai_buf_add_int(b, k);
+            ai_buf_add_int(b, n->index);
             ai_buf_add_z(b, "]");
             continue;
         }
@@ -298,7 +301,13 @@ node_unread(tree_t *t, node_t *n, int (*cb)(const node_t *n, void *data),
 
     for (m = node_first(t, n); m != NULL; m = m->next) {
 
-        if (m->whole || tree_says_nothing(m)) {
+        /* One that was made is a word by itself, as a marker is. */
+
+        if (m->whole
+            || (tree_says_nothing(m)
+                && (m->origin == NULL || m->text.len != 0
+                    || m->type != AI_JSON_OBJECT)))
+        {
             continue;
         }
 

@@ -8,6 +8,8 @@
 
 #include "ai_json.h"
 
+#define NODE_COUNT_MAX  1000000000000
+
 typedef struct node_s  node_t;
 typedef struct tree_s  tree_t;
 
@@ -21,6 +23,7 @@ struct node_s {
     ai_str_t        text;           /* a string: escaped, else as it stands;
                                      * empty: made by node_object, node_array */
     ai_json_type_e  type;
+    unsigned        index;          /* in its parent */
     unsigned        expanded:1;
     unsigned        read:1;
     unsigned        whole:1;        /* and all that is in it */
@@ -51,6 +54,9 @@ int node_get_is(tree_t *t, node_t *n, const char *name, const char *z);
 int node_true(const node_t *n);
 /* A whole number, or otherwise. */
 int64_t node_int(const node_t *n, int64_t otherwise);
+/* A number of tokens or the like, or otherwise: no provider has counted so far
+ * as NODE_COUNT_MAX, and many of it can be added. */
+int64_t node_use(const node_t *n, int64_t otherwise);
 double node_number(const node_t *n, double otherwise);
 /* Elements or members. */
 size_t node_count(tree_t *t, node_t *n);

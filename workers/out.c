@@ -9,6 +9,7 @@
 
 
 static char *out_room(out_t *o, size_t len);
+static void out_line(char *p, const char *end);
 
 
 void
@@ -180,9 +181,23 @@ out_bytes(out_t *o, ai_str_t bytes)
 }
 
 
+/* Between the tokens of a value, which is all where they can be. */
+
+static void
+out_line(char *p, const char *end)
+{
+    for ( /* void */ ; p < end; p++) {
+        if (*p == '\n' || *p == '\r') {
+            *p = ' ';
+        }
+    }
+}
+
+
 void
 out_node(out_t *o, tree_t *t, node_t *n)
 {
+    size_t   begun;
     node_t  *m;
 
     if (n == NULL) {
@@ -198,7 +213,13 @@ out_node(out_t *o, tree_t *t, node_t *n)
     }
 
     if (n->text.len != 0) {
+        begun = o->len;
         out_add(o, n->text);
+
+        if (o->line && !o->failed) {
+            out_line(o->data + begun, o->data + o->len);
+        }
+
         return;
     }
 

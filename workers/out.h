@@ -14,6 +14,7 @@ typedef struct {
     size_t    size;
     size_t    max;              /* 0: OUT_MAX */
     unsigned  failed:1;         /* no memory, or over max */
+    unsigned  line:1;           /* values lose their line ends: an event's */
 } out_t;
 
 #define OUT_MAX  (192 * 1024 * 1024)

@@ -11,6 +11,7 @@
 
 #include "ai_json.h"
 #include "ai_sse.h"
+#include "node.h"
 
 
 static size_t provider_version(const char *p, size_t len);
@@ -19,6 +20,7 @@ static size_t provider_version(const char *p, size_t len);
 static const provider_t *const  providers[] = {
     &provider_openai,
     &provider_anthropic,
+    &provider_responses,
     &provider_gemini,
     &provider_vertex,
     &provider_ollama,
@@ -46,7 +48,8 @@ const provider_t *
 provider_of(ai_dialect_e dialect)
 {
     return dialect == AI_DIALECT_ANTHROPIC ? &provider_anthropic
-                                           : &provider_openai;
+           : dialect == AI_DIALECT_RESPONSES ? &provider_responses
+           : &provider_openai;
 }
 
 
@@ -59,6 +62,11 @@ provider_usage_init(provider_usage_t *u)
     u->cached_read = -1;
     u->cached_write = -1;
     u->reasoning = -1;
+    u->cached_write_1h = -1;
+    u->audio_input = -1;
+    u->audio_output = -1;
+    u->image_input = -1;
+    u->image_output = -1;
 }
 
 
@@ -255,7 +263,7 @@ provider_count(ai_str_t json, const char *path, int64_t otherwise)
     ai_json_type_e  type;
 
     if (ai_json_path(json, path, &value, &type) == 1 && type == AI_JSON_NUMBER
-        && ai_json_int(value, &n) == 0 && n >= 0)
+        && ai_json_int(value, &n) == 0 && n >= 0 && n <= NODE_COUNT_MAX)
     {
         return n;
     }

@@ -30,6 +30,11 @@ typedef struct {
     int64_t  cached_read;
     int64_t  cached_write;
     int64_t  reasoning;
+    int64_t  cached_write_1h;   /* part of cached_write */
+    int64_t  audio_input;       /* parts of input and output */
+    int64_t  audio_output;
+    int64_t  image_input;
+    int64_t  image_output;
     uint64_t text_bytes;        /* of the answer's text, for an estimate */
     char     finish[PROVIDER_FINISH_MAX];
     unsigned complete:1;        /* the stream said that it ends */
@@ -90,6 +95,7 @@ extern const provider_t  provider_gemini;
 extern const provider_t  provider_vertex;
 extern const provider_t  provider_ollama;
 extern const provider_t  provider_cohere;
+extern const provider_t  provider_responses;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);

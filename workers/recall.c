@@ -334,7 +334,7 @@ recall_done(job_t *job)
             || catalog_call(job->catalog, r->provider, r->model, &job->route)
                != 0))
     {
-        job->route.price = (ai_price_t) { -1, -1, -1, -1, -1 };
+        ai_price_init(&job->route.price);
     }
 
     job_end(job, job->ending_state, job->ending, NULL);

@@ -49,7 +49,7 @@ unsigned
 route_plan(worker_t *w, const catalog_t *c, const route_t *first, int stream,
     uint64_t *random, route_at_t at[ROUTE_MAX])
 {
-    unsigned      i, n, left;
+    unsigned      i, k, n, left;
     catalog_at_t  all[ROUTE_MAX];
 
     memset(at, 0, ROUTE_MAX * sizeof(*at));
@@ -63,9 +63,17 @@ route_plan(worker_t *w, const catalog_t *c, const route_t *first, int stream,
     while (left != 0 && n < ROUTE_MAX) {
         i = route_pick(w, c, first, stream, all, left, random);
 
-        if (!ai_str_eq(all[i].provider, first->provider)
-            || !ai_str_eq(all[i].model, first->model))
-        {
+        /* Each once. */
+
+        for (k = 0; k < n; k++) {
+            if (ai_str_eq(all[i].provider, at[k].provider)
+                && ai_str_eq(all[i].model, at[k].model))
+            {
+                break;
+            }
+        }
+
+        if (k == n) {
             at[n].provider = all[i].provider;
             at[n].model = all[i].model;
             n++;
@@ -101,6 +109,7 @@ route_pick(worker_t *w, const catalog_t *c, const route_t *route, int stream,
     }
 
     best = 0;
+    memset(equal, 0, sizeof(equal));
 
     for (i = 0, k = 0; i < n && at[i].weight != 0; i++) {
         score = route_score(w, c, route->by, stream, &at[i]);
@@ -108,12 +117,13 @@ route_pick(worker_t *w, const catalog_t *c, const route_t *route, int stream,
         if (k == 0 || score < best) {
             best = score;
             k = 0;
+
+        } else if (score > best) {
+            continue;
         }
 
-        if (score <= best) {
-            equal[k] = i;
-            some[k++] = at[i];
-        }
+        equal[k] = i;
+        some[k++] = at[i];
     }
 
     return equal[route_draw(some, k, random)];
@@ -140,13 +150,13 @@ route_score(worker_t *w, const catalog_t *c, catalog_by_e by, int stream,
 
     case CATALOG_BY_COST:
         if (catalog_call(c, at->provider, at->model, &route) != 0
-            || (route.price.input < 0 && route.price.output < 0))
+            || !ai_price_known(&route.price))
         {
             return 1e300;
         }
 
-        return 3.0 * (double) (route.price.input > 0 ? route.price.input : 0)
-               + (double) (route.price.output > 0 ? route.price.output : 0);
+        return 3.0 * (double) ai_price_of(&route.price, 0, AI_PRICE_INPUT)
+               + (double) ai_price_of(&route.price, 0, AI_PRICE_OUTPUT);
 
     default:
         return 0;

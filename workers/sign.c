@@ -32,6 +32,7 @@ typedef struct {
 
 static uint64_t sign_bits(ai_str_t id);
 static sign_job_t *sign_find(uint64_t bits);
+static const char *sign_why(int ok);
 static sign_job_t *sign_add(uint64_t bits);
 static const char *sign_again(ai_str_t id, uint64_t wall_msec);
 
@@ -292,6 +293,14 @@ sign_jwks(ai_str_t name, ai_str_t text, char line[AI_SIGN_CATALOG_ADDS])
 
 
 int
+sign_models(ai_str_t name, ai_str_t text, char line[AI_SIGN_CATALOG_ADDS])
+{
+    return sign.keys == NULL ? 0
+           : ai_sign_models(sign.keys, name, text, line) == 0 ? 1 : -1;
+}
+
+
+int
 sign_principal(ai_str_t name, const ai_str_t values[AI_SIGN_FIELDS],
     char mac[AI_SHA256_HEX])
 {
@@ -303,11 +312,23 @@ sign_principal(ai_str_t name, const ai_str_t values[AI_SIGN_FIELDS],
 const char *
 sign_catalog_refused(ai_str_t name, ai_str_t mac)
 {
-    if (sign.keys == NULL) {
-        return NULL;
-    }
+    return sign.keys == NULL ? NULL
+           : sign_why(ai_sign_catalog_ok(sign.keys, name, mac));
+}
 
-    switch (ai_sign_catalog_ok(sign.keys, name, mac)) {
+
+const char *
+sign_models_refused(ai_str_t name, ai_str_t text, ai_str_t mac)
+{
+    return sign.keys == NULL ? NULL
+           : sign_why(ai_sign_models_ok(sign.keys, name, text, mac));
+}
+
+
+static const char *
+sign_why(int ok)
+{
+    switch (ok) {
 
     case 1:
         return NULL;

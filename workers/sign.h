@@ -37,13 +37,17 @@ int sign_body_ok(const ai_job_t *job, ai_str_t body);
 /* The job was settled here. */
 void sign_settled(ai_str_t id, uint64_t wall_msec);
 
-/* Signs a JWKS, and a principal, as ai_sign_* do: 1, and line or mac is filled;
- * 0 where there are no keys; -1 where OpenSSL fails. */
+/* Signs a JWKS, a list of models, and a principal, as ai_sign_* do: 1, and line
+ * or mac is filled; 0 where there are no keys; -1 where OpenSSL fails. */
 int sign_jwks(ai_str_t name, ai_str_t text, char line[AI_SIGN_CATALOG_ADDS]);
+int sign_models(ai_str_t name, ai_str_t text,
+    char line[AI_SIGN_CATALOG_ADDS]);
 int sign_principal(ai_str_t name, const ai_str_t values[AI_SIGN_FIELDS],
     char mac[AI_SHA256_HEX]);
 
 /* NULL, or why the catalog of that name is none of ours. */
 const char *sign_catalog_refused(ai_str_t name, ai_str_t mac);
+/* The same of a list of models. */
+const char *sign_models_refused(ai_str_t name, ai_str_t text, ai_str_t mac);
 
 #endif

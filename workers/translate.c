@@ -90,6 +90,7 @@ translate_close(translate_t *t)
     ai_sse_free(&t->sse);
     out_free(&t->out);
     out_free(&t->rest);
+    out_free(&t->ir.again);
     free(t);
 }
 
@@ -239,6 +240,7 @@ translate_bytes(translate_t *t, ai_str_t bytes, ai_str_t *out)
     }
 
     t->ir.out = &t->out;
+    t->out.line = 1;
 
     if (t->ir.provider->frame != NULL) {
         rc = translate_frames(t, bytes);
@@ -277,6 +279,7 @@ translate_end(translate_t *t, ai_str_t *out)
     }
 
     t->ir.out = &t->out;
+    t->out.line = 1;
 
     if (t->ir.provider->frame == NULL && ai_sse_rest(&t->sse, &raw) == 1) {
         rc = translate_sse(t, raw);
@@ -378,14 +381,23 @@ translate_frames(translate_t *t, ai_str_t bytes)
 {
     int       rc;
     long      n;
-    size_t    at;
+    size_t    at, held;
     ai_str_t  all, name, data;
 
+    held = t->rest.len;
     t->rest.max = AI_SSE_EVENT_MAX + 1024 * 1024;
     out_add(&t->rest, bytes);
 
     if (t->rest.failed) {
         return -2;
+    }
+
+    /* What was held has no end: only what is new may have one. */
+
+    if (t->ir.provider->lines && held != 0
+        && memchr(bytes.data, '\n', bytes.len) == NULL)
+    {
+        return 0;
     }
 
     at = 0;
@@ -531,6 +543,11 @@ translate_usage(const translate_t *t, provider_usage_t *u)
     u->cached_read = ir->usage_now.cached_read;
     u->cached_write = ir->usage_now.cached_write;
     u->reasoning = ir->usage_now.reasoning;
+    u->cached_write_1h = ir->usage_now.cached_write_1h;
+    u->audio_input = ir->usage_now.audio_input;
+    u->audio_output = ir->usage_now.audio_output;
+    u->image_input = ir->usage_now.image_input;
+    u->image_output = ir->usage_now.image_output;
     u->text_bytes = ir->text_bytes;
     memcpy(u->finish, ir->native, sizeof(u->finish));
     u->complete = ir->ended && !t->error && ir->error.status == 0;

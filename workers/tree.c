@@ -201,22 +201,32 @@ tree_space(const char *p, const char *end)
 }
 
 
-/* p is behind the opening quote; the closing one is returned. */
+/* p is behind the opening quote; the closing one is returned: the first that
+ * has no odd number of backslashes before it.  Texts of MBs are looked at once
+ * a level. */
 
 static const char *
 tree_string_end(const char *p, const char *end)
 {
-    for ( ;; ) {
-        while (p < end && *p != '"' && *p != '\\') {
-            p++;
+    const char  *q, *b;
+
+    for (q = p; q < end; q++) {
+        q = memchr(q, '"', (size_t) (end - q));
+
+        if (q == NULL) {
+            return end;
         }
 
-        if (p >= end || *p == '"') {
-            return p < end ? p : end;
+        for (b = q; b > p && b[-1] == '\\'; b--) {
+            /* void */
         }
 
-        p += end - p > 1 ? 2 : 1;
+        if ((q - b) % 2 == 0) {
+            return q;
+        }
     }
+
+    return end;
 }
 
 
@@ -305,6 +315,7 @@ tree_link(node_t *parent, node_t *n)
     n->parent = parent;
 
     if (parent->last != NULL) {
+        n->index = parent->last->index + 1;
         parent->last->next = n;
 
     } else {

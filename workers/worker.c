@@ -21,15 +21,17 @@
 #include "catalog.h"
 #include "delivery.h"
 #include "emit.h"
+#include "fetch.h"
 #include "heartbeat.h"
 #include "http.h"
 #include "job.h"
 #include "ledger.h"
-#include "jwks.h"
 #include "lookup.h"
+#include "models.h"
 #include "queue.h"
 #include "secret.h"
 #include "seed.h"
+#include "stored.h"
 #include "sign.h"
 #include "target.h"
 #include "token.h"
@@ -138,6 +140,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->sub = redis_open(&w->loop, &opt->redis, "channels", &worker_sub_events,
                         w);
     w->catalogs = catalogs_open(w);
+    w->models = models_open(w);
     w->http = http_open(w);
     w->emits = emits_open(w);
     w->breakers = breakers_open(w);
@@ -148,9 +151,10 @@ worker_open(worker_t *w, const options_t *opt)
     w->heartbeat = heartbeat_open(w);
     w->lookup = lookup_open(w);
     w->seeds = seeds_open(w);
+    w->stores = stores_open(w);
 
     if (w->catalogs != NULL && w->http != NULL) {
-        w->jwks = jwks_open(w);
+        w->fetch = fetch_open(w);
         w->tokens = tokens_open(w);
     }
 
@@ -162,8 +166,8 @@ worker_open(worker_t *w, const options_t *opt)
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
         || w->breakers == NULL || w->targets == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
-        || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
-        || w->tokens == NULL
+        || w->lookup == NULL || w->seeds == NULL || w->stores == NULL
+        || w->fetch == NULL || w->models == NULL || w->tokens == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -247,7 +251,8 @@ worker_close(worker_t *w)
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
     seeds_close(w->seeds);
-    jwks_close(w->jwks);
+    stores_close(w->stores);
+    fetch_close(w->fetch);
     tokens_close(w->tokens);
 
     if (w->ledger != NULL) {
@@ -259,12 +264,14 @@ worker_close(worker_t *w)
     redis_close(w->sub);
     http_close(w->http);
     catalogs_close(w->catalogs);
+    models_close(w->models);
     loop_close(&w->loop);
     emits_free(w->emits);
     jobs_free(jobs);
     targets_free(w->targets);
     delivery_free(w->delivery);
-    jwks_free(w->jwks);
+    fetch_free(w->fetch);
+    models_free(w->models);
     tokens_free(w->tokens);
     secret_forget();
     sign_close();

@@ -19,7 +19,9 @@
 struct ledger_s;
 struct lookup_s;
 struct seeds_s;
-struct jwks_s;
+struct stores_s;
+struct fetch_s;
+struct models_s;
 struct tokens_s;
 struct jobs_s;
 struct queue_s;
@@ -52,7 +54,9 @@ typedef struct worker_s {
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */
     struct seeds_s     *seeds;      /* counters of limits, from the ledger */
-    struct jwks_s      *jwks;       /* keys of tokens, by URL */
+    struct stores_s    *stores;     /* responses that are kept */
+    struct fetch_s     *fetch;      /* what catalogs name by URL */
+    struct models_s    *models;     /* lists of models, with prices */
     struct tokens_s    *tokens;     /* ours, for providers */
 
     uv_signal_t         signals[5];

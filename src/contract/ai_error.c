@@ -21,6 +21,8 @@
 
 static void ai_error_write(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
     ai_str_t message, ai_str_t request_id);
+static void ai_error_members(ai_buf_t *b, const ai_error_t *e,
+    ai_str_t message, int type);
 
 
 static const ai_error_t  ai_errors[] = {
@@ -126,7 +128,8 @@ static const ai_error_t  ai_errors[] = {
 
 static const char *const  ai_dialects[AI_DIALECT_LAST] = {
     [AI_DIALECT_OPENAI] = "openai",
-    [AI_DIALECT_ANTHROPIC] = "anthropic"
+    [AI_DIALECT_ANTHROPIC] = "anthropic",
+    [AI_DIALECT_RESPONSES] = "responses"
 };
 
 
@@ -269,12 +272,23 @@ ai_error_event(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
 
     mark = b->pos;
 
-    if (d == AI_DIALECT_ANTHROPIC) {
+    if (d != AI_DIALECT_OPENAI) {
         ai_buf_add_z(b, "event: error\n");
     }
 
     ai_buf_add_z(b, "data: ");
-    ai_error_write(b, d, e, message, request_id);
+
+    if (d == AI_DIALECT_RESPONSES) {
+        ai_buf_add_z(b, "{\"type\":\"error\",");
+        ai_error_members(b, e, message, 0);
+        ai_buf_add_z(b, ",\"error\":{");
+        ai_error_members(b, e, message, 1);
+        ai_buf_add_z(b, "}}");
+
+    } else {
+        ai_error_write(b, d, e, message, request_id);
+    }
+
     ai_buf_add_z(b, "\n\n");
 
     if (b->full) {
@@ -310,18 +324,38 @@ ai_error_write(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
         return;
     }
 
-    ai_buf_add_z(b, "{\"error\":{\"message\":\"");
+    ai_buf_add_z(b, "{\"error\":{");
+    ai_error_members(b, e, message, 1);
+    ai_buf_add_z(b, "}}");
+}
+
+
+/* OpenAI's. */
+
+static void
+ai_error_members(ai_buf_t *b, const ai_error_t *e, ai_str_t message, int type)
+{
+    if (message.len == 0) {
+        message.data = e->message;
+        message.len = strlen(e->message);
+    }
+
+    ai_buf_add_z(b, "\"message\":\"");
     ai_buf_add_json(b, message);
-    ai_buf_add_z(b, "\",\"type\":\"");
-    ai_buf_add_z(b, e->openai_type);
+
+    if (type) {
+        ai_buf_add_z(b, "\",\"type\":\"");
+        ai_buf_add_z(b, e->openai_type);
+    }
+
     ai_buf_add_z(b, "\",\"param\":null,\"code\":");
 
     if (e->openai_code) {
         ai_buf_add_z(b, "\"");
         ai_buf_add_z(b, e->openai_code);
-        ai_buf_add_z(b, "\"}}");
+        ai_buf_add_z(b, "\"");
 
     } else {
-        ai_buf_add_z(b, "null}}");
+        ai_buf_add_z(b, "null");
     }
 }

@@ -34,6 +34,7 @@ const ai_error_t *ai_error_row(unsigned i);
 typedef enum {
     AI_DIALECT_OPENAI = 0,
     AI_DIALECT_ANTHROPIC,
+    AI_DIALECT_RESPONSES,
     AI_DIALECT_LAST
 } ai_dialect_e;
 

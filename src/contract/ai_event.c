@@ -73,6 +73,7 @@ ai_bell_parse(ai_str_t message, ai_bell_t *bell)
     case AI_BELL_CATALOG:
     case AI_BELL_PURGE:
     case AI_BELL_JWKS:
+    case AI_BELL_MODELS:
         if (ai_bell_name(&rest, bell, AI_SHA256_HEX) != 0
             || !ai_sha256_hex_ok(bell->name))
         {

@@ -35,6 +35,7 @@ typedef enum {
     AI_BELL_CANCEL = 'X',
     AI_BELL_SEED = 'S',
     AI_BELL_JWKS = 'W',
+    AI_BELL_MODELS = 'M',
     AI_BELL_PURGE = 'P'
 } ai_bell_e;
 

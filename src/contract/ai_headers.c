@@ -119,6 +119,9 @@ static const struct {
     [AI_DIALECT_ANTHROPIC] = {
         ai_headers_anthropic_in, ai_headers_anthropic_out,
         ai_headers_anthropic_query
+    },
+    [AI_DIALECT_RESPONSES] = {
+        ai_headers_openai_in, ai_headers_openai_out, ai_headers_openai_query
     }
 };
 

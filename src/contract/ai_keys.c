@@ -63,7 +63,8 @@ static const ai_key_row_t  ai_keys_rows[] = {
     [AI_KEY_CACHED] = { "cached", AI_NAME_NONE },
     [AI_KEY_CACHE_SUM] = { "cache_sum", AI_NAME_NONE },
     [AI_KEY_FLIGHT] = { "flight:", AI_NAME_SHAPE },
-    [AI_KEY_SHARED] = { "shared:", AI_NAME_JOB }
+    [AI_KEY_SHARED] = { "shared:", AI_NAME_JOB },
+    [AI_KEY_RESPONSE] = { "resp:", AI_NAME_SHA }
 };
 
 
@@ -152,6 +153,14 @@ size_t
 ai_keys_jwks(char *buf, size_t size, ai_str_t hex)
 {
     return ai_keys_global(buf, size, AI_JWKS_KEY ":", hex,
+                          ai_sha256_hex_ok(hex));
+}
+
+
+size_t
+ai_keys_models(char *buf, size_t size, ai_str_t hex)
+{
+    return ai_keys_global(buf, size, AI_GLOBAL_PREFIX "models:", hex,
                           ai_sha256_hex_ok(hex));
 }
 

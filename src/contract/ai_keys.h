@@ -15,6 +15,7 @@
 #define AI_TENANT_MAX  63
 #define AI_KEY_ID_MAX  64
 #define AI_SHARDS_KEY  "ai1:shards"
+#define AI_CATALOG_NEWEST_KEY  "ai1:catalog:newest"  /* its SHA-256 in hex */
 #define AI_LOOKUP_KEY  "ai1:lookup"
 #define AI_JWKS_KEY    "ai1:jwks"
 #define AI_JWKS_LEASE_KEY   "ai1:jwks:lease"
@@ -63,7 +64,8 @@ typedef enum {
     AI_KEY_CACHED,
     AI_KEY_CACHE_SUM,
     AI_KEY_FLIGHT,              /* name is one, and a shape */
-    AI_KEY_SHARED               /* name is a job id */
+    AI_KEY_SHARED,              /* name is a job id */
+    AI_KEY_RESPONSE             /* name is a SHA-256 in hex */
 } ai_key_e;
 
 /* A key of a shard; name is what the list above says, checked, and is not
@@ -73,10 +75,11 @@ size_t ai_keys_make(char *buf, size_t size, ai_key_e key, unsigned shard,
 
 /* Unsharded: principal of a key (name is its SHA-256 in hex) or record of a
  * tenant (its name, which is shorter), catalog, JWKS of a URL (hex is a
- * SHA-256), metrics of a worker. */
+ * SHA-256), list of a provider's models (the same), metrics of a worker. */
 size_t ai_keys_principal(char *buf, size_t size, ai_str_t name);
 size_t ai_keys_catalog(char *buf, size_t size, ai_str_t hex);
 size_t ai_keys_jwks(char *buf, size_t size, ai_str_t hex);
+size_t ai_keys_models(char *buf, size_t size, ai_str_t hex);
 size_t ai_keys_metrics(char *buf, size_t size, ai_str_t worker);
 
 /* Validity of names before they touch a key, a log line or SQL: 1 or 0. */

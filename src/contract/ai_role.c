@@ -47,6 +47,9 @@ static const struct {
 } ai_role_ops[] = {
     { "chat", AI_RIGHT_COMPLETIONS },
     { "messages", AI_RIGHT_COMPLETIONS },
+    { "responses", AI_RIGHT_COMPLETIONS },
+    { "responses_read", AI_RIGHT_JOBS_READ },
+    { "responses_write", AI_RIGHT_JOBS_WRITE },
     { "models", AI_RIGHT_MODELS_READ },
     { "job", AI_RIGHT_JOBS_READ },
     { "events", AI_RIGHT_JOBS_READ },

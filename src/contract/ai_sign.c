@@ -19,6 +19,7 @@
 #define AI_SIGN_JOB      "ngx-ai job 1\n"
 #define AI_SIGN_CATALOG  "ngx-ai catalog 1\n"
 #define AI_SIGN_JWKS     "ngx-ai jwks 1\n"
+#define AI_SIGN_MODELS   "ngx-ai models 1\n"
 #define AI_SIGN_KEY      "ngx-ai principal 1\n"
 
 /* "mac 64\n<hex>\n": the last field of a signed spec. */
@@ -41,6 +42,10 @@ static void ai_sign_parts(ai_str_t parts[AI_SIGN_PARTS], ai_str_t name,
     const ai_str_t *values, char lengths[AI_SIGN_LENGTHS]);
 static int ai_sign_make(ai_sign_t *s, unsigned key, const ai_str_t *parts,
     size_t n, char hex[AI_SHA256_HEX]);
+static int ai_sign_text(ai_sign_t *s, ai_str_t what, ai_str_t name,
+    ai_str_t text, char line[AI_SIGN_CATALOG_ADDS]);
+static int ai_sign_text_ok(ai_sign_t *s, ai_str_t what, ai_str_t name,
+    ai_str_t text, ai_str_t mac);
 static int ai_sign_known(ai_sign_t *s, const ai_str_t *parts, size_t n,
     ai_str_t mac);
 
@@ -263,10 +268,40 @@ int
 ai_sign_jwks(ai_sign_t *s, ai_str_t name, ai_str_t text,
     char line[AI_SIGN_CATALOG_ADDS])
 {
+    return ai_sign_text(s, ai_str(AI_SIGN_JWKS), name, text, line);
+}
+
+
+int
+ai_sign_jwks_ok(ai_sign_t *s, ai_str_t name, ai_str_t text, ai_str_t mac)
+{
+    return ai_sign_text_ok(s, ai_str(AI_SIGN_JWKS), name, text, mac);
+}
+
+
+int
+ai_sign_models(ai_sign_t *s, ai_str_t name, ai_str_t text,
+    char line[AI_SIGN_CATALOG_ADDS])
+{
+    return ai_sign_text(s, ai_str(AI_SIGN_MODELS), name, text, line);
+}
+
+
+int
+ai_sign_models_ok(ai_sign_t *s, ai_str_t name, ai_str_t text, ai_str_t mac)
+{
+    return ai_sign_text_ok(s, ai_str(AI_SIGN_MODELS), name, text, mac);
+}
+
+
+static int
+ai_sign_text(ai_sign_t *s, ai_str_t what, ai_str_t name, ai_str_t text,
+    char line[AI_SIGN_CATALOG_ADDS])
+{
     ai_str_t  parts[3];
 
     line[0] = '\n';
-    parts[0] = ai_str(AI_SIGN_JWKS);
+    parts[0] = what;
     parts[1] = name;
     parts[2] = text;
 
@@ -274,12 +309,13 @@ ai_sign_jwks(ai_sign_t *s, ai_str_t name, ai_str_t text,
 }
 
 
-int
-ai_sign_jwks_ok(ai_sign_t *s, ai_str_t name, ai_str_t text, ai_str_t mac)
+static int
+ai_sign_text_ok(ai_sign_t *s, ai_str_t what, ai_str_t name, ai_str_t text,
+    ai_str_t mac)
 {
     ai_str_t  parts[3];
 
-    parts[0] = ai_str(AI_SIGN_JWKS);
+    parts[0] = what;
     parts[1] = name;
     parts[2] = text;
 

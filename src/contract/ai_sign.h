@@ -51,6 +51,12 @@ int ai_sign_jwks(ai_sign_t *s, ai_str_t name, ai_str_t text,
     char line[AI_SIGN_CATALOG_ADDS]);
 int ai_sign_jwks_ok(ai_sign_t *s, ai_str_t name, ai_str_t text, ai_str_t mac);
 
+/* The same for a list of models (ai_models.h), by its name in the catalog. */
+int ai_sign_models(ai_sign_t *s, ai_str_t name, ai_str_t text,
+    char line[AI_SIGN_CATALOG_ADDS]);
+int ai_sign_models_ok(ai_sign_t *s, ai_str_t name, ai_str_t text,
+    ai_str_t mac);
+
 /* Where a field of a principal has its place among the signed values: 0 to
  * AI_SIGN_FIELDS - 1; -1 for one that is not signed. */
 int ai_sign_field(ai_str_t field);

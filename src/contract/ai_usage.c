@@ -1,5 +1,5 @@
 /*
- * The usage line and what a call costs.  Owns nothing.
+ * The usage line, and money as text.  Owns nothing.
  */
 
 #include "ai_usage.h"
@@ -8,11 +8,6 @@
 
 #define AI_NANO             1000000000
 #define AI_NANO_DIGITS      9
-#define AI_TOKENS_PER_UNIT  1000000     /* what a price is for */
-
-/* Tokens times price is up to 2^126; all input tokens together, of which there
- * are less than 2^64, and those of the output stay below 2^128. */
-__extension__ typedef unsigned __int128  ai_usage_wide_t;
 
 typedef struct {
     unsigned number:1;
@@ -23,8 +18,6 @@ typedef struct {
 static ai_str_t *ai_usage_str(ai_usage_t *u, const ai_usage_column_t *c);
 static int64_t *ai_usage_int(ai_usage_t *u, const ai_usage_column_t *c);
 static void ai_usage_write_value(ai_buf_t *b, ai_str_t value);
-static void ai_usage_add_cost(ai_usage_wide_t *sum, int64_t n, int64_t price);
-static int64_t ai_usage_known(int64_t n);
 
 
 #define AI_USAGE_STR(field)  { 0, offsetof(ai_usage_t, field) }
@@ -49,11 +42,20 @@ static const ai_usage_column_t  ai_usage_columns[] = {
     AI_USAGE_INT(duration_usec),
     AI_USAGE_INT(queue_usec),
     AI_USAGE_INT(attempts),
-    AI_USAGE_STR(cause)
+    AI_USAGE_STR(cause),
+    AI_USAGE_INT(cached_write_1h),
+    AI_USAGE_INT(audio_input),
+    AI_USAGE_INT(audio_output),
+    AI_USAGE_INT(image_input),
+    AI_USAGE_INT(image_output)
 };
 
 #define AI_USAGE_COLUMNS  \
     (sizeof(ai_usage_columns) / sizeof(ai_usage_columns[0]))
+
+/* Of the first release; what stands behind is left out where nothing of it is
+ * known, for most calls have no audio. */
+#define AI_USAGE_ALWAYS   18
 
 
 void
@@ -75,13 +77,20 @@ void
 ai_usage_write(ai_buf_t *b, const ai_usage_t *u)
 {
     char        *mark;
-    size_t       i;
+    size_t       i, n;
     ai_usage_t   copy;
 
     mark = b->pos;
     copy = *u;
+    n = AI_USAGE_COLUMNS;
 
-    for (i = 0; i < AI_USAGE_COLUMNS; i++) {
+    while (n > AI_USAGE_ALWAYS
+           && *ai_usage_int(&copy, &ai_usage_columns[n - 1]) < 0)
+    {
+        n--;
+    }
+
+    for (i = 0; i < n; i++) {
 
         if (i > 0) {
             ai_buf_add(b, "\t", 1);
@@ -235,34 +244,6 @@ ai_money_print(char *buf, size_t size, int64_t nano)
 }
 
 
-int64_t
-ai_usage_cost(const ai_usage_t *u, const ai_price_t *p)
-{
-    int64_t          plain, cached_read, cached_write;
-    ai_usage_wide_t  sum;
-
-    cached_read = ai_usage_known(u->cached_read);
-    cached_write = ai_usage_known(u->cached_write);
-    plain = ai_usage_known(u->input);
-
-    plain = plain > cached_read ? plain - cached_read : 0;
-    plain = plain > cached_write ? plain - cached_write : 0;
-
-    sum = AI_TOKENS_PER_UNIT / 2;
-
-    ai_usage_add_cost(&sum, plain, p->input);
-    ai_usage_add_cost(&sum, cached_read, p->cached < 0 ? p->input : p->cached);
-    ai_usage_add_cost(&sum, cached_write,
-                      p->cached_write < 0 ? p->input : p->cached_write);
-    ai_usage_add_cost(&sum, ai_usage_known(u->output), p->output);
-    ai_usage_add_cost(&sum, AI_TOKENS_PER_UNIT, p->request);
-
-    sum /= AI_TOKENS_PER_UNIT;
-
-    return sum > INT64_MAX ? INT64_MAX : (int64_t) sum;
-}
-
-
 static ai_str_t *
 ai_usage_str(ai_usage_t *u, const ai_usage_column_t *c)
 {
@@ -309,20 +290,4 @@ ai_usage_write_value(ai_buf_t *b, ai_str_t value)
     } else {
         ai_buf_add(b, "-", 1);
     }
-}
-
-
-static void
-ai_usage_add_cost(ai_usage_wide_t *sum, int64_t n, int64_t price)
-{
-    if (price > 0) {
-        *sum += (ai_usage_wide_t) n * (ai_usage_wide_t) price;
-    }
-}
-
-
-static int64_t
-ai_usage_known(int64_t n)
-{
-    return n < 0 ? 0 : n;
 }

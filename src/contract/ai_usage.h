@@ -1,6 +1,6 @@
 /*
- * Usage of a job or of one provider call: the usage line (docs/wire.md, 2)
- * and what it costs.  Strings borrow from the line that was parsed.
+ * Usage of a job or of one provider call, the usage line (docs/wire.md, 2),
+ * and money as text.  Strings borrow from the line that was parsed.
  */
 
 #ifndef AI_USAGE_H
@@ -8,7 +8,7 @@
 
 #include "ai_str.h"
 
-#define AI_USAGE_LINE_MAX   1024    /* a line that ai_usage_write makes */
+#define AI_USAGE_LINE_MAX   1280    /* a line that ai_usage_write makes */
 #define AI_USAGE_VALUE_MAX  128
 
 typedef struct {
@@ -30,13 +30,19 @@ typedef struct {
     int64_t  queue_usec;
     int64_t  attempts;
     ai_str_t cause;
+    int64_t  cached_write_1h;   /* tokens, of cached_write */
+    int64_t  audio_input;       /* of input */
+    int64_t  audio_output;      /* of output */
+    int64_t  image_input;
+    int64_t  image_output;
 } ai_usage_t;
 
 /* All unknown: strings empty, numbers -1. */
 void ai_usage_init(ai_usage_t *u);
 /*
- * Appends the 18 columns, no newline: at most AI_USAGE_LINE_MAX bytes.  Empty
- * strings and negative numbers as "-".  In values, control characters are
+ * Appends the columns, no newline: at most AI_USAGE_LINE_MAX bytes.  Empty
+ * strings and negative numbers as "-"; of those behind cause, which are all
+ * numbers, as many as are known.  In values, control characters are
  * written as spaces and bytes that are no UTF-8 as "?", and a value is cut
  * before the character that would pass AI_USAGE_VALUE_MAX.
  */
@@ -49,16 +55,6 @@ void ai_usage_write(ai_buf_t *b, const ai_usage_t *u);
  */
 int ai_usage_parse(ai_str_t line, ai_usage_t *u);
 
-/* Nano-USD per million tokens; -1 where not declared (then: cached and
- * cached_write as input, any other 0; reasoning is priced within output). */
-typedef struct {
-    int64_t input;
-    int64_t output;
-    int64_t cached;             /* cached input read */
-    int64_t cached_write;
-    int64_t request;            /* nano-USD per request */
-} ai_price_t;
-
 /*
  * USD in decimal ("2.50": digits, then perhaps "." and 1 to 9 digits, no sign)
  * to nano-USD: 0; -1 and *nano untouched for anything else, or past INT64_MAX.
@@ -70,11 +66,5 @@ int ai_money_parse(ai_str_t s, int64_t *nano);
  * bytes always do).
  */
 size_t ai_money_print(char *buf, size_t size, int64_t nano);
-/*
- * Cost in nano-USD: the exact sum over all kinds of tokens, rounded half up
- * once, saturating at INT64_MAX.  input counts cached tokens, which are taken
- * out of it first (never below 0).  Unknown counts are 0; one request.
- */
-int64_t ai_usage_cost(const ai_usage_t *u, const ai_price_t *p);
 
 #endif

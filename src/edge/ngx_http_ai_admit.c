@@ -30,6 +30,8 @@
 
 static void ngx_http_ai_admit_answer(ngx_http_request_t *r, const char *cause,
     ngx_uint_t status, time_t retry_after);
+static void ngx_http_ai_admit_open(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx);
 static ngx_int_t ngx_http_ai_admit_ids(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
 static void ngx_http_ai_admit_stored(ngx_http_ai_open_t *open, ngx_int_t rc);
@@ -55,8 +57,18 @@ ngx_str_t  ngx_http_ai_admit_unpriced = ngx_string(
 void
 ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
-    ngx_int_t            rc;
-    ngx_http_ai_open_t  *open;
+    ngx_int_t  rc;
+
+    if (ngx_http_ai_is_state(ctx)) {
+
+        if (ngx_http_ai_admit_ids(r, ctx) != NGX_OK) {
+            ngx_http_ai_admit_answer(r, "internal", 0, -1);
+            return;
+        }
+
+        ngx_http_ai_admit_open(r, ctx);
+        return;
+    }
 
     if (ngx_http_ai_model_allowed(ctx->principal, &ctx->model) != NGX_OK) {
         ngx_http_ai_admit_answer(r, "model_not_allowed", 0, -1);
@@ -93,6 +105,16 @@ ngx_http_ai_admit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         ngx_http_ai_admit_answer(r, "internal", 0, -1);
         return;
     }
+
+    ngx_http_ai_admit_open(r, ctx);
+}
+
+
+static void
+ngx_http_ai_admit_open(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
+{
+    ngx_int_t            rc;
+    ngx_http_ai_open_t  *open;
 
     rc = ngx_http_ai_open(r, ctx);
 
@@ -285,11 +307,11 @@ ngx_http_ai_admit_call(ngx_http_ai_open_t *open)
 
     p = flags;
 
-    if (ctx->resumable) {
+    if (ctx->resumable || (ctx->stored && ctx->stream)) {
         *p++ = 'r';
     }
 
-    if (ctx->background) {
+    if (ctx->background || ctx->lasting) {
         *p++ = 'b';
     }
 
@@ -499,7 +521,14 @@ ngx_http_ai_admit_admitted(ngx_http_ai_open_t *open)
 
     if (ctx->background) {
         ngx_http_ai_open_close(open);
-        ngx_http_ai_job_show(r, ctx, NGX_HTTP_ACCEPTED);
+
+        if (ctx->op == NGX_HTTP_AI_OP_RESPONSES) {
+            ngx_http_ai_state_queued(r, ctx);
+
+        } else {
+            ngx_http_ai_job_show(r, ctx, NGX_HTTP_ACCEPTED);
+        }
+
         ngx_http_run_posted_requests(c);
         return;
     }

@@ -226,6 +226,14 @@ ngx_http_ai_cache_asked(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     share->shape = !ctx->stream ? 'o' : ctx->usage_asked ? 'v' : 's';
 
+    /* An answer that has an id of its own, and state, is nobody else's. */
+
+    if (ctx->dialect == AI_DIALECT_RESPONSES) {
+        share->look = 0;
+        share->store = 0;
+        share->join = 0;
+    }
+
     if (!conf->cache_any && !seed && !ngx_http_ai_cache_zero(temperature)) {
         share->look = 0;
         share->store = 0;

@@ -4,6 +4,7 @@
  * cycle's pool.
  */
 
+#include "ngx_http_ai_discover.h"
 #include "ngx_http_ai_jwt.h"
 #include "ai_str.h"
 
@@ -12,8 +13,9 @@ static void ngx_http_ai_catalog_jwks(ai_buf_t *b, ngx_array_t *sets);
 static void ngx_http_ai_catalog_models(ai_buf_t *b, ngx_array_t *models);
 static void ngx_http_ai_catalog_routes(ai_buf_t *b, ngx_array_t *routes);
 static void ngx_http_ai_catalog_prices(ai_buf_t *b, ngx_array_t *prices);
-static void ngx_http_ai_catalog_price(ai_buf_t *b, const char *name,
-    int64_t value, ngx_uint_t *n);
+static void ngx_http_ai_catalog_price(ai_buf_t *b, const ai_price_t *price);
+static ngx_uint_t ngx_http_ai_catalog_tier(ai_buf_t *b,
+    const ai_price_tier_t *tier);
 static void ngx_http_ai_catalog_providers(ai_buf_t *b,
     ngx_array_t *providers);
 static void ngx_http_ai_catalog_options(ai_buf_t *b, ngx_array_t *options);
@@ -223,7 +225,7 @@ ngx_http_ai_catalog_routes(ai_buf_t *b, ngx_array_t *routes)
 static void
 ngx_http_ai_catalog_prices(ai_buf_t *b, ngx_array_t *prices)
 {
-    ngx_uint_t            i, n;
+    ngx_uint_t            i;
     ngx_http_ai_price_t  *price;
 
     price = prices->elts;
@@ -234,32 +236,54 @@ ngx_http_ai_catalog_prices(ai_buf_t *b, ngx_array_t *prices)
         ai_buf_add_z(b, "/");
         ai_buf_add_json(b, ngx_http_ai_str(&price[i].model));
         ai_buf_add_z(b, "\":{");
-
-        n = 0;
-        ngx_http_ai_catalog_price(b, "cached", price[i].price.cached, &n);
-        ngx_http_ai_catalog_price(b, "cached_write",
-                                  price[i].price.cached_write, &n);
-        ngx_http_ai_catalog_price(b, "input", price[i].price.input, &n);
-        ngx_http_ai_catalog_price(b, "output", price[i].price.output, &n);
-        ngx_http_ai_catalog_price(b, "request", price[i].price.request, &n);
-
+        ngx_http_ai_catalog_price(b, &price[i].price);
         ai_buf_add_z(b, "}");
     }
 }
 
 
 static void
-ngx_http_ai_catalog_price(ai_buf_t *b, const char *name, int64_t value,
-    ngx_uint_t *n)
+ngx_http_ai_catalog_price(ai_buf_t *b, const ai_price_t *price)
 {
-    if (value < 0) {
-        return;
+    ngx_uint_t  i, n;
+
+    n = ngx_http_ai_catalog_tier(b, &price->tier[0]);
+
+    for (i = 1; i < price->tiers; i++) {
+        ai_buf_add_z(b, i > 1 ? ",{\"above\":"
+                        : n ? ",\"tiers\":[{\"above\":"
+                        : "\"tiers\":[{\"above\":");
+        ai_buf_add_int(b, price->tier[i].above);
+        ai_buf_add_z(b, ",\"of\":{");
+        ngx_http_ai_catalog_tier(b, &price->tier[i]);
+        ai_buf_add_z(b, "}}");
     }
 
-    ai_buf_add_z(b, (*n)++ ? ",\"" : "\"");
-    ai_buf_add_z(b, name);
-    ai_buf_add_z(b, "\":");
-    ai_buf_add_int(b, value);
+    if (i > 1) {
+        ai_buf_add_z(b, "]");
+    }
+}
+
+
+/* How many it has. */
+
+static ngx_uint_t
+ngx_http_ai_catalog_tier(ai_buf_t *b, const ai_price_tier_t *tier)
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < AI_PRICE_KINDS; i++) {
+        if (tier->of[i] >= 0) {
+            ai_buf_add_z(b, n++ ? ",\"" : "\"");
+            ai_buf_add_z(b, ai_price_name(i));
+            ai_buf_add_z(b, "\":");
+            ai_buf_add_int(b, tier->of[i]);
+        }
+    }
+
+    return n;
 }
 
 
@@ -279,6 +303,17 @@ ngx_http_ai_catalog_providers(ai_buf_t *b, ngx_array_t *providers)
         ngx_http_ai_catalog_string(b, &p[i].name);
         ai_buf_add_z(b, ":{\"api\":");
         ngx_http_ai_catalog_string(b, &p[i].api);
+
+        if (p[i].discover != NULL) {
+            ai_buf_add_z(b, ",\"discover\":{\"every\":");
+            ai_buf_add_int(b, p[i].discover->every);
+            ai_buf_add_z(b, ",\"list\":\"");
+            ai_buf_add(b, p[i].discover->sha, AI_SHA256_HEX);
+            ai_buf_add_z(b, "\",\"type\":");
+            ngx_http_ai_catalog_string(b, &p[i].discover->type);
+            ai_buf_add_z(b, "}");
+        }
+
         ai_buf_add_z(b, ",\"headers\":");
         ngx_http_ai_catalog_strings(b, &p[i].headers);
         ai_buf_add_z(b, ",\"key\":");

@@ -14,7 +14,7 @@
 #include "ai_crypto.h"
 #include "ai_error.h"
 #include "ai_limit.h"
-#include "ai_usage.h"
+#include "ai_price.h"
 #include "ngx_http_ai_redis.h"
 
 
@@ -49,6 +49,8 @@
 
 
 typedef struct ngx_http_ai_cors_s  ngx_http_ai_cors_t;   /* ..._cors.c */
+/* ..._discover.h */
+typedef struct ngx_http_ai_discover_s  ngx_http_ai_discover_t;
 
 
 /* Where a directive stands, for errors found after all were read. */
@@ -71,6 +73,7 @@ typedef struct {
     ngx_msec_t                  first;
     ngx_msec_t                  idle;
     ngx_msec_t                  total;
+    ngx_http_ai_discover_t     *discover;     /* NULL: off */
 } ngx_http_ai_provider_t;
 
 
@@ -87,6 +90,8 @@ typedef struct {
     ngx_http_ai_place_t         place;
     ngx_array_t                 routes;       /* ngx_http_ai_route_t */
     ngx_array_t                 fallbacks;    /* ngx_http_ai_route_t */
+    int64_t                     context;      /* tokens; 0: not said */
+    int64_t                     output;       /* of an answer; 0: not said */
     ngx_array_t                 aliases;      /* ngx_str_t */
     ngx_int_t                   retry;        /* NGX_CONF_UNSET: workers' */
     ngx_str_t                   strategy;     /* empty: weighted */
@@ -269,6 +274,8 @@ ngx_http_ai_provider_t *ngx_http_ai_find_provider(
     ngx_http_ai_main_conf_t *amcf, ngx_str_t *name);
 ngx_http_ai_model_t *ngx_http_ai_find_model(ngx_http_ai_main_conf_t *amcf,
     ngx_str_t *name);
+ngx_http_ai_price_t *ngx_http_ai_find_price(ngx_http_ai_main_conf_t *amcf,
+    ngx_str_t *provider, ngx_str_t *model);
 /* Splits "provider/model" at the first slash: NGX_OK, NGX_DECLINED. */
 ngx_int_t ngx_http_ai_split_model(ngx_str_t *s, ngx_str_t *provider,
     ngx_str_t *model);

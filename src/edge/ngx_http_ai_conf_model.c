@@ -1,18 +1,19 @@
 /*
- * The block ai_model {} and the directive ai_price: names that clients ask
- * for, where they lead, and what they cost.  They fill arrays of the main
- * configuration.
+ * The block ai_model {}: names that clients ask for, and where they lead.  It
+ * fills an array of the main configuration.
  */
 
 #include "ngx_http_ai_conf_block.h"
 
 
 #define NGX_HTTP_AI_WEIGHT_MAX  1000
+#define NGX_HTTP_AI_CONTEXT_MAX  1000000000
 #define NGX_HTTP_AI_RETRY_MAX   7       /* the workers' bound of calls */
 
 
 static char *ngx_http_ai_model_route(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_model_fallback(ngx_conf_t *cf, void *entry);
+static char *ngx_http_ai_model_context(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_model_retry(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_model_strategy(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_model_hedge(ngx_conf_t *cf, void *entry);
@@ -24,6 +25,7 @@ static char *ngx_http_ai_model_aliases(ngx_conf_t *cf,
 static ngx_http_ai_block_command_t  ngx_http_ai_model_commands[] = {
     { ngx_string("route"), 1, 3, ngx_http_ai_model_route },
     { ngx_string("fallback"), 1, 8, ngx_http_ai_model_fallback },
+    { ngx_string("context"), 1, 2, ngx_http_ai_model_context },
     { ngx_string("retry"), 1, 1, ngx_http_ai_model_retry },
     { ngx_string("strategy"), 1, 1, ngx_http_ai_model_strategy },
     { ngx_string("hedge"), 1, 1, ngx_http_ai_model_hedge },
@@ -63,6 +65,8 @@ ngx_http_ai_conf_model(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     model->name = value[1];
+    model->context = 0;
+    model->output = 0;
     model->retry = NGX_CONF_UNSET;
     model->hedge = NGX_CONF_UNSET_MSEC;
     ngx_str_null(&model->strategy);
@@ -129,112 +133,6 @@ ngx_http_ai_model_aliases(ngx_conf_t *cf, ngx_http_ai_main_conf_t *amcf,
     }
 
     return NGX_CONF_OK;
-}
-
-
-char *
-ngx_http_ai_conf_price(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    ngx_http_ai_main_conf_t  *amcf = conf;
-
-    static const struct {
-        ngx_str_t               name;
-        size_t                  offset;
-    } kinds[] = {
-        { ngx_string("input="), offsetof(ai_price_t, input) },
-        { ngx_string("output="), offsetof(ai_price_t, output) },
-        { ngx_string("cached="), offsetof(ai_price_t, cached) },
-        { ngx_string("cached_write="), offsetof(ai_price_t, cached_write) },
-        { ngx_string("request="), offsetof(ai_price_t, request) }
-    };
-
-    int64_t              *nano;
-    ai_str_t              text;
-    ngx_str_t            *value, provider, model;
-    ngx_uint_t            i, k;
-    ngx_http_ai_price_t  *price, *p;
-
-    value = cf->args->elts;
-
-    if (ngx_http_ai_split_model(&value[1], &provider, &model) != NGX_OK
-        || ngx_http_ai_name_ok(&provider, 0) != NGX_OK
-        || ngx_http_ai_name_ok(&model, 1) != NGX_OK)
-    {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid model \"%V\", it must be provider/model",
-                           &value[1]);
-        return NGX_CONF_ERROR;
-    }
-
-    price = NULL;
-    p = amcf->prices.elts;
-
-    for (i = 0; i < amcf->prices.nelts; i++) {
-        if (p[i].provider.len == provider.len
-            && p[i].model.len == model.len
-            && ngx_memcmp(p[i].provider.data, value[1].data, value[1].len)
-               == 0)
-        {
-            price = &p[i];
-            break;
-        }
-    }
-
-    if (price == NULL) {
-        price = ngx_array_push(&amcf->prices);
-        if (price == NULL) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    price->provider = provider;
-    price->model = model;
-    ngx_http_ai_place(cf, &price->place);
-
-    price->price.input = -1;
-    price->price.output = -1;
-    price->price.cached = -1;
-    price->price.cached_write = -1;
-    price->price.request = -1;
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-            if (ngx_strncmp(value[i].data, kinds[k].name.data,
-                            kinds[k].name.len) == 0)
-            {
-                break;
-            }
-        }
-
-        if (k == sizeof(kinds) / sizeof(kinds[0])) {
-            goto invalid;
-        }
-
-        text.data = (char *) value[i].data + kinds[k].name.len;
-        text.len = value[i].len - kinds[k].name.len;
-        nano = (int64_t *) ((char *) &price->price + kinds[k].offset);
-
-        if (*nano != -1) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "duplicate parameter \"%V\"", &value[i]);
-            return NGX_CONF_ERROR;
-        }
-
-        if (ai_money_parse(text, nano) != 0 || *nano < 0) {
-            goto invalid;
-        }
-    }
-
-    return NGX_CONF_OK;
-
-invalid:
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "invalid parameter \"%V\", it must be input=, output=, "
-                       "cached=, cached_write= or request= with USD",
-                       &value[i]);
-    return NGX_CONF_ERROR;
 }
 
 
@@ -479,6 +377,59 @@ ngx_http_ai_model_alias(ngx_conf_t *cf, void *entry)
         }
 
         *alias = value[i];
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_ai_model_context(ngx_conf_t *cf, void *entry)
+{
+    ngx_http_ai_model_t  *model = entry;
+
+    ngx_int_t    n;
+    ngx_str_t   *value, text;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    if (model->context) {
+        return "is duplicate";
+    }
+
+    for (i = 1; i < cf->args->nelts; i++) {
+        text = value[i];
+
+        if (i == 2) {
+            if (ngx_strncmp(text.data, "output=", 7) != 0) {
+                break;
+            }
+
+            text.data += 7;
+            text.len -= 7;
+        }
+
+        n = ngx_atoi(text.data, text.len);
+
+        if (n <= 0 || n > NGX_HTTP_AI_CONTEXT_MAX) {
+            break;
+        }
+
+        if (i == 1) {
+            model->context = n;
+
+        } else {
+            model->output = n;
+        }
+    }
+
+    if (i < cf->args->nelts) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\", it must be tokens, or "
+                           "output= with tokens, at most %d", &value[i],
+                           NGX_HTTP_AI_CONTEXT_MAX);
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;

@@ -4,6 +4,7 @@
  */
 
 #include "ngx_http_ai_conf_block.h"
+#include "ngx_http_ai_discover.h"
 #include "ai_headers.h"
 
 
@@ -23,6 +24,7 @@ static ngx_http_ai_block_command_t  ngx_http_ai_provider_commands[] = {
     { ngx_string("timeout"), 1, 4, ngx_http_ai_provider_timeout },
     { ngx_string("header"), 2, 2, ngx_http_ai_provider_header },
     { ngx_string("option"), 1, 8, ngx_http_ai_provider_option },
+    { ngx_string("discover"), 1, 2, ngx_http_ai_discover_conf },
     { ngx_string("models"), 1, 256, ngx_http_ai_provider_models },
     { ngx_null_string, 0, 0, NULL }
 };
@@ -37,6 +39,7 @@ static ngx_str_t  ngx_http_ai_apis[] = {
     ngx_string("vertex"),
     ngx_string("ollama"),
     ngx_string("cohere"),
+    ngx_string("responses"),
     ngx_string("echo"),
     ngx_null_string
 };
@@ -100,7 +103,8 @@ ngx_http_ai_conf_provider(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    return NGX_CONF_OK;
+    return provider->discover == NULL ? NGX_CONF_OK
+           : ngx_http_ai_discover_done(cf, provider);
 }
 
 

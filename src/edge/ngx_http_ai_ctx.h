@@ -69,12 +69,14 @@ struct ngx_http_ai_ctx_s {
     int64_t                     max_output;   /* tokens; -1: not said */
     unsigned                    stream:1;
     unsigned                    usage_asked:1;
+    unsigned                    stored:1;     /* a response that is */
     ngx_http_ai_share_t        *share;        /* of cache and joining, NULL:
                                                  neither is on */
 
     /* pass: from the request's headers, read by admit and stream */
     unsigned                    resumable:1;
     unsigned                    background:1;
+    unsigned                    lasting:1;    /* as that, but read along */
     unsigned                    batch:1;
 
     /* admit: read by stream, variables */

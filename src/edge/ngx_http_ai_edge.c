@@ -5,6 +5,7 @@
  */
 
 #include "ngx_http_ai_cache.h"
+#include "ngx_http_ai_discover.h"
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_jwt.h"
 #include "ngx_http_ai_leave.h"
@@ -34,6 +35,7 @@ static ngx_int_t ngx_http_ai_edge_give(ngx_http_ai_redis_cmd_t *cmd,
 static ngx_uint_t ngx_http_ai_edge_beat(ngx_http_ai_redis_cmd_t *cmd,
     char *word);
 static ngx_uint_t ngx_http_ai_edge_catalog(ngx_http_ai_redis_cmd_t *cmd);
+static void ngx_http_ai_edge_newest(void);
 static void ngx_http_ai_edge_tick(ngx_event_t *ev);
 static void ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis,
     ngx_str_t *channel, ngx_str_t *payload, void *data);
@@ -52,6 +54,7 @@ static ngx_http_ai_redis_cmd_t    ngx_http_ai_edge_catalog_cmd;
 static ngx_event_t                ngx_http_ai_edge_timer;
 static ngx_connection_t           ngx_http_ai_edge_dummy;
 static ngx_msec_t                 ngx_http_ai_edge_catalog_at;
+static ngx_uint_t                 ngx_http_ai_edge_catalog_new;
 static ngx_uint_t                 ngx_http_ai_edge_left;  /* said bye */
 static ngx_str_t                  ngx_http_ai_edge_channels[2];
 static u_char                     ngx_http_ai_edge_id[AI_PROCESS_ID_MAX];
@@ -138,6 +141,7 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
     ngx_add_timer(ev, NGX_HTTP_AI_EDGE_BEAT);
 
     ngx_http_ai_jwt_init_process(cycle);
+    ngx_http_ai_discover_init_process(cycle);
 
     return NGX_OK;
 }
@@ -155,6 +159,7 @@ ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_jwt_exit_process();
+    ngx_http_ai_discover_exit_process();
     ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
     ngx_http_ai_leave_done();
     ngx_http_ai_cache_rows_done();
@@ -263,6 +268,7 @@ ngx_http_ai_edge_catalog_set(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 {
     if (status == NGX_HTTP_AI_REDIS_OK) {
         ngx_http_ai_edge_catalog_at = ngx_current_msec;
+        ngx_http_ai_edge_catalog_new = 1;
     }
 
     if (cmd != &ngx_http_ai_edge_hello_cmd
@@ -397,7 +403,44 @@ ngx_http_ai_edge_tick(ngx_event_t *ev)
         (void) ngx_http_ai_edge_catalog(cmd);
     }
 
+    if (ngx_http_ai_edge_catalog_new) {
+        ngx_http_ai_edge_newest();
+    }
+
     ngx_http_ai_leave_again();
+}
+
+
+/* By which prices aictl counts: those of who was configured last. */
+
+static void
+ngx_http_ai_edge_newest(void)
+{
+    ngx_str_t                 argv[5];
+    ngx_http_ai_main_conf_t  *amcf;
+
+    amcf = ngx_http_ai_edge->amcf;
+
+    if (ngx_exiting
+        || !ngx_http_ai_redis_ready(ngx_http_ai_edge->redis,
+                                    NGX_HTTP_AI_REDIS_COMMANDS))
+    {
+        return;
+    }
+
+    ngx_str_set(&argv[0], "SET");
+    ngx_str_set(&argv[1], AI_CATALOG_NEWEST_KEY);
+    argv[2].data = amcf->catalog_sha;
+    argv[2].len = AI_SHA256_HEX;
+    ngx_str_set(&argv[3], "PX");
+    ngx_str_set(&argv[4], "172800000");
+
+    if (ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
+                                  NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv, 5)
+        == NGX_HTTP_AI_REDIS_OK)
+    {
+        ngx_http_ai_edge_catalog_new = 0;
+    }
 }
 
 
@@ -481,6 +524,11 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
         ngx_http_ai_jwt_bell(ngx_http_ai_edge->amcf,
                              (u_char *) bell.name.data);
         break;
+
+    case AI_BELL_MODELS:
+        ngx_http_ai_discover_bell(ngx_http_ai_edge->amcf,
+                                  (u_char *) bell.name.data);
+        break;
     }
 }
 
@@ -492,6 +540,7 @@ ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
 {
     ngx_http_ai_zone_flush(ngx_http_ai_edge_self.amcf->principals);
     ngx_http_ai_jwt_subscribed();
+    ngx_http_ai_discover_subscribed();
 
     if (ngx_http_ai_edge_self.amcf->cache != NULL) {
         ngx_http_ai_cache_zone_flush(ngx_http_ai_edge_self.amcf->cache);

@@ -778,6 +778,11 @@ ngx_http_ai_job_usage(ai_buf_t *b, ai_str_t line)
     ngx_http_ai_job_member(b, "cached_input_tokens", u.cached_read);
     ngx_http_ai_job_member(b, "cache_write_tokens", u.cached_write);
     ngx_http_ai_job_member(b, "reasoning_tokens", u.reasoning);
+    ngx_http_ai_job_member(b, "cache_write_1h_tokens", u.cached_write_1h);
+    ngx_http_ai_job_member(b, "audio_input_tokens", u.audio_input);
+    ngx_http_ai_job_member(b, "audio_output_tokens", u.audio_output);
+    ngx_http_ai_job_member(b, "image_input_tokens", u.image_input);
+    ngx_http_ai_job_member(b, "image_output_tokens", u.image_output);
     ngx_http_ai_job_member(b, "cost_nano_usd", u.cost);
     ai_buf_add_z(b, ",\"estimated\":");
     ai_buf_add_z(b, u.estimated == 1 ? "true}" : "false}");

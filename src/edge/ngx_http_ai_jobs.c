@@ -48,16 +48,26 @@ ngx_http_ai_job_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 static ngx_int_t
 ngx_http_ai_jobs_events(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
-    char                      prefix[AI_KEY_MAX];
-    ngx_int_t                 rc;
-    ngx_str_t                 key, argv[4], message;
-    ngx_http_ai_open_t       *open;
-    ngx_http_ai_redis_cmd_t  *cmd;
+    ngx_str_t  message;
 
     if (ngx_http_ai_jobs_after(r, &ctx->last) != NGX_OK) {
         ngx_str_set(&message, "Last-Event-ID is none that was sent.");
         return ngx_http_ai_error_send(r, "bad_request", &message, 0, -1);
     }
+
+    return ngx_http_ai_jobs_follow(r, ctx, -1);
+}
+
+
+ngx_int_t
+ngx_http_ai_jobs_follow(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    int64_t after)
+{
+    char                      prefix[AI_KEY_MAX];
+    ngx_int_t                 rc;
+    ngx_str_t                 key, argv[4];
+    ngx_http_ai_open_t       *open;
+    ngx_http_ai_redis_cmd_t  *cmd;
 
     rc = ngx_http_ai_open(r, ctx);
 
@@ -74,6 +84,7 @@ ngx_http_ai_jobs_events(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     open->stage = NGX_HTTP_AI_ADMITTING;
     open->joined = 1;
     open->sse = 1;
+    open->from = after + 1;
 
     ngx_http_ai_open_listen(open);
     ngx_http_ai_stream_wait(open);
@@ -163,6 +174,18 @@ ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     state = ngx_http_ai_reply_str(reply, 1);
     flags = ngx_http_ai_reply_str(reply, 4);
 
+    /* Only of a response that is stored the events can be read again. */
+
+    if (open->ctx->op == NGX_HTTP_AI_OP_RESPONSE
+        && (!ai_str_eqz(ngx_http_ai_reply_str(reply, 8), "responses")
+            || memchr(flags.data, 's', flags.len) == NULL
+            || (memchr(flags.data, 'r', flags.len) == NULL
+                && memchr(flags.data, 'b', flags.len) == NULL)))
+    {
+        ngx_http_ai_stream_fail(open, "not_found", 0, -1);
+        return;
+    }
+
     /* Who reads the events reads them as they were asked for. */
 
     dialect = ai_dialect_find(ngx_http_ai_reply_str(reply, 8));
@@ -174,8 +197,9 @@ ngx_http_ai_jobs_joined(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
     /* Of others, an event of the log may be several of the stream: an id would
      * promise more than it keeps. */
 
-    open->ids = memchr(flags.data, 'r', flags.len) != NULL
-                || memchr(flags.data, 'b', flags.len) != NULL;
+    open->ids = open->ctx->op != NGX_HTTP_AI_OP_RESPONSE
+                && (memchr(flags.data, 'r', flags.len) != NULL
+                    || memchr(flags.data, 'b', flags.len) != NULL);
 
     if (!ai_str_eqz(state, "running") && !ai_str_eqz(state, "waiting"))
     {

@@ -4,6 +4,7 @@
 
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_conf_block.h"
+#include "ngx_http_ai_discover.h"
 #include "ngx_http_ai_stream.h"
 
 
@@ -11,17 +12,27 @@
 #define NGX_HTTP_AI_LIMIT_SIZE(n)  (((n) + 2) * AI_LIMIT_LINE_MAX)
 
 
+/* The highest prices of a request, as ai_price_t has them. */
+typedef struct {
+    int64_t                     input;
+    int64_t                     output;
+    int64_t                     request;
+} ngx_http_ai_dear_t;
+
+
 static void ngx_http_ai_limit_add(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_http_ai_limits_t *l, ngx_array_t *list);
 static ngx_int_t ngx_http_ai_limit_whom(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ai_level_e level, ngx_str_t *s);
 static ngx_int_t ngx_http_ai_limit_dearest(ngx_http_ai_main_conf_t *amcf,
-    ngx_str_t *model, ai_price_t *dearest);
+    ngx_str_t *model, int64_t input, ngx_http_ai_dear_t *dearest);
 static ngx_int_t ngx_http_ai_limit_price(ngx_http_ai_main_conf_t *amcf,
-    ngx_str_t *provider, ngx_str_t *model, ai_price_t *dearest);
+    ngx_str_t *provider, ngx_str_t *model, int64_t input,
+    ngx_http_ai_dear_t *dearest);
+static int64_t ngx_http_ai_limit_input(ngx_http_ai_ctx_t *ctx);
 static ngx_int_t ngx_http_ai_limit_policy(ngx_http_request_t *r,
-    ngx_http_ai_ctx_t *ctx, ngx_http_ai_limits_t *l, ai_price_t *price,
-    ngx_uint_t dry);
+    ngx_http_ai_ctx_t *ctx, ngx_http_ai_limits_t *l,
+    ngx_http_ai_dear_t *dearest, ngx_uint_t dry);
 static void ngx_http_ai_limit_keep(ngx_http_ai_open_t *open, ai_str_t state);
 static void ngx_http_ai_limit_name(ngx_http_ai_open_t *open, ai_str_t index);
 
@@ -79,7 +90,7 @@ ngx_int_t
 ngx_http_ai_limit_find(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {
     ngx_uint_t                i, budget;
-    ai_price_t                price;
+    ngx_http_ai_dear_t        dearest;
     ngx_http_ai_plan_t       *plan;
     ngx_http_ai_limits_t     *l;
     ngx_http_ai_loc_conf_t   *alcf;
@@ -120,10 +131,12 @@ ngx_http_ai_limit_find(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         }
     }
 
-    ngx_memzero(&price, sizeof(ai_price_t));
+    ngx_memzero(&dearest, sizeof(ngx_http_ai_dear_t));
 
     if (budget
-        && ngx_http_ai_limit_dearest(amcf, &ctx->model, &price) != NGX_OK
+        && ngx_http_ai_limit_dearest(amcf, &ctx->model,
+                                     ngx_http_ai_limit_input(ctx), &dearest)
+           != NGX_OK
         && !alcf->limit_dry_run)
     {
         return NGX_DECLINED;
@@ -131,7 +144,7 @@ ngx_http_ai_limit_find(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 
     l->dry = alcf->limit_dry_run;
 
-    if (ngx_http_ai_limit_policy(r, ctx, l, &price, l->dry) != NGX_OK) {
+    if (ngx_http_ai_limit_policy(r, ctx, l, &dearest, l->dry) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -205,6 +218,9 @@ ngx_http_ai_limit_whom(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         if (ctx->op == NGX_HTTP_AI_OP_MESSAGES) {
             ngx_str_set(s, "messages");
 
+        } else if (ctx->op == NGX_HTTP_AI_OP_RESPONSES) {
+            ngx_str_set(s, "responses");
+
         } else {
             ngx_str_set(s, "chat");
         }
@@ -224,7 +240,7 @@ ngx_http_ai_limit_whom(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
 static ngx_int_t
 ngx_http_ai_limit_dearest(ngx_http_ai_main_conf_t *amcf, ngx_str_t *name,
-    ai_price_t *dearest)
+    int64_t input, ngx_http_ai_dear_t *dearest)
 {
     ngx_str_t             provider, model;
     ngx_uint_t            i, n;
@@ -238,7 +254,8 @@ ngx_http_ai_limit_dearest(ngx_http_ai_main_conf_t *amcf, ngx_str_t *name,
             return NGX_DECLINED;
         }
 
-        return ngx_http_ai_limit_price(amcf, &provider, &model, dearest);
+        return ngx_http_ai_limit_price(amcf, &provider, &model, input,
+                                       dearest);
     }
 
     n = m->routes.nelts;
@@ -248,7 +265,7 @@ ngx_http_ai_limit_dearest(ngx_http_ai_main_conf_t *amcf, ngx_str_t *name,
                       : (ngx_http_ai_route_t *) m->fallbacks.elts + i - n;
 
         if (ngx_http_ai_limit_price(amcf, &route->provider, &route->model,
-                                    dearest)
+                                    input, dearest)
             != NGX_OK)
         {
             return NGX_DECLINED;
@@ -263,31 +280,29 @@ ngx_http_ai_limit_dearest(ngx_http_ai_main_conf_t *amcf, ngx_str_t *name,
 
 static ngx_int_t
 ngx_http_ai_limit_price(ngx_http_ai_main_conf_t *amcf, ngx_str_t *provider,
-    ngx_str_t *model, ai_price_t *dearest)
+    ngx_str_t *model, int64_t input, ngx_http_ai_dear_t *dearest)
 {
+    int64_t                  n;
+    ai_price_t               room;
     ngx_uint_t               i;
-    ai_price_t              *price;
-    ngx_http_ai_price_t     *p;
+    const ai_price_t        *price;
     ngx_http_ai_provider_t  *pr;
 
-    p = amcf->prices.elts;
+    /* Which of them the tokens will be nobody knows; those of audio and images
+     * are far fewer than the bytes that they came in. */
 
-    for (i = 0; i < amcf->prices.nelts; i++) {
+    static const ai_price_e  in[] = {
+        AI_PRICE_INPUT, AI_PRICE_CACHED, AI_PRICE_CACHED_WRITE,
+        AI_PRICE_CACHED_WRITE_1H
+    };
+    static const ai_price_e  out[] = {
+        AI_PRICE_OUTPUT, AI_PRICE_REASONING, AI_PRICE_AUDIO_OUTPUT,
+        AI_PRICE_IMAGE_OUTPUT
+    };
 
-        if (p[i].model.len == model->len && p[i].provider.len == provider->len
-            && ngx_memcmp(p[i].model.data, model->data, model->len) == 0
-            && ngx_memcmp(p[i].provider.data, provider->data, provider->len)
-               == 0)
-        {
-            break;
-        }
-    }
+    price = ngx_http_ai_discover_price(amcf, provider, model, &room);
 
-    price = i < amcf->prices.nelts ? &p[i].price : NULL;
-
-    if (price == NULL
-        || (price->input < 0 && price->output < 0 && price->request < 0))
-    {
+    if (price == NULL) {
         pr = ngx_http_ai_find_provider(amcf, provider);
 
         return pr != NULL && pr->api.len == 4
@@ -295,25 +310,40 @@ ngx_http_ai_limit_price(ngx_http_ai_main_conf_t *amcf, ngx_str_t *provider,
                ? NGX_OK : NGX_DECLINED;
     }
 
-    dearest->input = ngx_max(dearest->input, price->input);
-    dearest->input = ngx_max(dearest->input, price->cached);
-    dearest->input = ngx_max(dearest->input, price->cached_write);
-    dearest->output = ngx_max(dearest->output, price->output);
-    dearest->request = ngx_max(dearest->request, price->request);
+    for (i = 0; i < sizeof(in) / sizeof(in[0]); i++) {
+        n = ai_price_of(price, input, in[i]);
+        dearest->input = ngx_max(dearest->input, n);
+        n = ai_price_of(price, input, out[i]);
+        dearest->output = ngx_max(dearest->output, n);
+    }
+
+    n = ai_price_of(price, input, AI_PRICE_REQUEST);
+    dearest->request = ngx_max(dearest->request, n);
 
     return NGX_OK;
 }
 
 
+/* The estimate of its input tokens. */
+
+static int64_t
+ngx_http_ai_limit_input(ngx_http_ai_ctx_t *ctx)
+{
+    return (ctx->body_len + 3) / 4;
+}
+
+
 static ngx_int_t
 ngx_http_ai_limit_policy(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
-    ngx_http_ai_limits_t *l, ai_price_t *price, ngx_uint_t dry)
+    ngx_http_ai_limits_t *l, ngx_http_ai_dear_t *dearest, ngx_uint_t dry)
 {
-    size_t           size;
-    ai_buf_t         b;
-    ngx_uint_t       i, tokens;
-    ai_usage_t       u;
-    ai_limit_want_t  want;
+    size_t            size;
+    ai_buf_t          b;
+    ngx_uint_t        i, tokens;
+    ai_price_t        price;
+    ai_usage_t        u;
+    ai_limit_want_t   want;
+    ai_price_tier_t  *tier;
 
     tokens = 0;
 
@@ -326,13 +356,17 @@ ngx_http_ai_limit_policy(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     if (tokens) {
         ai_usage_init(&u);
-        u.input = (ctx->body_len + 3) / 4;
-        u.output = 0;
+        u.input = ngx_http_ai_limit_input(ctx);
+
+        ai_price_init(&price);
+        tier = ai_price_add(&price, 0);
+        tier->of[AI_PRICE_INPUT] = dearest->input;
+        tier->of[AI_PRICE_REQUEST] = dearest->request;
 
         want.input = u.input;
         want.output = ctx->max_output;
-        want.cost = ai_usage_cost(&u, price);
-        want.price = price->output;
+        want.cost = ai_usage_cost(&u, &price);
+        want.price = dearest->output;
         want.name = ngx_http_ai_str(&ctx->model);
     }
 

@@ -21,6 +21,9 @@
 #define NGX_HTTP_AI_FIELD_CHOICES  5
 #define NGX_HTTP_AI_FIELD_HEAT     6
 #define NGX_HTTP_AI_FIELD_SEED     7
+#define NGX_HTTP_AI_FIELD_OUTPUT   8
+#define NGX_HTTP_AI_FIELD_STORE    9
+#define NGX_HTTP_AI_FIELD_BACK     10
 
 /* No model writes as much: what is asked for beyond it is not reserved. */
 #define NGX_HTTP_AI_OUTPUT_MAX   100000000
@@ -31,6 +34,8 @@ static ngx_int_t ngx_http_ai_members_model(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ai_json_field_t *f, ngx_str_t *wrong);
 static void ngx_http_ai_members_output(ngx_http_ai_ctx_t *ctx,
     ai_json_field_t *f);
+static ngx_int_t ngx_http_ai_members_state(ngx_http_ai_ctx_t *ctx,
+    ai_json_field_t *f, ngx_str_t *wrong);
 static ngx_int_t ngx_http_ai_members_options(ngx_http_ai_ctx_t *ctx,
     ai_json_field_t *f, ngx_str_t *wrong);
 static int64_t ngx_http_ai_members_number(ngx_http_ai_ctx_t *ctx,
@@ -41,7 +46,8 @@ static ngx_int_t ngx_http_ai_members_text(ngx_http_ai_ctx_t *ctx,
 
 static const char *const  ngx_http_ai_members_fields[] = {
     "model", "stream", "stream_options", "max_completion_tokens",
-    "max_tokens", "n", "temperature", "seed", NULL
+    "max_tokens", "n", "temperature", "seed", "max_output_tokens",
+    "store", "background", NULL
 };
 
 
@@ -85,6 +91,10 @@ ngx_http_ai_members(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     }
 
     ngx_http_ai_members_output(ctx, f);
+
+    if (ctx->dialect == AI_DIALECT_RESPONSES) {
+        return ngx_http_ai_members_state(ctx, f, wrong);
+    }
 
     if (ctx->dialect != AI_DIALECT_OPENAI) {
         return NGX_OK;
@@ -155,6 +165,13 @@ ngx_http_ai_members_output(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f)
 {
     int64_t  n;
 
+    if (ctx->dialect == AI_DIALECT_RESPONSES) {
+        ctx->max_output = ngx_http_ai_members_number(ctx,
+                                                 &f[NGX_HTTP_AI_FIELD_OUTPUT],
+                                                 NGX_HTTP_AI_OUTPUT_MAX);
+        return;
+    }
+
     ctx->max_output = ngx_http_ai_members_number(ctx,
                                                &f[NGX_HTTP_AI_FIELD_MAX + 1],
                                                NGX_HTTP_AI_OUTPUT_MAX);
@@ -174,6 +191,33 @@ ngx_http_ai_members_output(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f)
                                        NGX_HTTP_AI_CHOICES_MAX);
         ctx->max_output *= ngx_max(n, 1);
     }
+}
+
+
+/* What is stored can be read on by who has lost it. */
+
+static ngx_int_t
+ngx_http_ai_members_state(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f,
+    ngx_str_t *wrong)
+{
+    ngx_uint_t  background;
+
+    background = f[NGX_HTTP_AI_FIELD_BACK].type == AI_JSON_TRUE;
+    ctx->stored = f[NGX_HTTP_AI_FIELD_STORE].type != AI_JSON_FALSE;
+
+    if (background && !ctx->stored) {
+        ngx_str_set(wrong, "A response in the background must be stored.");
+        return NGX_DECLINED;
+    }
+
+    if (background && ctx->stream) {
+        ctx->lasting = 1;
+
+    } else if (background) {
+        ctx->background = 1;
+    }
+
+    return NGX_OK;
 }
 
 

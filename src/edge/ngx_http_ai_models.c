@@ -4,29 +4,24 @@
  */
 
 #include "ngx_http_ai_models.h"
+#include "ngx_http_ai_discover.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
+#include "ngx_http_ai_model_row.h"
 
 
 #define NGX_HTTP_AI_MODELS_MAX       10000    /* of a list */
 #define NGX_HTTP_AI_MODELS_PAGE      1000     /* Anthropic's largest limit */
-#define NGX_HTTP_AI_MODEL_ROOM       256      /* a row without its names */
-
-
-typedef struct {
-    ngx_str_t                   id;
-    ngx_str_t                   owner;
-} ngx_http_ai_model_row_t;
 
 
 static ngx_array_t *ngx_http_ai_models_list(ngx_http_request_t *r,
     ngx_http_ai_principal_t *principal);
+static ngx_int_t ngx_http_ai_models_found(ngx_http_request_t *r,
+    ngx_array_t *list, ngx_http_ai_principal_t *principal);
 static ngx_int_t ngx_http_ai_models_listed(ngx_str_t *list, ngx_str_t *model);
 static ngx_int_t ngx_http_ai_models_push(ngx_http_request_t *r,
     ngx_array_t *list, ngx_http_ai_principal_t *principal, ngx_str_t *id,
     ngx_str_t *owner);
-static void ngx_http_ai_models_row(ai_buf_t *b, ai_dialect_e dialect,
-    ngx_http_ai_model_row_t *row, time_t created);
 static ngx_int_t ngx_http_ai_models_page(ngx_http_request_t *r,
     ngx_array_t *list, ngx_uint_t *first, ngx_uint_t *last, ngx_uint_t *more);
 static ngx_int_t ngx_http_ai_models_arg(ngx_http_request_t *r, char *name,
@@ -69,14 +64,16 @@ ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
             one.owner = provider;
         }
 
-        size = NGX_HTTP_AI_MODEL_ROOM + 12 * id->len + 6 * one.owner.len;
+        ngx_http_ai_model_row_fill(amcf, &one);
+
+        size = ngx_http_ai_model_row_size(&one);
         p = ngx_pnalloc(r->pool, size);
         if (p == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
         ai_buf_init(&b, (char *) p, size);
-        ngx_http_ai_models_row(&b, dialect, &one, amcf->loaded);
+        ngx_http_ai_model_row_write(&b, dialect, &one, amcf->loaded);
 
         return ngx_http_ai_send_json(r, NGX_HTTP_OK, p, ai_buf_len(&b));
     }
@@ -97,11 +94,15 @@ ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         return ngx_http_ai_error_send(r, "bad_request", NULL, 0, -1);
     }
 
-    size = NGX_HTTP_AI_MODEL_ROOM;
+    size = NGX_HTTP_AI_MODEL_ROW_ROOM;
 
     for (i = first; i < last; i++) {
-        size += NGX_HTTP_AI_MODEL_ROOM + 14 * row[i].id.len
-                + 6 * row[i].owner.len;
+        ngx_http_ai_model_row_fill(amcf, &row[i]);
+        size += ngx_http_ai_model_row_size(&row[i]) + 1;
+    }
+
+    if (last > first) {
+        size += 6 * (row[first].id.len + row[last - 1].id.len);
     }
 
     p = ngx_pnalloc(r->pool, size);
@@ -118,7 +119,7 @@ ngx_http_ai_models_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
             ai_buf_add_z(&b, ",");
         }
 
-        ngx_http_ai_models_row(&b, dialect, &row[i], amcf->loaded);
+        ngx_http_ai_model_row_write(&b, dialect, &row[i], amcf->loaded);
     }
 
     ai_buf_add_z(&b, "]");
@@ -232,8 +233,8 @@ ngx_http_ai_model_known(ngx_http_ai_main_conf_t *amcf, ngx_str_t *model)
 
 
 /*
- * The names of ai_model, what has a price at a declared provider, and the
- * built-in echo: what can be listed without asking a provider.
+ * The names of ai_model, what has a price at a declared provider, the built-in
+ * echo, and what was found: what can be listed without asking a provider.
  */
 
 static ngx_array_t *
@@ -307,7 +308,64 @@ ngx_http_ai_models_list(ngx_http_request_t *r,
         }
     }
 
-    return list;
+    return ngx_http_ai_models_found(r, list, principal) == NGX_OK ? list
+                                                                  : NULL;
+}
+
+
+/* What providers say that they have, and nothing above stands for. */
+
+static ngx_int_t
+ngx_http_ai_models_found(ngx_http_request_t *r, ngx_array_t *list,
+    ngx_http_ai_principal_t *principal)
+{
+    u_char                   *p;
+    ngx_str_t                 id, name;
+    ngx_uint_t                i, k;
+    ai_models_t              *models;
+    ngx_http_ai_provider_t   *provider;
+    ngx_http_ai_main_conf_t  *amcf;
+
+    amcf = ngx_http_get_module_main_conf(r, ngx_http_ai_module);
+    provider = amcf->providers.elts;
+
+    for (i = 0; i < amcf->providers.nelts; i++) {
+
+        models = provider[i].discover != NULL ? provider[i].discover->models
+                                              : NULL;
+
+        for (k = 0; models != NULL && k < models->n; k++) {
+
+            if (list->nelts >= NGX_HTTP_AI_MODELS_MAX) {
+                return NGX_OK;
+            }
+
+            name.len = models->rows[k].id.len;
+            name.data = (u_char *) models->rows[k].id.data;
+
+            id.len = provider[i].name.len + 1 + name.len;
+            id.data = ngx_pnalloc(r->pool, id.len);
+            if (id.data == NULL) {
+                return NGX_ERROR;
+            }
+
+            p = ngx_copy(id.data, provider[i].name.data,
+                         provider[i].name.len);
+            *p++ = '/';
+            ngx_memcpy(p, name.data, name.len);
+
+            if (ngx_http_ai_find_model(amcf, &id) == NULL
+                && ngx_http_ai_find_price(amcf, &provider[i].name, &name)
+                   == NULL
+                && ngx_http_ai_models_push(r, list, principal, &id,
+                                           &provider[i].name) != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -332,39 +390,6 @@ ngx_http_ai_models_push(ngx_http_request_t *r, ngx_array_t *list,
     row->owner = *owner;
 
     return NGX_OK;
-}
-
-
-static void
-ngx_http_ai_models_row(ai_buf_t *b, ai_dialect_e dialect,
-    ngx_http_ai_model_row_t *row, time_t created)
-{
-    u_char    date[sizeof("1970-09-28T12:00:00Z")];
-    ngx_tm_t  tm;
-
-    if (dialect == AI_DIALECT_ANTHROPIC) {
-        ngx_gmtime(created, &tm);
-        ngx_sprintf(date, "%4d-%02d-%02dT%02d:%02d:%02dZ%Z", tm.ngx_tm_year,
-                    tm.ngx_tm_mon, tm.ngx_tm_mday, tm.ngx_tm_hour,
-                    tm.ngx_tm_min, tm.ngx_tm_sec);
-
-        ai_buf_add_z(b, "{\"type\":\"model\",\"id\":\"");
-        ai_buf_add_json(b, ngx_http_ai_str(&row->id));
-        ai_buf_add_z(b, "\",\"display_name\":\"");
-        ai_buf_add_json(b, ngx_http_ai_str(&row->id));
-        ai_buf_add_z(b, "\",\"created_at\":\"");
-        ai_buf_add_z(b, (char *) date);
-        ai_buf_add_z(b, "\"}");
-        return;
-    }
-
-    ai_buf_add_z(b, "{\"id\":\"");
-    ai_buf_add_json(b, ngx_http_ai_str(&row->id));
-    ai_buf_add_z(b, "\",\"object\":\"model\",\"created\":");
-    ai_buf_add_int(b, created);
-    ai_buf_add_z(b, ",\"owned_by\":\"");
-    ai_buf_add_json(b, ngx_http_ai_str(&row->owner));
-    ai_buf_add_z(b, "\"}");
 }
 
 

@@ -42,6 +42,18 @@ static ngx_http_ai_endpoint_t  ngx_http_ai_endpoints[] = {
     { ngx_string("/v1/messages"), ngx_null_string, 0,
       NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_MESSAGES },
 
+    { ngx_string("/v1/responses"), ngx_null_string, 0,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_RESPONSES },
+
+    { ngx_string("/v1/responses/"), ngx_string("/cancel"), 1,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_RESPONSE_CANCEL },
+
+    { ngx_string("/v1/responses/"), ngx_string("/input_items"), 1,
+      NGX_HTTP_AI_GET, NGX_HTTP_AI_OP_RESPONSE_ITEMS },
+
+    { ngx_string("/v1/responses/"), ngx_null_string, 1,
+      NGX_HTTP_AI_GET|NGX_HTTP_DELETE, NGX_HTTP_AI_OP_RESPONSE },
+
     { ngx_string("/v1/models"), ngx_null_string, 0,
       NGX_HTTP_AI_GET, NGX_HTTP_AI_OP_MODELS },
 
@@ -126,6 +138,13 @@ ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         ctx->dialect = AI_DIALECT_ANTHROPIC;
         break;
 
+    case NGX_HTTP_AI_OP_RESPONSES:
+    case NGX_HTTP_AI_OP_RESPONSE:
+    case NGX_HTTP_AI_OP_RESPONSE_ITEMS:
+    case NGX_HTTP_AI_OP_RESPONSE_CANCEL:
+        ctx->dialect = AI_DIALECT_RESPONSES;
+        break;
+
     default:
         ctx->dialect = ngx_http_ai_error_dialect(r);
     }
@@ -173,6 +192,7 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
 
     case NGX_HTTP_AI_OP_CHAT:
     case NGX_HTTP_AI_OP_MESSAGES:
+    case NGX_HTTP_AI_OP_RESPONSES:
 
         if (!ngx_http_ai_pass_json(r)) {
             return ngx_http_ai_pass_refuse(r, "media_type");
@@ -200,7 +220,8 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
             return rc;
         }
 
-        return ngx_http_ai_job_handler(r, ctx);
+        return ngx_http_ai_is_state(ctx) ? ngx_http_ai_state_handler(r, ctx)
+                                         : ngx_http_ai_job_handler(r, ctx);
     }
 }
 
@@ -322,7 +343,10 @@ ngx_http_ai_pass_method(ngx_http_request_t *r, ngx_uint_t methods)
 
     ngx_str_set(&key, "Allow");
 
-    if (methods & NGX_HTTP_GET) {
+    if (methods & NGX_HTTP_DELETE) {
+        ngx_str_set(&value, "GET, HEAD, DELETE");
+
+    } else if (methods & NGX_HTTP_GET) {
         ngx_str_set(&value, "GET, HEAD");
 
     } else {

@@ -16,15 +16,30 @@ static ngx_uint_t ngx_http_ai_refuse_network(ngx_http_request_t *r,
     ngx_http_ai_principal_t *p);
 
 
-/* What ai_role calls each ctx->op. */
 static const ai_str_t  ngx_http_ai_refuse_ops[] = {
     [NGX_HTTP_AI_OP_CHAT] = { sizeof("chat") - 1, "chat" },
     [NGX_HTTP_AI_OP_MESSAGES] = { sizeof("messages") - 1, "messages" },
     [NGX_HTTP_AI_OP_MODELS] = { sizeof("models") - 1, "models" },
     [NGX_HTTP_AI_OP_JOB] = { sizeof("job") - 1, "job" },
     [NGX_HTTP_AI_OP_EVENTS] = { sizeof("events") - 1, "events" },
-    [NGX_HTTP_AI_OP_CANCEL] = { sizeof("cancel") - 1, "cancel" }
+    [NGX_HTTP_AI_OP_CANCEL] = { sizeof("cancel") - 1, "cancel" },
+    [NGX_HTTP_AI_OP_RESPONSES] = { sizeof("responses") - 1, "responses" },
+    [NGX_HTTP_AI_OP_RESPONSE] = { sizeof("responses_read") - 1,
+                                  "responses_read" },
+    [NGX_HTTP_AI_OP_RESPONSE_ITEMS] = { sizeof("responses_read") - 1,
+                                        "responses_read" },
+    [NGX_HTTP_AI_OP_RESPONSE_CANCEL] = { sizeof("responses_write") - 1,
+                                         "responses_write" }
 };
+
+
+ai_str_t
+ngx_http_ai_op_name(ngx_http_ai_ctx_t *ctx)
+{
+    return ctx->op == NGX_HTTP_AI_OP_RESPONSE
+           && (ctx->request->method & NGX_HTTP_DELETE)
+           ? ai_str("responses_write") : ngx_http_ai_refuse_ops[ctx->op];
+}
 
 
 ngx_int_t
@@ -106,7 +121,7 @@ ngx_http_ai_permit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return NGX_OK;
     }
 
-    right = ai_right_of(ngx_http_ai_refuse_ops[ctx->op]);
+    right = ai_right_of(ngx_http_ai_op_name(ctx));
     allowed = right < 0 ? AI_ROLE_LACKS
                         : ai_role_allows(ngx_http_ai_str(&p->role),
                                          ngx_http_ai_str(&p->scopes), right);

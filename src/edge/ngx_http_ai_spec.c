@@ -66,8 +66,8 @@ ngx_http_ai_spec(ngx_http_ai_open_t *open, ngx_str_t *spec,
     job.timeout_msec = NGX_HTTP_AI_SPEC_TIMEOUT;
     job.stream = ctx->stream;
     job.usage_asked = ctx->usage_asked;
-    job.resumable = ctx->resumable;
-    job.background = ctx->background;
+    job.resumable = ctx->resumable || (ctx->stored && ctx->stream);
+    job.background = ctx->background || ctx->lasting;
     job.strict = open->conf->translate == NGX_HTTP_AI_TRANSLATE_STRICT;
     job.edge = ngx_http_ai_str(&ngx_http_ai_edge->id);
 
@@ -128,8 +128,7 @@ ngx_http_ai_spec_who(ngx_http_ai_ctx_t *ctx, ai_job_t *job, ai_buf_t *text)
     }
 
     job->user = ngx_http_ai_str(&p->user);
-    job->op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
-                                                 : ai_str("chat");
+    job->op = ngx_http_ai_op_name(ctx);
     job->dialect.data = ai_dialect_name(ctx->dialect);
     job->dialect.len = ngx_strlen(job->dialect.data);
     job->model = ngx_http_ai_str(&ctx->model);

@@ -40,7 +40,25 @@ ngx_int_t ngx_http_ai_pass_handler(ngx_http_request_t *r);
 #define NGX_HTTP_AI_OP_JOB         3
 #define NGX_HTTP_AI_OP_EVENTS      4
 #define NGX_HTTP_AI_OP_CANCEL      5
-#define NGX_HTTP_AI_OP_NONE        6          /* no such path */
+#define NGX_HTTP_AI_OP_RESPONSES   6
+#define NGX_HTTP_AI_OP_RESPONSE    7
+#define NGX_HTTP_AI_OP_RESPONSE_ITEMS   8
+#define NGX_HTTP_AI_OP_RESPONSE_CANCEL  9
+#define NGX_HTTP_AI_OP_NONE        10         /* no such path */
+
+/* What ai_role and a job's spec call it. */
+ai_str_t ngx_http_ai_op_name(ngx_http_ai_ctx_t *ctx);
+
+/* Responses' state: a job without a model, for a worker that asks Postgres. */
+ngx_uint_t ngx_http_ai_is_state(ngx_http_ai_ctx_t *ctx);
+ngx_int_t ngx_http_ai_state_handler(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx);
+/* Answers with a response in the background that was admitted. */
+void ngx_http_ai_state_queued(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
+/* The events of ctx->job behind one with this number, -1: all.  Holds the
+ * request. */
+ngx_int_t ngx_http_ai_jobs_follow(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, int64_t after);
 
 /* Fills op, dialect and job from the path, once. */
 void ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);

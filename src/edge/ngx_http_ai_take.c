@@ -18,6 +18,7 @@ static void ngx_http_ai_take_end(ngx_http_ai_open_t *open, ai_str_t payload);
 static void ngx_http_ai_take_error(ngx_http_ai_open_t *open,
     ai_str_t payload);
 static void ngx_http_ai_take_usage(ngx_http_ai_open_t *open, ai_str_t line);
+static void ngx_http_ai_take_number(ai_str_t data, int64_t *seen);
 static size_t ngx_http_ai_take_room(ngx_http_ai_open_t *open);
 
 
@@ -270,6 +271,15 @@ ngx_http_ai_take_data(ngx_http_ai_open_t *open, ai_event_t *ev)
 
     open->behind = 0;
 
+    if (open->from && ev->type == AI_EVENT_DATA && open->skip == 0) {
+        ngx_http_ai_take_number(data, &open->seen);
+
+        if (open->seen <= open->from) {
+            open->behind = 1;
+            return NGX_OK;
+        }
+    }
+
     if (data.len == 0) {
         return NGX_OK;
     }
@@ -311,6 +321,40 @@ ngx_http_ai_take_data(ngx_http_ai_open_t *open, ai_event_t *ev)
                             == 0);
 
     return NGX_OK;
+}
+
+
+/* Quotes in a string are escaped, so this is a member. */
+
+static void
+ngx_http_ai_take_number(ai_str_t data, int64_t *seen)
+{
+    u_char  *p, *last;
+
+    static u_char  name[] = "\"sequence_number\":";
+
+    last = (u_char *) data.data + data.len;
+    p = ngx_strlcasestrn((u_char *) data.data, last, name, sizeof(name) - 2);
+
+    if (p == NULL) {
+        return;
+    }
+
+    p += sizeof(name) - 1;
+
+    while (p < last && *p == ' ') {
+        p++;
+    }
+
+    if (p < last && *p >= '0' && *p <= '9') {
+        for (*seen = 0; p < last && *p >= '0' && *p <= '9'
+             && *seen < 100000000; p++)
+        {
+            *seen = *seen * 10 + (*p - '0');
+        }
+
+        (*seen)++;
+    }
 }
 
 

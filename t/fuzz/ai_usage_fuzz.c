@@ -5,7 +5,7 @@
 
 #include "ai_fuzz.h"
 
-#include "ai_usage.h"
+#include "ai_price.h"
 
 
 int
@@ -38,6 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
         if (size >= sizeof(price)) {
             memcpy(&price, data + size - sizeof(price), sizeof(price));
+            price.tiers %= AI_PRICE_TIERS + 1;
             must(ai_usage_cost(&u, &price) >= 0);
         }
     }

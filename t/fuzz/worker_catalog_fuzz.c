@@ -46,7 +46,7 @@ route_again(const catalog_t *c, ai_str_t model, uint64_t random)
         must(strncmp(url, "http", 4) == 0 && url[strlen(url) - 1] != '/');
     }
 
-    (void) catalog_key(&route, &key);
+    (void) catalog_key(&route, 0, &key);
 }
 
 

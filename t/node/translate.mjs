@@ -9,7 +9,7 @@ import Anthropic from '@anthropic-ai/sdk';
 
 const [base, key, file, port] = process.argv.slice(2);
 const dialects = { 'openai.chat': 'openai', 'compatible.chat': 'openai', 'anthropic.messages': 'anthropic',
-    'gemini.generate': 'gemini', 'gemini.stream': 'gemini' };
+    'openai.responses': 'responses', 'gemini.generate': 'gemini', 'gemini.stream': 'gemini' };
 const records = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line))
     .filter(r => dialects[r.api] && r.status === 200 && r.response);
 const byId = new Map(records.map(r => [r.id, r]));
@@ -116,7 +116,22 @@ const geminiSays = list => {
     if (said.calls.length && said.finish === 'stop') said.finish = 'tools';
     return said;
 };
-const recorded = r => dialects[r.api] === 'gemini' ? geminiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
+const responsesSays = o => {
+    const said = { text: '', calls: [], finish: o.incomplete_details?.reason === 'max_output_tokens' ? 'length'
+        : o.incomplete_details ? 'filter' : 'stop', error: o.status === 'failed', input: o.usage?.input_tokens, output: o.usage?.output_tokens };
+    for (const item of o.output) {
+        if (item.type === 'function_call') said.calls.push({ name: item.name, args: item.arguments });
+        if (item.type === 'message') for (const p of item.content) {
+            said.text += p.text ?? p.refusal;
+            if (p.refusal) said.finish = 'filter';
+        }
+    }
+    if (said.calls.length && said.finish === 'stop') said.finish = 'tools';
+    return said;
+};
+const last = list => list.find(e => ['response.completed', 'response.incomplete', 'response.failed'].includes(e.type))?.response;
+const recorded = r => dialects[r.api] === 'responses' ? responsesSays(r.stream ? last(events(r.response)) : JSON.parse(r.response))
+    : dialects[r.api] === 'gemini' ? geminiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
     : dialects[r.api] === 'openai' ? openaiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
     : r.stream ? anthropicStream(events(r.response)) : anthropicSays(JSON.parse(r.response));
 
@@ -125,7 +140,18 @@ const options = { maxRetries: 0, timeout: 60000, logLevel: 'error' };
 const oa = new OpenAI({ baseURL: `${base}/v1`, apiKey: key, ...options });
 const an = new Anthropic({ baseURL: base, apiKey: key, ...options });
 const user = [{ role: 'user', content: 'x' }];
+const responses = async (r, model) => {
+    const ask = { model, input: user };
+    if (!r.stream) return responsesSays(await oa.responses.create(ask));
+    const list = [];
+    for await (const event of await oa.responses.create({ ...ask, stream: true })) list.push(event);
+    const said = responsesSays(last(list)), again = responsesSays(await oa.responses.stream(ask).finalResponse());
+    const text = list.filter(e => e.type === 'response.output_text.delta' || e.type === 'response.refusal.delta').map(e => e.delta).join('');
+    return !list.every((e, i) => e.sequence_number === i) ? { ...said, text: 'its numbers have gaps' }
+        : text !== said.text || !isDeepStrictEqual(said, again) ? { ...said, text: `the helper says another: ${JSON.stringify(again)}` } : said;
+};
 const through = async (r, client) => {
+    if (client === 'responses') return responses(r, `${dialects[r.api]}/r-${r.id}`);
     if (client === 'anthropic') {
         const ask = { model: `${dialects[r.api]}/r-${r.id}`, max_tokens: 99, messages: user };
         return anthropicSays(r.stream ? await an.messages.stream(ask).finalMessage() : await an.messages.create(ask));
@@ -148,7 +174,7 @@ const same = (a, b) => a.error ? b.error : !b.error && a.text === b.text && a.fi
             || parse(b.calls[i].args).arguments === c.args));
 
 const table = {};
-const sdks = { openai: 'openai', anthropic: '@anthropic-ai/sdk' };
+const sdks = { openai: 'openai', anthropic: '@anthropic-ai/sdk', responses: 'openai (responses)' };
 const one = async ([r, client]) => {
     let got, want;
     try {

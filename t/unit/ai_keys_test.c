@@ -55,12 +55,13 @@ sharded(void **state)
         { AI_KEY_CACHE, 0, HEX, "ai1:{0}:cache:" HEX },
         { AI_KEY_CACHED, 0, "", "ai1:{0}:cached" },
         { AI_KEY_CACHE_SUM, 0, "", "ai1:{0}:cache_sum" },
-        { AI_KEY_FLIGHT, 0, HEX "s", "ai1:{0}:flight:" HEX "s" }
+        { AI_KEY_FLIGHT, 0, HEX "s", "ai1:{0}:flight:" HEX "s" },
+        { AI_KEY_RESPONSE, 0, HEX, "ai1:{0}:resp:" HEX }
     };
 
     (void) state;
 
-    assert_int_equal(sizeof(rows) / sizeof(rows[0]), AI_KEY_SHARED + 1);
+    assert_int_equal(sizeof(rows) / sizeof(rows[0]), AI_KEY_RESPONSE + 1);
 
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         len = ai_keys_make(buf, sizeof(buf), rows[i].key, rows[i].shard,

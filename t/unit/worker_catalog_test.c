@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "catalog.h"
-#include "jwks.h"
+#include "fetch.h"
 #include "secret.h"
 
 
@@ -53,10 +53,10 @@ routes(void **state)
     assert_int_equal(route.idle_msec, 3);
     assert_int_equal(route.total_msec, 4);
     assert_int_equal(route.stream_usage, 1);
-    assert_int_equal(route.price.input, 250);
-    assert_int_equal(route.price.output, 1000);
-    assert_int_equal(route.price.cached, 125);
-    assert_int_equal(route.price.request, -1);
+    assert_int_equal(route.price.tier[0].of[AI_PRICE_INPUT], 250);
+    assert_int_equal(route.price.tier[0].of[AI_PRICE_OUTPUT], 1000);
+    assert_int_equal(route.price.tier[0].of[AI_PRICE_CACHED], 125);
+    assert_int_equal(route.price.tier[0].of[AI_PRICE_REQUEST], -1);
 
     assert_int_equal(catalog_route(c, T("q/m/n"), 0, &route), 0);
     is_str(route.provider, "q");
@@ -64,7 +64,7 @@ routes(void **state)
     assert_int_equal(route.stream_usage, 0);
     assert_int_equal(route.word_delay_msec, 5);
     assert_int_equal(route.first_msec, 30000);
-    assert_int_equal(route.price.input, -1);
+    assert_int_equal(route.price.tiers, 0);
 
     assert_int_equal(catalog_route(c, T("echo/any"), 0, &route), 0);
     is_str(route.api, "echo");
@@ -303,9 +303,9 @@ sets_of_keys(void **state)
     catalog_release(c);
 
     for (i = 0; i < sizeof(ages) / sizeof(ages[0]); i++) {
-        if (jwks_age(Z(ages[i].value)) != ages[i].want) {
+        if (fetch_age(Z(ages[i].value)) != ages[i].want) {
             fail_msg("%s: %ld", ages[i].value,
-                     (long) jwks_age(Z(ages[i].value)));
+                     (long) fetch_age(Z(ages[i].value)));
         }
     }
 }

@@ -91,7 +91,7 @@ columns(void **state)
         JOB, "1", "0", "2026-09-21 14:13:20.000001+00", "acme", "key:key_1",
         "bob", "chat", "openai", "gpt-4o", "done", "200", "openai", "gpt",
         "req", "stop", "10", "20", "3", NULL, NULL, "1500", "0", "900",
-        "5000", "120", "1", NULL, "1"
+        "5000", "120", "1", NULL, NULL, NULL, NULL, NULL, NULL, "1"
     };
 
     (void) state;
@@ -130,12 +130,19 @@ fewer_and_more(void **state)
     is(row.columns[27], NULL);
     free(reply);
 
-    reply = good("1790000000000001", BASE "\tmore", USAGE "\tnew\n");
+    reply = good("1790000000000001", BASE "\tmore",
+                 USAGE "\t1\t2\t-\t4\t5\tnew\n");
     assert_int_equal(ledger_row_parse(&row, reply), 0);
     assert_null(row.error);
     is(row.columns[9], "gpt-4o");
     is(row.columns[26], "1");
     is(row.columns[27], NULL);
+    is(row.columns[28], "1");
+    is(row.columns[29], "2");
+    is(row.columns[30], NULL);
+    is(row.columns[31], "4");
+    is(row.columns[32], "5");
+    is(row.columns[33], "1");
     free(reply);
 
     reply = good("1790000000000001", BASE, USAGE "\n");
@@ -242,7 +249,7 @@ requests(void **state)
 
         if (counts[i].good) {
             assert_null(row.error);
-            is(row.columns[28], counts[i].text);
+            is(row.columns[33], counts[i].text);
 
         } else {
             assert_string_equal(row.error, "r is no number of requests");

@@ -47,8 +47,7 @@ turns_are_joined(void **state)
        "''},{'role':'user','content':'b'},{'role':'assistant','content':''},"
        "{'role':'user','content':'c'}]}",
        "{'messages':[{'role':'user','content':[{'type':'text','text':'a'},"
-       "{'type':'text','text':'b'}]},{'role':'user','content':[{'type':'text',"
-       "'text':'c'}]}]}", "");
+       "{'type':'text','text':'b'},{'type':'text','text':'c'}]}]}", "");
     AN("{'max_tokens':9,'messages':[{'role':'assistant','content':[{'type':"
        "'tool_use','id':'a','name':'f','input':{}}]},{'role':'assistant',"
        "'content':[{'type':'text','text':'t'},{'type':'tool_use','id':'b',"
@@ -148,6 +147,13 @@ tools(void **state)
        "tool_choice");
     AN("{" M ",'max_tokens':9,'tools':[{'name':'f','input_schema':{}}],"
        "'tool_choice':{'type':'auto'}}", "{'tool_choice':'auto'}", "");
+
+    /* How to call what is not there is a fault at OpenAI. */
+
+    AN("{" M ",'max_tokens':9,'tools':[{'type':'bash_20250124','name':'bash'}]"
+       ",'tool_choice':{'type':'auto','disable_parallel_tool_use':true}}",
+       "{'tools':null,'tool_choice':null,'parallel_tool_calls':null}",
+       "tools[0], tool_choice.disable_parallel_tool_use, tool_choice");
 }
 
 
@@ -161,11 +167,25 @@ functions(void **state)
        ",{'role':'function','name':'f','content':'r'}],'functions':[{'name':"
        "'f','parameters':{'type':'object'}}],'function_call':{'name':'f'}}",
        "{'messages':[{'role':'user','content':[" TX "]},{'role':'assistant',"
-       "'content':[{'type':'tool_use','id':'call_f','name':'f','input':{'a':1}"
-       "}]},{'role':'user','content':[{'type':'tool_result','tool_use_id':"
-       "'call_f','content':[{'type':'text','text':'r'}]}]}],'tools':[{'name':"
+       "'content':[{'type':'tool_use','id':'call_1_f','name':'f','input':{'a':1"
+       "}}]},{'role':'user','content':[{'type':'tool_result','tool_use_id':"
+       "'call_1_f','content':[{'type':'text','text':'r'}]}]}],'tools':[{'name':"
        "'f','input_schema':{'type':'object'}}],'tool_choice':{'type':'tool',"
        "'name':'f'}}", "");
+
+    /* No two calls of a conversation may have one id. */
+
+    OA("{'messages':[{'role':'assistant','function_call':{'name':'f',"
+       "'arguments':'{}'}},{'role':'function','name':'f','content':'r'},{"
+       "'role':'assistant','function_call':{'name':'f','arguments':'{}'}},{"
+       "'role':'function','name':'f','content':'s'}]}",
+       "{'messages':[{'role':'assistant','content':[{'type':'tool_use','id':"
+       "'call_1_f','name':'f','input':{}}]},{'role':'user','content':[{'type':"
+       "'tool_result','tool_use_id':'call_1_f','content':[{'type':'text',"
+       "'text':'r'}]}]},{'role':'assistant','content':[{'type':'tool_use',"
+       "'id':'call_2_f','name':'f','input':{}}]},{'role':'user','content':[{"
+       "'type':'tool_result','tool_use_id':'call_2_f','content':[{'type':"
+       "'text','text':'s'}]}]}]}", "");
 }
 
 
@@ -398,6 +418,9 @@ limits(void **state)
                "{'max_tokens':1,'messages':[{'role':'tool'}]}");
     assert_null(made);
     assert_string_equal(why, "messages[0]: has no known \"role\".");
+    OA("{" M ",'user':'u','safety_identifier':'s','max_tokens':8,"
+       "'max_completion_tokens':9}",
+       "{'metadata':{'user_id':'s'},'max_tokens':9}", "user");
 }
 
 
@@ -415,6 +438,8 @@ cache(void **state)
     AN(U("[{'type':'text','text':'x','cache_control':{'type':'ephemeral',"
          "'ttl':'1h'}}]"), US("'x'"),
        "messages[0].content[0].cache_control");
+    AN(U("[{'type':'text','text':'x','cache_control':{'type':'ephemeral'}}]"),
+       US("'x'"), "messages[0].content[0].cache_control");
 }
 
 

@@ -18,6 +18,7 @@ static const struct {
     { "openai.chat", "openai" },
     { "compatible.chat", "openai" },
     { "anthropic.messages", "anthropic" },
+    { "openai.responses", "responses" },
     { "gemini.generate", "gemini" },
     { "gemini.stream", "gemini" },
 };
@@ -32,6 +33,7 @@ static const struct {
 } says[] = {
     { "openai", say_openai_object, say_openai_stream },
     { "anthropic", say_anthropic_object, say_anthropic_stream },
+    { "responses", say_responses_object, say_responses_stream },
     { "gemini", say_gemini_object, say_gemini_stream },
 };
 
@@ -458,12 +460,83 @@ gemini_valid(json_t *o)
 }
 
 
+/* Each call has an id and is answered behind it, or by nobody. */
+
+static const char *
+responses_valid(json_t *o)
+{
+    size_t       i, k;
+    json_t      *item, *p, *args;
+    const char  *type, *role;
+
+    if (json_array_size(json_object_get(o, "input")) == 0) {
+        return "no input";
+    }
+
+    json_array_foreach(json_object_get(o, "input"), i, item) {
+        type = say_z(item, "type");
+        role = say_z(item, "role");
+
+        if (type == NULL) {
+            if (role == NULL || json_object_get(item, "content") == NULL) {
+                return "a message without role or content";
+            }
+
+            json_array_foreach(json_object_get(item, "content"), k, p) {
+                type = say_z(p, "type");
+
+                if (type == NULL
+                    || (strcmp(role, "assistant") == 0)
+                       != (strcmp(type, "output_text") == 0
+                           || strcmp(type, "refusal") == 0))
+                {
+                    return "a part of another role";
+                }
+            }
+
+        } else if (strcmp(type, "function_call") == 0) {
+            args = json_loads(say_z(item, "arguments"), 0, NULL);
+
+            if (say_z(item, "call_id") == NULL || say_z(item, "name") == NULL
+                || args == NULL)
+            {
+                return "an invalid call";
+            }
+
+            json_decref(args);
+
+        } else if (strcmp(type, "function_call_output") == 0) {
+            if (say_z(item, "call_id") == NULL
+                || json_object_get(item, "output") == NULL)
+            {
+                return "an invalid result";
+            }
+
+        } else {
+            return "an item that cannot be";
+        }
+    }
+
+    json_array_foreach(json_object_get(o, "tools"), i, item) {
+        if (say_z(item, "name") == NULL
+            || !json_is_object(json_object_get(item, "parameters"))
+            || !json_is_boolean(json_object_get(item, "strict")))
+        {
+            return "an invalid tool";
+        }
+    }
+
+    return NULL;
+}
+
+
 static const struct {
     const char   *dialect;
     const char *(*valid)(json_t *o);
 } valids[] = {
     { "openai", openai_valid },
     { "anthropic", anthropic_valid },
+    { "responses", responses_valid },
     { "gemini", gemini_valid },
 };
 
@@ -585,9 +658,15 @@ line(json_t *r)
             continue;
         }
 
+        /* What stands on another answer is made whole before. */
+
         if (json_is_object(request) && status == 200
             && dialect_find(says[from].dialect)->read_request != NULL
-            && json_array_size(json_object_get(request, "messages")) != 0)
+            && say_z(request, "previous_response_id") == NULL
+            && json_object_get(request, "conversation") == NULL
+            && (json_array_size(json_object_get(request, "messages")) != 0
+                || json_array_size(json_object_get(request, "input")) != 0
+                || json_is_string(json_object_get(request, "input"))))
         {
             tried[a][to][2]++;
             passed[a][to][2] += requests(id, from, to, request);

@@ -1,0 +1,724 @@
+/*
+ * Jobs that call no provider: a stored response is read, listed, cancelled or
+ * deleted.  Of one that is under way, or ended without an answer, Redis knows.
+ */
+
+#include "stored.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ai_role.h"
+#include "job_in.h"
+
+
+#define STATE_LIST_MAX  100             /* items of a page */
+#define STATE_WORDS     5
+
+
+typedef enum {
+    STATE_GET = 0,
+    STATE_ITEMS,
+    STATE_FOLLOW,
+    STATE_CANCEL,
+    STATE_DELETE
+} state_do_e;
+
+typedef struct {
+    job_t      *job;
+    state_do_e  what;
+    char        id[STORED_ID_MAX];
+    char        target[AI_JOB_ID_LEN + 1];  /* the job; empty: none of ours */
+    char        after[STORED_ID_MAX];
+    char        where[128];     /* to be asked instead */
+    int64_t     from;           /* of a stream, -1: its begin */
+    int         limit;
+    unsigned    ascending:1;
+    unsigned    cancelled:1;
+    unsigned    dropped:1;
+} state_t;
+
+
+static state_t *state_read(job_t *job);
+static int state_query(state_t *s, const char *sql, db_result_pt cb);
+static int state_alive(state_t *s);
+static void state_end(state_t *s, int status, json_t *body);
+static void state_missing(state_t *s);
+static void state_away(state_t *s);
+static void state_get(state_t *s);
+static void state_on_get(db_t *db, const PGresult *res, void *data);
+static json_t *state_items(state_t *s, const PGresult *res);
+static void state_on_drop(db_t *db, const PGresult *res, void *data);
+static void state_follow(state_t *s);
+static void state_on_follow(redis_t *rc, ai_resp_t *reply, void *data);
+static void state_cancel(state_t *s);
+static void state_on_cancel(redis_t *rc, ai_resp_t *reply, void *data);
+static void state_look(state_t *s);
+static void state_on_look(redis_t *rc, ai_resp_t *reply, void *data);
+static json_t *state_made(const state_t *s, const ai_job_t *spec,
+    const char *status);
+static void state_forget(state_t *s);
+
+
+static const char *const  state_words[] = {
+    "get", "items", "follow", "cancel", "delete"
+};
+
+
+void
+state_begin(job_t *job)
+{
+    state_t  *s;
+
+    s = state_read(job);
+
+    if (s == NULL) {
+        job_fail(job, "bad_request", NULL);
+        return;
+    }
+
+    job_move(job, JOB_PREPARING);
+    job_ref(job);
+
+    switch (s->what) {
+
+    case STATE_FOLLOW:
+        state_follow(s);
+        break;
+
+    case STATE_CANCEL:
+        state_cancel(s);
+        break;
+
+    case STATE_DELETE:
+        if (state_query(s, "SELECT ngxai.response_drop($1, $2, $3)",
+                        state_on_drop)
+            != 0)
+        {
+            state_away(s);
+        }
+
+        break;
+
+    default:
+        state_get(s);
+    }
+}
+
+
+/* What the edge wants; NULL: it makes no sense. */
+
+static state_t *
+state_read(job_t *job)
+{
+    size_t       i;
+    json_t      *root;
+    state_t     *s;
+    const char  *what, *id, *after;
+
+    s = calloc(1, sizeof(*s));
+    root = json_loadb(job->body.data, job->body.len, 0, NULL);
+    what = json_string_value(json_object_get(root, "do"));
+    id = json_string_value(json_object_get(root, "id"));
+    after = json_string_value(json_object_get(root, "after"));
+
+    for (i = 0;
+         what != NULL && i < STATE_WORDS && strcmp(what, state_words[i]) != 0;
+         i++)
+    {
+        /* void */
+    }
+
+    /* Who may only read changes nothing. */
+
+    if (s == NULL || what == NULL || i == STATE_WORDS || id == NULL
+        || strlen(id) >= STORED_ID_MAX
+        || (i >= STATE_CANCEL && !ai_str_eqz(job->spec.op,
+                                             "responses_write")))
+    {
+        json_decref(root);
+        free(s);
+        return NULL;
+    }
+
+    s->job = job;
+    s->what = (state_do_e) i;
+    memcpy(s->id, id, strlen(id) + 1);
+    s->limit = (int) json_integer_value(json_object_get(root, "limit"));
+    s->limit = s->limit < 1 ? 20 : s->limit > STATE_LIST_MAX ? STATE_LIST_MAX
+               : s->limit;
+    s->from = -1;
+
+    if (json_is_integer(json_object_get(root, "from"))) {
+        s->from = json_integer_value(json_object_get(root, "from"));
+    }
+
+    s->ascending = json_is_true(json_object_get(root, "ascending"));
+
+    if (after != NULL && strlen(after) < STORED_ID_MAX) {
+        memcpy(s->after, after, strlen(after) + 1);
+    }
+
+    if (stored_ours((ai_str_t) { strlen(id), id })) {
+        memcpy(s->target, "job_", 4);
+        memcpy(s->target + 4, id + 5, AI_JOB_ID_LEN - 4);
+    }
+
+    json_decref(root);
+
+    return s;
+}
+
+
+static int
+state_query(state_t *s, const char *sql, db_result_pt cb)
+{
+    int          rc;
+    char        *tenant;
+    const char  *argv[3];
+
+    tenant = strndup(s->job->spec.tenant.data, s->job->spec.tenant.len);
+    rc = -1;
+
+    if (tenant != NULL) {
+        argv[0] = tenant;
+        argv[1] = stored_owner(s->job);
+        argv[2] = s->id;
+        rc = stores_query(s->job->w->stores, cb, s, sql, 3, argv);
+    }
+
+    free(tenant);
+
+    return rc;
+}
+
+
+/* 0: the job has ended meanwhile, and s is gone. */
+
+static int
+state_alive(state_t *s)
+{
+    job_t  *job;
+
+    job = s->job;
+
+    if (job->state == JOB_PREPARING) {
+        return 1;
+    }
+
+    free(s);
+    job_unref(job);
+
+    return 0;
+}
+
+
+/* Answers; takes body. */
+
+static void
+state_end(state_t *s, int status, json_t *body)
+{
+    char   *text, where[sizeof(s->where)];
+    job_t  *job;
+
+    job = s->job;
+    text = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    memcpy(where, s->where, sizeof(where));
+    free(s);
+
+    if (text == NULL) {
+        job_fail(job, "internal", NULL);
+        job_unref(job);
+        return;
+    }
+
+    job->route.provider = ai_str("");
+    job->route.model = ai_str("");
+    job_move(job, JOB_CALLING);
+    job->heard_msec = uv_now(&job->w->loop.uv);
+    answer_init(&job->answer, job->emit, &provider_openai, job->dialect,
+                &job->route);
+    job->has_answer = 1;
+    answer_header(&job->answer, ai_str("content-type"),
+                  ai_str("application/json"));
+
+    if (where[0] != '\0') {
+        answer_say(&job->answer, ai_str("location"),
+                   (ai_str_t) { strlen(where), where });
+    }
+
+    answer_head(&job->answer, status);
+
+    if (answer_bytes(&job->answer, (ai_str_t) { strlen(text), text }) != 0) {
+        job_fail(job, "internal", NULL);
+
+    } else {
+        job_done(job);
+    }
+
+    free(text);
+    job_unref(job);
+}
+
+
+static void
+state_missing(state_t *s)
+{
+    char  why[STORED_ID_MAX + 64];
+
+    snprintf(why, sizeof(why), "Response with id '%s' not found.", s->id);
+
+    state_end(s, 404, json_pack("{s:{s:s, s:s, s:n, s:n}}", "error", "message",
+                                why, "type", "invalid_request_error", "param",
+                                "code"));
+}
+
+
+static void
+state_away(state_t *s)
+{
+    job_t  *job;
+
+    job = s->job;
+    free(s);
+    job_fail(job, "unavailable", NULL);
+    job_unref(job);
+}
+
+
+static void
+state_get(state_t *s)
+{
+    if (state_query(s, "SELECT input, response FROM ngxai.response_get($1, "
+                    "$2, $3)", state_on_get)
+        != 0)
+    {
+        state_away(s);
+    }
+}
+
+
+static void
+state_on_get(db_t *db, const PGresult *res, void *data)
+{
+    json_t   *body;
+    state_t  *s;
+
+    (void) db;
+
+    s = data;
+
+    if (!state_alive(s)) {
+        return;
+    }
+
+    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
+        state_away(s);
+        return;
+    }
+
+    if (PQntuples(res) == 0) {
+        state_look(s);
+        return;
+    }
+
+    body = s->what == STATE_ITEMS ? state_items(s, res)
+           : json_loadb(PQgetvalue(res, 0, 1),
+                        (size_t) PQgetlength(res, 0, 1),
+                        JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
+
+    if (body == NULL) {
+        state_away(s);
+
+    } else {
+        state_end(s, 200, body);
+    }
+}
+
+
+/* A page: each with an id, as the client may ask for what follows it. */
+
+static json_t *
+state_items(state_t *s, const PGresult *res)
+{
+    int          past, more;
+    char        *text, id[STORED_ID_MAX + 32];
+    size_t       i, n, at;
+    json_t      *all, *page, *item, *content;
+    const char  *name;
+
+    n = (size_t) PQgetlength(res, 0, 0);
+    text = malloc(n + 3);
+
+    if (text == NULL) {
+        return NULL;
+    }
+
+    text[0] = '[';
+    memcpy(text + 1, PQgetvalue(res, 0, 0), n);
+    text[n + 1] = ']';
+    all = json_loadb(text, n + 2, JSON_ALLOW_NUL, NULL);
+    free(text);
+
+    if (all == NULL) {
+        return NULL;
+    }
+
+    page = json_array();
+    past = s->after[0] == '\0';
+    more = 0;
+    n = json_array_size(all);
+
+    for (i = 0; i < n; i++) {
+        at = s->ascending ? i : n - 1 - i;
+        item = json_array_get(all, at);
+
+        if (!json_is_object(item)) {
+            continue;
+        }
+
+        if (!json_is_string(json_object_get(item, "id"))) {
+            snprintf(id, sizeof(id), "in_%s_%zu", s->id, at);
+            json_object_set_new(item, "id", json_string(id));
+        }
+
+        if (json_object_get(item, "type") == NULL) {
+            json_object_set_new(item, "type", json_string("message"));
+        }
+
+        content = json_object_get(item, "content");
+
+        if (json_is_string(content)) {
+            name = json_string_value(json_object_get(item, "role"));
+            name = name != NULL && strcmp(name, "assistant") == 0
+                   ? "output_text" : "input_text";
+            json_object_set_new(item, "content",
+                                json_pack("[{s:s, s:O}]", "type", name,
+                                          "text", content));
+        }
+
+        if (past && json_array_size(page) == (size_t) s->limit) {
+            more = 1;
+            break;
+        }
+
+        if (past) {
+            json_array_append(page, item);
+
+        } else {
+            past = strcmp(json_string_value(json_object_get(item, "id")),
+                          s->after)
+                   == 0;
+        }
+    }
+
+    n = json_array_size(page);
+    item = json_pack("{s:s, s:O, s:O?, s:O?, s:b}", "object", "list", "data",
+                     page, "first_id",
+                     json_object_get(json_array_get(page, 0), "id"),
+                     "last_id",
+                     n != 0 ? json_object_get(json_array_get(page, n - 1),
+                                              "id") : NULL,
+                     "has_more", more);
+    json_decref(page);
+    json_decref(all);
+
+    return item;
+}
+
+
+static void
+state_on_drop(db_t *db, const PGresult *res, void *data)
+{
+    state_t  *s;
+
+    (void) db;
+
+    s = data;
+
+    if (!state_alive(s)) {
+        return;
+    }
+
+    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
+        state_away(s);
+
+    } else if (strcmp(PQgetvalue(res, 0, 0), "0") == 0) {
+        state_missing(s);
+
+    } else {
+        s->dropped = 1;
+        state_look(s);
+    }
+}
+
+
+/* Redis. */
+
+/* The stream of a response that is not named after its job lies there. */
+
+static void
+state_follow(state_t *s)
+{
+    char      key[AI_KEY_MAX];
+    ai_str_t  argv[2];
+
+    argv[0] = ai_str("GET");
+    argv[1].data = key;
+    argv[1].len = stored_key(s->job, (ai_str_t) { strlen(s->id), s->id }, key,
+                             sizeof(key));
+
+    if (argv[1].len == 0
+        || redis_command(s->job->w->redis, state_on_follow, s, 2, argv) != 0)
+    {
+        state_away(s);
+    }
+}
+
+
+static void
+state_on_follow(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    ai_str_t  id;
+    state_t  *s;
+
+    (void) rc;
+
+    s = data;
+
+    if (!state_alive(s)) {
+        return;
+    }
+
+    id = redis_str(reply);
+
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
+        state_away(s);
+
+    } else if (!ai_id_job_ok(id)) {
+        state_missing(s);
+
+    } else {
+        snprintf(s->where, sizeof(s->where), "resp_%.*s?stream=true",
+                 AI_JOB_ID_LEN - 4, id.data + 4);
+
+        if (s->from >= 0) {
+            snprintf(s->where + strlen(s->where),
+                     sizeof(s->where) - strlen(s->where),
+                     "&starting_after=%lld", (long long) s->from);
+        }
+
+        state_end(s, 307, json_object());
+    }
+}
+
+
+static void
+state_cancel(state_t *s)
+{
+    job_t     *job;
+    ai_str_t   argv[7];
+
+    job = s->job;
+
+    if (s->target[0] == '\0') {
+        state_get(s);
+        return;
+    }
+
+    argv[0] = (ai_str_t) { AI_JOB_ID_LEN, s->target };
+    argv[1] = job->spec.tenant;
+    argv[2] = ai_str("client");
+    argv[3] = ai_str("now");
+    argv[4] = ai_str("cancelled");
+    argv[5] = ai_str("");
+    argv[6].data = stored_owner(job);
+    argv[6].len = strlen(argv[6].data);
+
+    if (redis_script(job->w->redis, AI_SCRIPT_CANCEL,
+                     worker_prefix(job->shard), state_on_cancel, s, 7, argv)
+        != 0)
+    {
+        state_away(s);
+    }
+}
+
+
+static void
+state_on_cancel(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    state_t  *s;
+
+    (void) rc;
+
+    s = data;
+
+    if (!state_alive(s)) {
+        return;
+    }
+
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
+        state_away(s);
+        return;
+    }
+
+    s->cancelled = redis_word(reply, "CANCELLED")
+                   || redis_word(reply, "CANCELLING");
+    state_get(s);
+}
+
+
+static void
+state_look(state_t *s)
+{
+    char       key[AI_KEY_MAX];
+    job_t     *job;
+    ai_str_t   argv[5];
+
+    job = s->job;
+
+    if (s->target[0] == '\0') {
+        if (s->dropped) {
+            state_forget(s);
+
+        } else {
+            state_missing(s);
+        }
+
+        return;
+    }
+
+    argv[0] = ai_str("HMGET");
+    argv[1].data = key;
+    argv[1].len = ai_keys_make(key, sizeof(key), AI_KEY_JOB, job->shard,
+                               (ai_str_t) { AI_JOB_ID_LEN, s->target });
+    argv[2] = ai_str("tenant");
+    argv[3] = ai_str("state");
+    argv[4] = ai_str("spec");
+
+    if (redis_command(job->w->redis, state_on_look, s, 5, argv) != 0) {
+        state_away(s);
+    }
+}
+
+
+static void
+state_on_look(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    job_t       *job;
+    state_t     *s;
+    ai_str_t     tenant, state;
+    ai_job_t     spec;
+    const char  *owner, *status;
+
+    (void) rc;
+
+    s = data;
+
+    if (!state_alive(s)) {
+        return;
+    }
+
+    job = s->job;
+
+    if (s->dropped) {
+        state_forget(s);
+        return;
+    }
+
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
+        state_away(s);
+        return;
+    }
+
+    tenant = redis_str(redis_item(reply, 0));
+    state = redis_str(redis_item(reply, 1));
+    owner = stored_owner(job);
+
+    /* What is not to be stored can be found by nobody. */
+
+    if (!ai_str_eq(tenant, job->spec.tenant)
+        || ai_job_parse(redis_str(redis_item(reply, 2)), &spec) != 0
+        || !ai_str_eqz(spec.op, "responses")
+        || (!spec.background && !spec.resumable)
+        || (owner[0] != '\0' && !ai_str_eqz(spec.user, owner)))
+    {
+        state_missing(s);
+        return;
+    }
+
+    status = s->cancelled ? "cancelled"
+             : ai_str_eqz(state, "waiting") ? "queued"
+             : ai_str_eqz(state, "running") ? "in_progress"
+             : ai_str_eqz(state, "cancelled") ? "cancelled"
+             : ai_str_eqz(state, "failed") ? "failed" : NULL;
+
+    if (status == NULL) {
+        state_missing(s);
+
+    } else if (s->what == STATE_ITEMS) {
+        state_end(s, 200, json_pack("{s:s, s:[], s:n, s:n, s:b}", "object",
+                                    "list", "data", "first_id", "last_id",
+                                    "has_more", 0));
+    } else {
+        state_end(s, 200, state_made(s, &spec, status));
+    }
+}
+
+
+/* What is known of one without an answer. */
+
+static json_t *
+state_made(const state_t *s, const ai_job_t *spec, const char *status)
+{
+    json_t  *error;
+
+    error = strcmp(status, "failed") == 0
+            ? json_pack("{s:s, s:s}", "code", "server_error", "message",
+                        "The response has failed.")
+            : json_null();
+
+    return json_pack("{s:s, s:s, s:I, s:s, s:b, s:o, s:n, s:n, s:n, s:{}, "
+                     "s:s%, s:[], s:b, s:n, s:{s:n, s:n}, s:b, s:f, "
+                     "s:{s:{s:s}}, s:s, s:[], s:f, s:s, s:n}",
+                     "id", s->id, "object", "response", "created_at",
+                     (json_int_t) (ai_id_job_msec(spec->id) / 1000),
+                     "status", status, "background", (int) spec->background,
+                     "error", error, "incomplete_details", "instructions",
+                     "max_output_tokens", "metadata", "model",
+                     spec->model.data, spec->model.len, "output",
+                     "parallel_tool_calls", 1, "previous_response_id",
+                     "reasoning", "effort", "summary", "store", 1,
+                     "temperature", 1.0, "text", "format", "type", "text",
+                     "tool_choice", "auto", "tools", "top_p", 1.0,
+                     "truncation", "disabled", "usage");
+}
+
+
+/* With a response goes the log of its stream. */
+
+static void
+state_forget(state_t *s)
+{
+    char      key[2][AI_KEY_MAX];
+    ai_str_t  argv[3];
+
+    if (s->target[0] != '\0') {
+        argv[0] = ai_str("UNLINK");
+        argv[1].data = key[0];
+        argv[1].len = ai_keys_make(key[0], sizeof(key[0]), AI_KEY_EV,
+                                   s->job->shard,
+                                   (ai_str_t) { AI_JOB_ID_LEN, s->target });
+        argv[2].data = key[1];
+        argv[2].len = ai_keys_make(key[1], sizeof(key[1]), AI_KEY_JOB,
+                                   s->job->shard,
+                                   (ai_str_t) { AI_JOB_ID_LEN, s->target });
+        (void) redis_command(s->job->w->redis, NULL, NULL, 3, argv);
+    }
+
+    state_end(s, 200, json_pack("{s:s, s:s, s:b}", "id", s->id, "object",
+                                "response", "deleted", 1));
+}

@@ -1,0 +1,843 @@
+/*
+ * Responses in Postgres.  Owns the connection, and of each job its input and
+ * the last words of its stream.
+ */
+
+#include "stored.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ai_crypto.h"
+#include "ai_json.h"
+#include "ai_role.h"
+#include "job.h"
+
+
+#define STORED_SAID_HEAD  256           /* bytes in which an event's type is */
+
+/* A query without a connection. */
+typedef struct stores_wait_s  stores_wait_t;
+
+struct stores_wait_s {
+    stores_wait_t *next;
+    db_result_pt   cb;
+    void          *data;
+    const char    *sql;
+    uint64_t       since_msec;
+    int            nparams;
+    char          *params[STORES_PARAMS];   /* NULL: SQL's */
+};
+
+struct stores_s {
+    worker_t       *w;
+    db_t           *db;         /* NULL: no Postgres */
+    uv_timer_t      timer;
+    stores_wait_t  *first;
+    stores_wait_t **last;
+    unsigned        waiting;
+};
+
+struct stored_s {
+    job_t    *job;
+    char     *input;            /* elements of an array */
+    size_t    input_len;
+    char     *said;             /* the response */
+    size_t    said_len;
+    char      previous[STORED_ID_MAX];
+    char      conversation[STORED_ID_MAX];
+    unsigned  store:1;
+    unsigned  background:1;
+    unsigned  invalid:1;        /* what it stands on is no id */
+    unsigned  named:1;          /* its id has been seen */
+};
+
+
+static void stores_on_ready(void *data);
+static void stores_on_timer(uv_timer_t *timer);
+static void stores_on_closed(uv_handle_t *handle);
+static void stores_next(stores_t *s, int lost);
+static int stores_wait(stores_t *s, db_result_pt cb, void *data,
+    const char *sql, int nparams, const char *const *params);
+static void stores_free(stores_wait_t *q);
+static int stored_id(char *to, ai_str_t body, const ai_json_field_t *f);
+static int stored_input(stored_t *s, ai_str_t body, const ai_json_field_t *f);
+static void stored_on_chain(db_t *db, const PGresult *res, void *data);
+static int stored_join(job_t *job, const PGresult *res);
+static void stored_elements(out_t *o, ai_str_t text);
+static void stored_on_put(db_t *db, const PGresult *res, void *data);
+
+
+enum {
+    STORED_INPUT = 0, STORED_PREVIOUS, STORED_CONVERSATION, STORED_STORE,
+    STORED_BACKGROUND
+};
+static const char *const  stored_names[] = {
+    "input", "previous_response_id", "conversation", "store", "background",
+    NULL
+};
+
+
+stores_t *
+stores_open(worker_t *w)
+{
+    stores_t  *s;
+
+    s = calloc(1, sizeof(*s));
+
+    if (s == NULL) {
+        return NULL;
+    }
+
+    s->w = w;
+    s->last = &s->first;
+    uv_timer_init(&w->loop.uv, &s->timer);
+    s->timer.data = s;
+
+    if (w->opt->postgres != NULL) {
+        s->db = db_open(&w->loop, w->opt->postgres, "responses",
+                        stores_on_ready, s);
+    }
+
+    return s;
+}
+
+
+void
+stores_close(stores_t *s)
+{
+    if (s->db != NULL) {
+        db_close(s->db);
+        s->db = NULL;
+    }
+
+    while (s->first != NULL) {
+        stores_next(s, 1);
+    }
+
+    uv_close((uv_handle_t *) &s->timer, stores_on_closed);
+}
+
+
+static void
+stores_on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+
+int
+stores_query(stores_t *s, db_result_pt cb, void *data, const char *sql,
+    int nparams, const char *const *params)
+{
+    if (s->db == NULL) {
+        return -1;
+    }
+
+    if (db_ready(s->db) && s->first == NULL) {
+        return db_query(s->db, STORED_TIME_MSEC, cb, data, sql, nparams,
+                        params);
+    }
+
+    return stores_wait(s, cb, data, sql, nparams, params);
+}
+
+
+static int
+stores_wait(stores_t *s, db_result_pt cb, void *data, const char *sql,
+    int nparams, const char *const *params)
+{
+    int             i;
+    stores_wait_t  *q;
+
+    q = s->waiting < STORES_WAIT_MAX ? calloc(1, sizeof(*q)) : NULL;
+
+    if (q == NULL) {
+        return -1;
+    }
+
+    q->cb = cb;
+    q->data = data;
+    q->sql = sql;
+    q->nparams = nparams;
+    q->since_msec = uv_now(&s->w->loop.uv);
+
+    for (i = 0; i < nparams; i++) {
+        q->params[i] = params[i] != NULL ? strdup(params[i]) : NULL;
+
+        if (params[i] != NULL && q->params[i] == NULL) {
+            stores_free(q);
+            return -1;
+        }
+    }
+
+    *s->last = q;
+    s->last = &q->next;
+
+    if (s->waiting++ == 0) {
+        uv_timer_start(&s->timer, stores_on_timer, 100, 100);
+    }
+
+    return 0;
+}
+
+
+static void
+stores_free(stores_wait_t *q)
+{
+    int  i;
+
+    for (i = 0; i < q->nparams; i++) {
+        free(q->params[i]);
+    }
+
+    free(q);
+}
+
+
+/* The first of those that wait: asked, or told that nobody answers. */
+
+static void
+stores_next(stores_t *s, int lost)
+{
+    stores_wait_t  *q;
+
+    q = s->first;
+    s->first = q->next;
+
+    if (s->first == NULL) {
+        s->last = &s->first;
+    }
+
+    if (--s->waiting == 0) {
+        uv_timer_stop(&s->timer);
+    }
+
+    if (lost
+        || db_query(s->db, STORED_TIME_MSEC, q->cb, q->data, q->sql,
+                    q->nparams, (const char *const *) q->params)
+           != 0)
+    {
+        q->cb(s->db, NULL, q->data);
+    }
+
+    stores_free(q);
+}
+
+
+static void
+stores_on_ready(void *data)
+{
+    stores_t  *s;
+
+    s = data;
+
+    while (s->first != NULL && db_ready(s->db)) {
+        stores_next(s, 0);
+    }
+}
+
+
+static void
+stores_on_timer(uv_timer_t *timer)
+{
+    uint64_t   now;
+    stores_t  *s;
+
+    s = timer->data;
+    now = uv_now(&s->w->loop.uv);
+
+    while (s->first != NULL && now - s->first->since_msec >= STORES_AWAY_MSEC)
+    {
+        stores_next(s, 1);
+    }
+}
+
+
+/* What a request says. */
+
+int
+stored_open(job_t *job)
+{
+    ai_str_t    body;
+    stored_t   *s;
+    ai_json_t   j;
+
+    body = job->body;
+
+    if (ai_json_scan(&j, stored_names, body, PROVIDER_BODY_MAX,
+                     PROVIDER_DEPTH_MAX)
+        != AI_JSON_OK)
+    {
+        return 0;
+    }
+
+    s = calloc(1, sizeof(*s));
+    if (s == NULL) {
+        return -1;
+    }
+
+    job->response = s;
+    s->job = job;
+    s->store = j.fields[STORED_STORE].type != AI_JSON_FALSE;
+    s->background = j.fields[STORED_BACKGROUND].type == AI_JSON_TRUE;
+
+    s->invalid = stored_id(s->previous, body, &j.fields[STORED_PREVIOUS]) != 0
+                 || stored_id(s->conversation, body,
+                              &j.fields[STORED_CONVERSATION])
+                    != 0;
+
+    return s->store ? stored_input(s, body, &j.fields[STORED_INPUT]) : 0;
+}
+
+
+void
+stored_free(stored_t *s)
+{
+    if (s != NULL) {
+        free(s->input);
+        free(s->said);
+        free(s);
+    }
+}
+
+
+/* A string, or an object with one. */
+
+static int
+stored_id(char *to, ai_str_t body, const ai_json_field_t *f)
+{
+    size_t          i;
+    ai_str_t        text;
+    ai_json_type_e  type;
+
+    text = (ai_str_t) { f->end - f->start, body.data + f->start };
+
+    if (f->type == AI_JSON_NONE || f->type == AI_JSON_NULL) {
+        return 0;
+    }
+
+    if (f->type == AI_JSON_OBJECT
+        && (ai_json_path(text, "id", &text, &type) != 1
+            || type != AI_JSON_STRING))
+    {
+        return -1;
+    }
+
+    if ((f->type != AI_JSON_STRING && f->type != AI_JSON_OBJECT)
+        || text.len < 3 || text.len - 2 >= STORED_ID_MAX)
+    {
+        return -1;
+    }
+
+    for (i = 1; i < text.len - 1; i++) {
+        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                   "0123456789_-", text.data[i])
+            == NULL || text.data[i] == '\0')
+        {
+            return -1;
+        }
+    }
+
+    memcpy(to, text.data + 1, text.len - 2);
+    to[text.len - 2] = '\0';
+
+    return 0;
+}
+
+
+static int
+stored_input(stored_t *s, ai_str_t body, const ai_json_field_t *f)
+{
+    out_t     o;
+    ai_str_t  text;
+
+    memset(&o, 0, sizeof(o));
+    text = (ai_str_t) { f->end - f->start, body.data + f->start };
+
+    if (f->type == AI_JSON_ARRAY) {
+        stored_elements(&o, text);
+
+    } else if (f->type == AI_JSON_STRING) {
+        out_z(&o, "{\"type\":\"message\",\"role\":\"user\",\"content\":"
+                  "[{\"type\":\"input_text\",\"text\":");
+        out_add(&o, text);
+        out_z(&o, "}]}");
+    }
+
+    s->input = o.data;
+    s->input_len = o.len;
+
+    return o.failed ? -1 : 0;
+}
+
+
+/* Of an array, behind what is there. */
+
+static void
+stored_elements(out_t *o, ai_str_t text)
+{
+    while (text.len != 0 && (*text.data == '[' || *text.data <= ' ')) {
+
+        if (*text.data == '[') {
+            text.data++;
+            text.len--;
+            break;
+        }
+
+        text.data++;
+        text.len--;
+    }
+
+    while (text.len != 0 && text.data[text.len - 1] <= ' ') {
+        text.len--;
+    }
+
+    if (text.len != 0) {
+        text.len--;
+    }
+
+    while (text.len != 0 && *text.data <= ' ') {
+        text.data++;
+        text.len--;
+    }
+
+    while (text.len != 0 && text.data[text.len - 1] <= ' ') {
+        text.len--;
+    }
+
+    if (text.len == 0) {
+        return;
+    }
+
+    if (o->len != 0 && o->data[o->len - 1] != '[') {
+        out_z(o, ",");
+    }
+
+    out_add(o, text);
+}
+
+
+int
+stored_ours(ai_str_t id)
+{
+    char  job[AI_JOB_ID_LEN];
+
+    if (id.len != AI_JOB_ID_LEN + 1 || memcmp(id.data, "resp_", 5) != 0) {
+        return 0;
+    }
+
+    memcpy(job, "job_", 4);
+    memcpy(job + 4, id.data + 5, AI_JOB_ID_LEN - 4);
+
+    return ai_id_job_ok((ai_str_t) { AI_JOB_ID_LEN, job });
+}
+
+
+int
+stored_bound(const stored_t *s, int same)
+{
+    if (s->background || s->conversation[0] != '\0' || s->invalid) {
+        return 1;
+    }
+
+    return s->previous[0] != '\0'
+           && (!same || stored_ours((ai_str_t) { strlen(s->previous),
+                                                 s->previous }));
+}
+
+
+const char *
+stored_owner(const job_t *job)
+{
+    static char  owner[AI_JOB_TEXT_MAX + 1];
+
+    switch (ai_role_find(job->spec.role)) {
+
+    case AI_ROLE_TENANT_ADMIN:
+    case AI_ROLE_PLATFORM_ADMIN:
+        return "";
+
+    default:
+        break;
+    }
+
+    if (job->spec.user.len > AI_JOB_TEXT_MAX) {
+        return "";
+    }
+
+    memcpy(owner, job->spec.user.data, job->spec.user.len);
+    owner[job->spec.user.len] = '\0';
+
+    return owner;
+}
+
+
+static char *
+stored_z(ai_str_t s)
+{
+    return strndup(s.len != 0 ? s.data : "", s.len);
+}
+
+
+/* What it stands on. */
+
+int
+stored_expand(job_t *job)
+{
+    int          rc;
+    char        *tenant, most[16];
+    const char  *argv[4];
+    stored_t    *s;
+
+    s = job->response;
+
+    if (s->invalid) {
+        job_fail(job, "bad_request", "What the response stands on is no id.");
+        return -1;
+    }
+
+    if (s->conversation[0] != '\0') {
+        job_fail(job, "bad_request", "Conversations are not kept here: send "
+                 "\"previous_response_id\" or the items.");
+        return -1;
+    }
+
+    if (s->previous[0] == '\0') {
+        return 0;
+    }
+
+    tenant = stored_z(job->spec.tenant);
+    rc = -1;
+
+    if (tenant != NULL) {
+        snprintf(most, sizeof(most), "%d", STORED_CHAIN_MAX + 1);
+        argv[0] = tenant;
+        argv[1] = stored_owner(job);
+        argv[2] = s->previous;
+        argv[3] = most;
+        rc = stores_query(job->w->stores, stored_on_chain, job,
+                          "SELECT previous, input, response FROM "
+                          "ngxai.response_chain($1, $2, $3, $4::integer)",
+                          4, argv);
+    }
+
+    free(tenant);
+
+    if (rc != 0) {
+        job_fail(job, "unavailable", NULL);
+        return -1;
+    }
+
+    job_ref(job);
+
+    return 1;
+}
+
+
+static void
+stored_on_chain(db_t *db, const PGresult *res, void *data)
+{
+    int     rc;
+    job_t  *job;
+    char    why[STORED_ID_MAX + 64];
+
+    (void) db;
+
+    job = data;
+
+    if (job->state == JOB_PREPARING) {
+
+        if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
+            job_fail(job, "unavailable", NULL);
+
+        } else if (PQntuples(res) == 0 || !PQgetisnull(res, 0, 0)) {
+            snprintf(why, sizeof(why), "Previous response with id '%s' not "
+                     "found.", job->response->previous);
+            job_fail(job, "bad_request", why);
+
+        } else if ((rc = stored_join(job, res)) != 0) {
+            job_fail(job, rc == -2 ? "too_large" : "internal", NULL);
+
+        } else {
+            job_expanded(job);
+        }
+    }
+
+    job_unref(job);
+}
+
+
+/* The body with all items: of each response what was asked and said. */
+
+static int
+stored_join(job_t *job, const PGresult *res)
+{
+    int                     i;
+    size_t                  at;
+    out_t                   o;
+    ai_str_t                text, value;
+    ai_json_t               j;
+    ai_json_type_e          type;
+    const ai_json_field_t  *f;
+
+    memset(&o, 0, sizeof(o));
+    o.max = STORED_BYTES_MAX + job->body.len + 64;
+
+    if (ai_json_scan(&j, stored_names, job->body, PROVIDER_BODY_MAX,
+                     PROVIDER_DEPTH_MAX)
+        != AI_JSON_OK)
+    {
+        return -1;
+    }
+
+    f = &j.fields[STORED_INPUT];
+    at = f->type == AI_JSON_NONE
+         ? (size_t) ((const char *) memchr(job->body.data, '{', job->body.len)
+                     - job->body.data) + 1
+         : f->start;
+
+    out_add(&o, (ai_str_t) { at, job->body.data });
+    out_z(&o, f->type == AI_JSON_NONE ? "\"input\":[" : "[");
+
+    for (i = 0; i < PQntuples(res); i++) {
+        text = (ai_str_t) { (size_t) PQgetlength(res, i, 1),
+                            PQgetvalue(res, i, 1) };
+
+        if (text.len != 0) {
+            out_item(&o);
+            out_add(&o, text);
+        }
+
+        text = (ai_str_t) { (size_t) PQgetlength(res, i, 2),
+                            PQgetvalue(res, i, 2) };
+
+        if (ai_json_path(text, "output", &value, &type) == 1
+            && type == AI_JSON_ARRAY)
+        {
+            stored_elements(&o, value);
+        }
+    }
+
+    if (f->type == AI_JSON_STRING) {
+        out_item(&o);
+        out_z(&o, "{\"role\":\"user\",\"content\":");
+        out_add(&o, (ai_str_t) { f->end - f->start,
+                                 job->body.data + f->start });
+        out_z(&o, "}");
+
+    } else if (f->type == AI_JSON_ARRAY) {
+        stored_elements(&o, (ai_str_t) { f->end - f->start,
+                                         job->body.data + f->start });
+    }
+
+    out_z(&o, f->type == AI_JSON_NONE ? "]," : "]");
+    at = f->type == AI_JSON_NONE ? at : f->end;
+    out_add(&o, (ai_str_t) { job->body.len - at, job->body.data + at });
+
+    if (o.failed) {
+        i = o.len + 1024 * 1024 >= o.max ? -2 : -1;
+        out_free(&o);
+        return i;
+    }
+
+    job->expanded = o.data;
+    job->body = (ai_str_t) { o.len, o.data };
+
+    return 0;
+}
+
+
+/* The answer. */
+
+size_t
+stored_key(const job_t *job, ai_str_t id, char *key, size_t size)
+{
+    char      text[AI_TENANT_MAX + STORED_ID_MAX + 2], hex[AI_SHA256_HEX];
+    ai_buf_t  b;
+
+    ai_buf_init(&b, text, sizeof(text));
+    ai_buf_add_str(&b, job->spec.tenant);
+    ai_buf_add_z(&b, " ");
+    ai_buf_add_str(&b, id);
+
+    if (b.full || ai_sha256_hex(hex, (ai_str_t) { ai_buf_len(&b), text })
+                  != 0)
+    {
+        return 0;
+    }
+
+    return ai_keys_make(key, size, AI_KEY_RESPONSE, job->shard,
+                        (ai_str_t) { AI_SHA256_HEX, hex });
+}
+
+
+/* A stream that passes has its provider's id: who comes back with that must
+ * find its job. */
+
+static void
+stored_name(stored_t *s, ai_str_t bytes)
+{
+    char            key[AI_KEY_MAX];
+    job_t          *job;
+    ai_str_t        event, data, id, argv[5];
+    ai_json_type_e  type;
+
+    job = s->job;
+
+    if (job->translate != NULL
+        || !provider_data(bytes, &event, &data)
+        || ai_json_path(data, "response.id", &id, &type) != 1
+        || type != AI_JSON_STRING || id.len < 3
+        || id.len - 2 >= STORED_ID_MAX)
+    {
+        return;
+    }
+
+    s->named = 1;
+    id.data++;
+    id.len -= 2;
+
+    argv[0] = ai_str("SET");
+    argv[1].data = key;
+    argv[1].len = stored_key(job, id, key, sizeof(key));
+    argv[2] = (ai_str_t) { AI_JOB_ID_LEN, job->id };
+    argv[3] = ai_str("PX");
+    argv[4] = ai_str(STORED_NAME_MSEC);
+
+    if (argv[1].len != 0) {
+        (void) redis_command(job->w->redis, NULL, NULL, 5, argv);
+    }
+}
+
+
+void
+stored_bytes(stored_t *s, ai_str_t bytes)
+{
+    char            *said;
+    ai_str_t         head, event, data, response;
+    ai_json_type_e   type;
+
+    head = bytes;
+    head.len = head.len < STORED_SAID_HEAD ? head.len : STORED_SAID_HEAD;
+
+    if (s->store && !s->named) {
+        stored_name(s, bytes);
+    }
+
+    if (!s->store || bytes.len > STORED_MAX
+        || !(provider_has(head, "response.completed")
+             || provider_has(head, "response.incomplete")
+             || provider_has(head, "response.failed"))
+        || !provider_data(bytes, &event, &data)
+        || ai_json_path(data, "response", &response, &type) != 1
+        || type != AI_JSON_OBJECT)
+    {
+        return;
+    }
+
+    said = malloc(response.len + 1);
+
+    if (said != NULL) {
+        memcpy(said, response.data, response.len);
+        said[response.len] = '\0';
+        free(s->said);
+        s->said = said;
+        s->said_len = response.len;
+    }
+}
+
+
+int
+stored_put(job_t *job, ai_str_t whole)
+{
+    int             rc;
+    char           *tenant, *user, *input, *said, id[STORED_ID_MAX], days[16];
+    stored_t       *s;
+    ai_str_t        text;
+    const char     *argv[8];
+    ai_json_type_e  type;
+
+    s = job->response;
+
+    if (!s->store || job->answer.status > 299) {
+        return 0;
+    }
+
+    if (s->said == NULL && whole.len != 0 && whole.len <= STORED_MAX) {
+        s->said = stored_z(whole);
+        s->said_len = whole.len;
+    }
+
+    if (s->said == NULL
+        || ai_json_path((ai_str_t) { s->said_len, s->said }, "id", &text,
+                        &type)
+           != 1
+        || type != AI_JSON_STRING || text.len < 3
+        || text.len - 2 >= STORED_ID_MAX)
+    {
+        return 0;
+    }
+
+    memcpy(id, text.data + 1, text.len - 2);
+    id[text.len - 2] = '\0';
+    snprintf(days, sizeof(days), "%d", STORED_DAYS);
+
+    tenant = stored_z(job->spec.tenant);
+    user = stored_z(job->spec.user);
+    input = stored_z((ai_str_t) { s->input_len, s->input });
+    said = s->said;
+    rc = -1;
+
+    if (tenant != NULL && user != NULL && input != NULL) {
+        argv[0] = tenant;
+        argv[1] = user;
+        argv[2] = id;
+        argv[3] = s->previous[0] != '\0' ? s->previous : NULL;
+        argv[4] = s->conversation[0] != '\0' ? s->conversation : NULL;
+        argv[5] = input;
+        argv[6] = said;
+        argv[7] = days;
+        rc = stores_query(job->w->stores, stored_on_put, job,
+                          "SELECT ngxai.response_put($1, $2, $3, $4, $5, $6,"
+                          " $7, $8::integer)", 8, argv);
+    }
+
+    free(tenant);
+    free(user);
+    free(input);
+
+    if (rc != 0) {
+        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+                "the response is not stored: no Postgres");
+        return 0;
+    }
+
+    job_ref(job);
+
+    return 1;
+}
+
+
+static void
+stored_on_put(db_t *db, const PGresult *res, void *data)
+{
+    job_t  *job;
+
+    (void) db;
+
+    job = data;
+
+    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
+        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+                "the response is not stored: %s",
+                res == NULL ? "no answer" : PQresultErrorMessage(res));
+    }
+
+    if (job->state == JOB_READING) {
+        job_stored(job);
+    }
+
+    job_unref(job);
+}
