@@ -44,5 +44,6 @@ $http->head;
 is($http->{res}->status, 200, 'the other answers');
 is(scalar(my @all = $p->requests), 2, 'the job was not called a third time');
 $http->close;
-$t->{pooled} = 1;
+$fresh->stop;
+$t->{pooled} = 2;
 done_testing();
