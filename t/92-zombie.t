@@ -45,5 +45,5 @@ is($http->{res}->status, 200, 'the other answers');
 is(scalar(my @all = $p->requests), 2, 'the job was not called a third time');
 $http->close;
 $fresh->stop;
-$t->{pooled} = 1;
+$t->{pooled} = 2;
 done_testing();
