@@ -163,6 +163,8 @@ my $strict = free_port();
 $t->start(edge => { ai => <<CONF });
 ai_provider o { api openai; url ${\$openai->url('/v1')}; key file:key; }
 ai_provider a { api anthropic; url ${\$anthropic->url}; key file:key; }
+ai_provider late { api anthropic; url ${\$anthropic->url}; key file:key;
+    header anthropic-version 2026-10-21; }
 server {
     listen 127.0.0.1:$strict;
     location /v1/ { ai_translate strict; ai_pass; }
@@ -359,6 +361,35 @@ my $schema = { type => 'object', properties => { city => {
             role => 'nobody', content => 'y' }] });
     is($bad->status, 400, 'a role that nobody has');
     like($bad->json->{error}{message}, qr/^messages\[1\]: /, 'is named');
+}
+
+# Versions of Anthropic's API: a client's, and what an operator sets.
+{
+    my %ask = (model => 'o/gpt-x', max_tokens => 5, messages => [
+        { role => 'user', content => 'Rain?' }]);
+    for my $version (qw(2023-06-01 2026-10-21)) {
+        my @head = (headers => ['anthropic-version' => $version,
+            'anthropic-beta' => 'x-1']);
+        my $res = $t->post('/v1/messages', \%ask, @head);
+        is($res->status, 200, "a client of version $version");
+        is($res->json->{content}[1]{text}, "It rains.\n\"\x{2603}\"",
+            'gets its answer');
+        is($res->header('x-ai-dropped'), undef, 'and all of it');
+        my $s = $t->stream('/v1/messages', { %ask, stream => $yes }, @head);
+        is(($s->events)[-1]{event}, 'message_stop', 'and its stream');
+        $s->close;
+    }
+
+    my %to = (messages => $ask{messages}, temperature => 0.5);
+    my $res = $t->post('/v1/chat/completions', { %to, model => 'late/x' });
+    is($res->status, 200, 'a provider of version 2026-10-21');
+    my $req = last_of($anthropic);
+    is($req->{headers}{'anthropic-version'}, '2026-10-21', 'is asked in it');
+    is($req->{json}{temperature}, undef, 'without a temperature');
+    is($res->header('x-ai-dropped'), 'temperature', 'which is said');
+    $t->post('/v1/chat/completions', { %to, model => 'a/x' });
+    is(last_of($anthropic)->{json}{temperature}, 0.5,
+        'and an earlier one with it');
 }
 
 # Errors.
