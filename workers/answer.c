@@ -76,6 +76,10 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
         a->request_id[n] = '\0';
     }
 
+    if (a->translate != NULL) {
+        translate_header(a->translate, name, value);
+    }
+
     if (answer_is(name, "content-type")) {
         if (a->typed) {
             return;

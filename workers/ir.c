@@ -14,6 +14,7 @@ static const dialect_t *const  dialects[] = {
     &dialect_anthropic,
     &dialect_gemini,
     &dialect_vertex,
+    &dialect_bedrock,
 };
 
 #define DIALECTS  (sizeof(dialects) / sizeof(dialects[0]))

@@ -321,12 +321,16 @@ struct dialect_s {
      * none.  NULL: SSE. */
     long (*frame)(ai_str_t bytes, ai_str_t *name, ai_str_t *data);
     const char *frame_type;     /* its content-type begins so */
+    /* The header that says what an error is: up to a colon it is error.type
+     * when read_error is called.  NULL: none. */
+    const char *error_header;
 };
 
 extern const dialect_t  dialect_openai;
 extern const dialect_t  dialect_anthropic;
 extern const dialect_t  dialect_gemini;
 extern const dialect_t  dialect_vertex;
+extern const dialect_t  dialect_bedrock;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);

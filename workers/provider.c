@@ -21,6 +21,7 @@ static const provider_t *const  providers[] = {
     &provider_anthropic,
     &provider_gemini,
     &provider_vertex,
+    &provider_bedrock,
     NULL
 };
 

@@ -66,6 +66,8 @@ typedef struct {
     int         (*place)(ai_buf_t *b, const provider_place_t *p);
     const char   *key_header;   /* "name: " before the key */
     const char   *version;      /* header it must have, NULL: none */
+    const char   *aws;          /* the service that a key of AWS' signs for
+                                 * (aws.h), NULL: none */
 
     /*
      * The body to send: 0 and *out (malloc, or NULL: the body as it is) with
@@ -85,6 +87,7 @@ extern const provider_t  provider_openai;
 extern const provider_t  provider_anthropic;
 extern const provider_t  provider_gemini;
 extern const provider_t  provider_vertex;
+extern const provider_t  provider_bedrock;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);
