@@ -403,8 +403,10 @@ translate_frames(translate_t *t, ai_str_t bytes)
                                             : 0;
     }
 
-    memmove(t->rest.data, t->rest.data + at, t->rest.len - at);
-    t->rest.len -= at;
+    if (at != 0) {
+        memmove(t->rest.data, t->rest.data + at, t->rest.len - at);
+        t->rest.len -= at;
+    }
 
     return rc;
 }
