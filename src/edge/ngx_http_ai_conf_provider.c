@@ -33,6 +33,7 @@ static ngx_str_t  ngx_http_ai_apis[] = {
     ngx_string("anthropic"),
     ngx_string("gemini"),
     ngx_string("vertex"),
+    ngx_string("bedrock"),
     ngx_string("echo"),
     ngx_null_string
 };
@@ -366,7 +367,7 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
 {
     ngx_http_ai_provider_t  *provider = entry;
 
-    static const char  *names[] = { "word_delay", "stream_usage", NULL };
+    static const char  *names[] = { "word_delay", "stream_usage", "region", NULL };
 
     u_char        *eq;
     ngx_str_t     *value;
@@ -396,6 +397,15 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
 
         if (k == 0 && (ngx_atoi(eq + 1, value[i].data + value[i].len - eq - 1)
                        == NGX_ERROR))
+        {
+            goto invalid;
+        }
+
+        if (k == 2
+            && (eq[1] == '\0'
+                || strspn((char *) eq + 1, "abcdefghijklmnopqrstuvwxyz"
+                                           "0123456789-")
+                   != (size_t) (value[i].data + value[i].len - eq - 1)))
         {
             goto invalid;
         }
