@@ -132,6 +132,7 @@ for (keys %files) {
 
 my $url = $bedrock->url;
 $t->start(edge => { ai => <<CONF });
+client_max_body_size 8m;
 ai_provider b { api bedrock; url $url; key file:pair;
     option region=eu-west-1; timeout idle=2s; }
 ai_provider s { api bedrock; url $url; key file:session;
