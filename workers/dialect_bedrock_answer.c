@@ -790,6 +790,8 @@ bedrock_read_error(ir_t *ir, node_t *body)
         to->type = (ai_str_t) { word.len - len, word.data + len };
     }
 
+    to->code = to->type;
+
     /* In a stream its first letter is a small one. */
 
     for (i = 0; bedrock_errors[i].type != NULL; i++) {

@@ -367,7 +367,9 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
 {
     ngx_http_ai_provider_t  *provider = entry;
 
-    static const char  *names[] = { "word_delay", "stream_usage", "region", NULL };
+    static const char  *names[] = {
+        "word_delay", "stream_usage", "region", NULL
+    };
 
     u_char        *eq;
     ngx_str_t     *value;

@@ -29,7 +29,8 @@ sub unsigned {
     my %h = %{ $req->{headers} };
 
     my ($id, $scope, $signed, $signature) = ($h{authorization} || '')
-        =~ m{^AWS4-HMAC-SHA256 Credential=([^/]+)/([^,]+), *SignedHeaders=([^,]+), *Signature=([0-9a-f]{64})$}
+        =~ m{^AWS4-HMAC-SHA256\ Credential=([^/]+)/([^,]+),\ *
+            SignedHeaders=([^,]+),\ *Signature=([0-9a-f]{64})$}x
         or return 'no signature';
     my $secret = $keys{$id} or return "no key $id";
     my ($date) = ($h{'x-amz-date'} || '') =~ /^(\d{8})T\d{6}Z$/

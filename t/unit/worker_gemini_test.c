@@ -43,7 +43,8 @@ texts_and_roles(void **state)
        "{'systemInstruction':null,'contents':[{'role':'user','parts':["
        "{'text':'a'}]}]}", "");
     AG("{'max_tokens':9,'system':[{'type':'text','text':'a','cache_control':"
-       "{'type':'ephemeral','ttl':'1h'}}],'messages':[{'role':'user','content':'x'}]}",
+       "{'type':'ephemeral','ttl':'1h'}}],'messages':[{'role':'user','content':"
+       "'x'}]}",
        "{'systemInstruction':{'parts':[{'text':'a'}]}," X ","
        "'generationConfig':{'maxOutputTokens':9}}",
        "system[0].cache_control");
