@@ -18,7 +18,7 @@ static int bedrock_allowed(ir_t *ir, node_t *tool);
 static node_t *bedrock_called(ir_t *ir);
 static void bedrock_choice(ir_t *ir, out_t *o);
 static int bedrock_reasons(ir_t *ir, out_t *extra, int64_t *budget);
-static void bedrock_effort(ir_t *ir, out_t *extra, node_t *r);
+static int bedrock_effort(ir_t *ir, out_t *extra, node_t *r);
 static void bedrock_inference(ir_t *ir, out_t *o, int reasons, int64_t budget);
 static void bedrock_extra(ir_t *ir, out_t *extra, int reasons);
 static void bedrock_output(ir_t *ir, out_t *o);
@@ -299,7 +299,8 @@ bedrock_config(ir_t *ir, out_t *o)
 }
 
 
-/* Each family has its own words for it: 1 where it was asked for. */
+/* Each family has its own words for it: 1 where it was asked for, 2 where
+ * nothing else may be set then. */
 
 static int
 bedrock_reasons(ir_t *ir, out_t *extra, int64_t *budget)
@@ -334,9 +335,8 @@ bedrock_reasons(ir_t *ir, out_t *extra, int64_t *budget)
             return 0;
         }
 
-        bedrock_effort(ir, extra, r);
         ir->reasons = 1;
-        return 1;
+        return bedrock_effort(ir, extra, r);
     }
 
     memset(&thinking, 0, sizeof(thinking));
@@ -363,7 +363,7 @@ bedrock_reasons(ir_t *ir, out_t *extra, int64_t *budget)
 }
 
 
-static void
+static int
 bedrock_effort(ir_t *ir, out_t *extra, node_t *r)
 {
     node_t                 *word, *given;
@@ -393,10 +393,12 @@ bedrock_effort(ir_t *ir, out_t *extra, node_t *r)
         out_key_z(extra, "type", "enabled");
         out_key_z(extra, "maxReasoningEffort", effort);
         out_close(extra, '}');
-        return;
+        return *effort == 'h' ? 2 : 1;
     }
 
     out_key_z(extra, model->effort, effort);
+
+    return 1;
 }
 
 
@@ -417,14 +419,15 @@ bedrock_inference(ir_t *ir, out_t *o, int reasons, int64_t budget)
     out_key(o, "inferenceConfig");
     out_open(o, '{');
     empty = o->len;
-    samples = !model->claude
-              || anthropic_generation(ir->model) < ANTHROPIC_NO_SAMPLING;
+    samples = reasons != 2
+              && (!model->claude
+                  || anthropic_generation(ir->model) < ANTHROPIC_NO_SAMPLING);
     n = node_peek(t, ir->request, "max_tokens");
 
-    if (n != NULL) {
+    if (n != NULL && reasons != 2) {
         out_key_node(o, t, "maxTokens", node_read(n));
 
-    } else if (budget != 0) {
+    } else if (n == NULL && budget != 0) {
         out_key_int(o, "maxTokens", IR_MAX_TOKENS + budget);
     }
 

@@ -279,6 +279,12 @@ reasoning(void **state)
        "{'inferenceConfig':{'maxTokens':10240},'additionalModelRequestFields':"
        "{'thinking':{'type':'enabled','budget_tokens':2048}}}",
        "temperature, top_k");
+    asked = NOVA;
+    OB("{" M ",'reasoning_effort':'high','max_tokens':9,'temperature':0.5,"
+       "'top_p':0.5,'stop':'E'}",
+       "{'inferenceConfig':{'stopSequences':['E']},"
+       "'additionalModelRequestFields':{'reasoningConfig':{'type':'enabled',"
+       "'maxReasoningEffort':'high'}}}", "temperature, top_p, max_tokens");
     asked = LLAMA;
     OB("{" M ",'reasoning_effort':'low'}",
        "{'additionalModelRequestFields':null}", "reasoning_effort");
