@@ -20,12 +20,19 @@
 #define CHUNKS  100             /* of a stream, alike */
 
 #define USER  "Say hello to the world, in one short sentence, please."
+#define PART(text)  "\"content\":{\"parts\":[{\"text\":\"" text "\"}],"      \
+                    "\"role\":\"model\"},\"index\":0"
+#define GOOGLE(n)                                                             \
+    "\"usageMetadata\":{\"promptTokenCount\":20,\"candidatesTokenCount\":" n   \
+    ",\"totalTokenCount\":32,\"promptTokensDetails\":[{\"modality\":"         \
+    "\"TEXT\",\"tokenCount\":20}]},\"modelVersion\":\"m-1\",\"responseId\":"  \
+    "\"hlP6ae3uJuqGz7IP\""
 #define SAID  "Hello, world! It is good to see you \\u2014 all of you."
 
 
 typedef struct {
     const char *dialect;
-    const char *request;        /* %s: ,"stream":true */
+    const char *request;        /* %s: ,"stream":true; NULL: a provider's */
     const char *answer;
     const char *head;           /* of a stream */
     const char *chunk;
@@ -99,6 +106,17 @@ static const sample_t  samples[] = {
         "\"stop_sequence\":null},\"usage\":{\"output_tokens\":12}}\n\n"
         "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
     },
+    {
+        "gemini",
+        NULL,                   /* no client speaks it */
+        "{\"candidates\":[{" PART(SAID) ",\"finishReason\":\"STOP\"}],"
+        GOOGLE("12") "}",
+        "data: {\"candidates\":[{" PART("Hi") "}]," GOOGLE("1") "}\r\n\r\n",
+        "data: {\"candidates\":[{" PART(" hello") "}]," GOOGLE("6")
+        "}\r\n\r\n",
+        "data: {\"candidates\":[{" PART(".") ",\"finishReason\":\"STOP\"}],"
+        GOOGLE("12") "}\r\n\r\n"
+    },
 };
 
 #define SAMPLES  (sizeof(samples) / sizeof(samples[0]))
@@ -106,6 +124,8 @@ static const sample_t  samples[] = {
 static const char *const  pairs[][2] = {
     { "openai", "anthropic" },
     { "anthropic", "openai" },
+    { "openai", "gemini" },
+    { "anthropic", "gemini" },
 };
 
 #define PAIRS  (sizeof(pairs) / sizeof(pairs[0]))
@@ -338,7 +358,8 @@ main(int argc, char **argv)
         for (i = 0; i < PAIRS; i++) {
             client = sample(pairs[i][0]);
             provider = sample(pairs[i][1]);
-            passed(provider, calls, &same);
+            passed(provider->request != NULL ? provider : client, calls,
+                   &same);
             translated(client, provider, calls, &other);
             printf("%s{\"target\":\"%s -> %s\",\"round\":%u,"
                    "\"answer_us\":%.3f,\"answer_added_us\":%.3f,"

@@ -102,6 +102,45 @@ refused('weight 0', qr/invalid parameter "weight=0"/,
 refused('weight 1001', qr/invalid parameter "weight=1001"/,
     $openai . 'ai_model m { route openai weight=1001; }');
 accepted('weight 1000', $openai . 'ai_model m { route openai weight=1000; }');
+for my $n ('8', '-1', 'x', '') {
+    refused("retry '$n'", qr/invalid retry "\Q$n\E"/,
+        $openai . "ai_model m { route openai; retry '$n'; }");
+}
+refused('retry twice', qr/"retry" is duplicate/,
+    $openai . 'ai_model m { route openai; retry 0; retry 0; }');
+refused('an unknown strategy', qr/invalid strategy "best"/,
+    $openai . 'ai_model m { route openai; strategy best; }');
+refused('strategy twice', qr/"strategy" is duplicate/,
+    $openai . 'ai_model m { route openai; strategy cost; strategy cost; }');
+accepted("strategy $_", $openai . "ai_model m { route openai; strategy $_; }")
+    for qw(weighted least_busy latency cost);
+refused("hedge $_", qr/invalid hedge "$_"/,
+    $openai . "ai_model m { route openai; hedge $_; }") for qw(0 p96 2d);
+accepted("hedge $_", $openai . "ai_model m { route openai; hedge $_; }")
+    for qw(p95 300ms);
+accepted('aliases', $openai . 'ai_model m { route openai; alias a b/c; }');
+refused('an alias that is a model', qr/model "m2" is defined already/,
+    $openai . 'ai_model m2 { route openai; } '
+    . 'ai_model m { route openai; alias m2; }');
+refused('an alias that becomes a model', qr/model "a" is defined already/,
+    $openai . 'ai_model m { route openai; alias a; } '
+    . 'ai_model a { route openai; }');
+refused('its own alias', qr/model "m" is defined already/,
+    $openai . 'ai_model m { route openai; alias m; }');
+refused('an alias twice', qr/"alias" is duplicate/,
+    $openai . 'ai_model m { route openai; alias a a; }');
+refused('a strange alias', qr/invalid name of a model/,
+    $openai . "ai_model m { route openai; alias 'a b'; }");
+refused('a strange model of a provider', qr/invalid name of a model/,
+    "ai_provider x { api openai; url http://a; models 'a b'; }");
+accepted('16 keys', 'ai_provider x { api openai; url http://a; key '
+    . join(' ', map { "env:K$_" } 1 .. 16) . '; }');
+refused('17 keys', qr/number of arguments in "key"/,
+    'ai_provider x { api openai; url http://a; key '
+    . join(' ', map { "env:K$_" } 1 .. 17) . '; }');
+refused('a rate that is none', qr/invalid option "min_rate=x"/,
+    'ai_provider x { api openai; url http://a; option min_rate=x; }');
+accepted('retry 7', $openai . 'ai_model m { route openai; retry 7; }');
 refused('a name of 129 bytes', qr/invalid name of a model/,
     $openai . 'ai_model ' . 'm' x 129 . ' { route openai; }');
 accepted('a name of 128 bytes',
@@ -292,15 +331,16 @@ like($out, qr/\[warn\].*password/, 'with a warning');
 unlike($out, qr/sesame-1/, 'that does not repeat it');
 
 # The catalog: canonical, whatever the order of lines; named by its hash.
-my $want = '{"models":{"a":{"fallbacks":[{"model":"y/z","provider":"p",'
-    . '"weight":1}],"routes":[{"model":"a","provider":"p","weight":2},'
-    . '{"model":"b","provider":"q","weight":1}]}},'
+my $model = '{"fallbacks":[{"model":"y/z","provider":"p","weight":1}],'
+    . '"hedge":0,"retry":0,"routes":[{"model":"a","provider":"p","weight":2},'
+    . '{"model":"b","provider":"q","weight":1}],"strategy":"cost"}';
+my $want = qq({"models":{"a":$model,"c":$model},)
     . '"prices":{"p/x":{"cached":500000000,"input":1000000000},'
     . '"q/y":{"output":1}},"providers":{"echo":{"api":"echo","headers":[],'
     . '"key":[],"options":{},"timeout":{"connect":2000,"first":30000,'
     . '"idle":60000,"total":600000},"url":[]},"p":{"api":"openai",'
     . '"headers":["X-A: 1"],"key":["env:A","file:b"],'
-    . '"options":{"stream_usage":"off"},"timeout":{"connect":2000,'
+    . '"models":["x","y/z"],"options":{"stream_usage":"off"},"timeout":{"connect":2000,'
     . '"first":30000,"idle":5000,"total":600000},'
     . '"url":["env:U","http://127.0.0.1/v1"]},"q":{"api":"anthropic",'
     . '"headers":[],"key":[],"options":{},"timeout":{"connect":2000,'
@@ -310,8 +350,9 @@ my @lines = (
     'ai_provider q { api anthropic; url http://127.0.0.1/; }',
     'ai_provider p { api openai; url env:U http://127.0.0.1/v1; '
         . 'key env:A file:b; header X-A 1; timeout idle=5s; '
-        . 'option stream_usage=off; }',
-    'ai_model a { route p weight=2; route q model=b; fallback p/y/z; }',
+        . 'option stream_usage=off; models x y/z; }',
+    'ai_model a { route p weight=2; route q model=b; fallback p/y/z; '
+        . 'retry 0; strategy cost; alias c; hedge p95; }',
     'ai_price q/y output=0.000000001;',
     'ai_price p/x input=1 cached=0.5;');
 

@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "ai_headers.h"
+#include "hello.h"
 
 
 static void answer_add(answer_t *a, ai_str_t name, ai_str_t value);
@@ -22,6 +23,9 @@ static int answer_emit(answer_t *a, ai_str_t bytes, int begins);
 static int answer_events(answer_t *a);
 static int answer_event(answer_t *a, ai_str_t raw);
 static int answer_said(answer_t *a, ai_str_t text);
+static int answer_waits(answer_t *a, ai_str_t raw, ai_str_t one,
+    ai_str_t two);
+static int answer_failed(const answer_t *a);
 static int answer_stream(answer_t *a, ai_str_t bytes);
 static int answer_whole(answer_t *a, ai_str_t bytes);
 static void answer_pass(answer_t *a);
@@ -43,6 +47,7 @@ answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
     a->conf = route->conf;
     a->name = route->provider;
     a->model = route->model;
+    a->retry_msec = -1;
     ai_sse_init(&a->sse, ANSWER_EVENT_MAX);
     provider_usage_init(&a->usage);
 }
@@ -57,8 +62,10 @@ answer_free(answer_t *a)
     a->keep = NULL;
     free(a->headers);
     free(a->whole);
+    free(a->hello);
     a->headers = NULL;
     a->whole = NULL;
+    a->hello = NULL;
 }
 
 
@@ -67,7 +74,10 @@ answer_free(answer_t *a)
 void
 answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 {
-    size_t  n;
+    size_t    n;
+    unsigned  no_retry;
+
+    no_retry = 0;
 
     if (answer_is(name, "x-request-id") || answer_is(name, "request-id")) {
         n = value.len < sizeof(a->request_id) ? value.len
@@ -78,6 +88,11 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 
     if (a->translate != NULL) {
         translate_header(a->translate, name, value);
+    }
+
+    if (a->hold) {
+        hello_wish(name, value, &a->retry_msec, &no_retry);
+        a->no_retry |= no_retry;
     }
 
     if (answer_is(name, "content-type")) {
@@ -237,7 +252,7 @@ answer_emit_head(answer_t *a)
         return -1;
     }
 
-    size = a->headers_len + a->name.len + a->model.len + 256;
+    size = a->headers_len + a->name.len + a->model.len + 320;
     mem = malloc(size);
     if (mem == NULL) {
         return -1;
@@ -249,6 +264,9 @@ answer_emit_head(answer_t *a)
     ai_record_add(&b, "provider", a->name);
     ai_record_add(&b, "model", a->model);
     ai_record_add(&b, "worker", emit_worker(a->emit));
+    ai_record_add_int(&b, "attempts", a->calls);
+    ai_record_add_int(&b, "waited", (int64_t) (emit_now_usec(a->emit)
+                                               - a->began_usec));
     ai_buf_add(&b, a->headers, a->headers_len);
 
     rc = b.full ? -1 : emit_head(a->emit,
@@ -337,6 +355,10 @@ answer_bytes(answer_t *a, ai_str_t bytes)
         return rc;
     }
 
+    if (answer_failed(a)) {
+        return -3;
+    }
+
     if (answer_hold(a, a->sse.size + a->whole_size
                        + (a->translate != NULL ? translate_held(a->translate)
                                                : 0))
@@ -397,10 +419,15 @@ answer_events(answer_t *a)
 static int
 answer_event(answer_t *a, ai_str_t raw)
 {
-    ai_str_t        part;
-    provider_cut_t  cut;
+    ai_str_t            one, two;
+    provider_cut_t      cut;
+    provider_verdict_e  verdict;
 
-    switch (a->provider->event(&a->usage, raw, a->added, &cut)) {
+    verdict = a->provider->event(&a->usage, raw, a->added, &cut);
+    one = raw;
+    two = ai_str("");
+
+    switch (verdict) {
 
     case PROVIDER_DROP:
         keep_dropped(a->keep, raw);
@@ -410,19 +437,23 @@ answer_event(answer_t *a, ai_str_t raw)
         return -2;
 
     case PROVIDER_CUT:
-        part = (ai_str_t) { cut.start, raw.data };
-
-        if (answer_emit_head(a) != 0 || answer_emit(a, part, 1) != 0) {
-            return -1;
-        }
-
-        part = (ai_str_t) { raw.len - cut.end, raw.data + cut.end };
-
-        return answer_emit(a, part, 0);
+        one.len = cut.start;
+        two = (ai_str_t) { raw.len - cut.end, raw.data + cut.end };
+        break;
 
     default:
-        return answer_emit_head(a) == 0 ? answer_emit(a, raw, 1) : -1;
+        break;
     }
+
+    if ((!a->token || a->hedged) && answer_waits(a, raw, one, two)) {
+        return 0;
+    }
+
+    if (answer_emit_head(a) != 0 || answer_emit(a, one, 1) != 0) {
+        return -1;
+    }
+
+    return two.len == 0 ? 0 : answer_emit(a, two, 0);
 }
 
 
@@ -438,16 +469,106 @@ answer_said(answer_t *a, ai_str_t text)
         end = memmem(text.data, text.len, "\n\n", 2);
         one.data = text.data;
         one.len = end != NULL ? (size_t) (end + 2 - text.data) : text.len;
+        text.data += one.len;
+        text.len -= one.len;
+
+        if ((!a->token || a->hedged)
+            && answer_waits(a, one, one, ai_str("")))
+        {
+            continue;
+        }
 
         if (answer_emit_head(a) != 0 || answer_emit(a, one, 1) != 0) {
             return -1;
         }
-
-        text.data += one.len;
-        text.len -= one.len;
     }
 
     return 0;
+}
+
+
+/*
+ * Before the first word: whether this event, of which one and two go out, is
+ * to wait for it.  One that waits lies in hello behind its length.
+ */
+
+static int
+answer_waits(answer_t *a, ai_str_t raw, ai_str_t one, ai_str_t two)
+{
+    char    *p;
+    size_t   n, most;
+
+    if (a->usage.error) {
+        a->blamed = hello_blames(raw) ? 1 : 0;
+
+    } else if (a->usage.text_bytes != 0 || a->usage.complete
+               || a->usage.finish[0] != '\0' || (a->hold && !hello_is(raw)))
+    {
+        a->token = 1;
+    }
+
+    if (!a->hold) {
+        return 0;
+    }
+
+    n = one.len + two.len;
+    most = a->hedged ? ANSWER_HEDGE_MAX : a->token ? 0 : ANSWER_HELLO_MAX;
+    p = a->hello_len + sizeof(n) + n > most ? NULL
+        : realloc(a->hello, a->hello_len + sizeof(n) + n);
+
+    if (p == NULL && a->hedged) {
+        a->usage.error = 1;
+        return 1;
+    }
+
+    if (p == NULL) {
+        answer_release(a);
+        return 0;
+    }
+
+    a->hello = p;
+    p += a->hello_len;
+    memcpy(p, &n, sizeof(n));
+    memcpy(p + sizeof(n), one.data, one.len);
+    memcpy(p + sizeof(n) + one.len, two.data, two.len);
+    a->hello_len += sizeof(n) + n;
+
+    return 1;
+}
+
+
+static int
+answer_failed(const answer_t *a)
+{
+    return a->hold && a->sse_type && a->usage.error;
+}
+
+
+int
+answer_release(answer_t *a)
+{
+    int     rc;
+    size_t  at, n;
+
+    rc = 0;
+    a->hold = 0;
+
+    for (at = 0; at < a->hello_len; at += n) {
+        memcpy(&n, a->hello + at, sizeof(n));
+        at += sizeof(n);
+
+        if (answer_emit_head(a) != 0
+            || answer_emit(a, (ai_str_t) { n, a->hello + at }, 1) != 0)
+        {
+            rc = -1;
+        }
+    }
+
+    free(a->hello);
+    a->hello = NULL;
+    a->hello_len = 0;
+
+    return rc;
 }
 
 
@@ -602,8 +723,16 @@ answer_finish(answer_t *a)
         rc = translate_end(a->translate, &text);
         translate_usage(a->translate, &a->usage);
 
-        return answer_said(a, text) != 0 ? -1
-               : rc == 1 && answer_emit_head(a) != 0 ? -1 : rc;
+        if (answer_said(a, text) != 0) {
+            return -1;
+        }
+
+        if (answer_failed(a)) {
+            return -3;
+        }
+
+        return rc == 1 && (answer_release(a) != 0 || answer_emit_head(a) != 0)
+               ? -1 : rc;
     }
 
     if (ai_sse_rest(&a->sse, &raw) == 1) {
@@ -614,11 +743,15 @@ answer_finish(answer_t *a)
         }
     }
 
+    if (answer_failed(a)) {
+        return -3;
+    }
+
     if (!a->usage.complete && !a->usage.error && a->usage.finish[0] == '\0') {
         return 0;
     }
 
-    return answer_emit_head(a) == 0 ? 1 : -1;
+    return answer_release(a) == 0 && answer_emit_head(a) == 0 ? 1 : -1;
 }
 
 

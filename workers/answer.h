@@ -23,6 +23,8 @@
 #define ANSWER_ALL_MAX      (128 * 1024 * 1024) /* unfinished ones, a process */
 #define ANSWER_FAIR         (256 * 1024)    /* of which nobody is denied */
 #define ANSWER_REQUEST_MAX  128
+#define ANSWER_HEDGE_MAX    (1024 * 1024)   /* of one that waits for its turn */
+#define ANSWER_HELLO_MAX    (16 * 1024) /* of a stream, before its first word */
 
 typedef struct {
     emit_t            *emit;
@@ -43,11 +45,21 @@ typedef struct {
     size_t             whole_len;
     size_t             whole_size;
     size_t             held;        /* counted in what all hold */
+    char              *hello;       /* events that wait for a word */
+    size_t             hello_len;
+    int64_t            retry_msec;  /* the provider's wish; -1: none */
+    unsigned           calls;       /* of providers, this one counted */
+    uint64_t           began_usec;  /* the first of them */
     uint64_t           bytes;       /* of the answer so far */
     provider_usage_t   usage;
     keep_t            *keep;        /* NULL: it is not to be kept */
     int                status;
 
+    unsigned           hold:1;      /* another may be asked until a word */
+    unsigned           hedged:1;    /* it waits until it has won */
+    unsigned           token:1;     /* one has come */
+    unsigned           blamed:1;    /* an error in a 200: the client's fault */
+    unsigned           no_retry:1;  /* the provider says so */
     unsigned           added:1;     /* usage that the client did not ask */
     unsigned           typed:1;     /* has a content-type */
     unsigned           retry:1;     /* has a retry-after */
@@ -68,13 +80,16 @@ void answer_free(answer_t *a);
 void answer_header(answer_t *a, ai_str_t name, ai_str_t value);
 void answer_head(answer_t *a, int status);
 /* 0; -1 no memory, -2 what no provider says: an event over ANSWER_EVENT_MAX or
- * of broken JSON, an answer over ANSWER_MAX. */
+ * of broken JSON, an answer over ANSWER_MAX; -3 an error of the provider, and
+ * nothing has been said: another may be asked, else answer_release. */
 int answer_bytes(answer_t *a, ai_str_t bytes);
+/* What a stream said before its first word goes out: 0, or -1 no memory. */
+int answer_release(answer_t *a);
 
 /*
  * The provider has said all: hands the rest on.  1: the answer is whole,
  * 0: a stream ended early, or a body is no JSON object; -1 no memory,
- * -2 the last event is broken.
+ * -2 the last event is broken, -3 as answer_bytes.
  */
 int answer_finish(answer_t *a);
 /* Reads usage from an answer that is no stream into u, which has what is

@@ -4,11 +4,14 @@
  */
 
 #include "body.h"
+#include "breaker.h"
+#include "retry.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "account.h"
 #include "ai_crypto.h"
 #include "ai_headers.h"
 
@@ -18,6 +21,10 @@
 #define CALL_URL_MAX      (CATALOG_URL_MAX + PROVIDER_PATH_MAX + CALL_QUERY_MAX)
 
 
+static void call_ask(job_t *job);
+static void call_unfit(job_t *job, retry_why_e why, const char *cause);
+static int call_token(job_t *job, ai_str_t *key);
+static void call_on_token(void *data, const char *cause);
 static int call_url(job_t *job, char url[CALL_URL_MAX]);
 static int call_aws(job_t *job, ai_str_t key, char *url, aws_t *aws,
     http_request_t *req, char *target);
@@ -40,12 +47,21 @@ static const http_events_t  call_events = {
 void
 call_begin(job_t *job)
 {
-    char            url[CALL_URL_MAX], target[CALL_URL_MAX];
-    aws_t           aws;
-    ai_str_t        key;
-    http_request_t  req;
-
     job->called_usec = loop_now_usec(&job->w->loop);
+    job->calls++;
+
+    if (job->began_usec == 0) {
+        job->began_usec = job->called_usec;
+    }
+
+    if (job->route.by == CATALOG_BY_BUSY
+        || job->route.by == CATALOG_BY_LATENCY || job->route.hedge_msec == 0)
+    {
+        job->target = target_began(job->w->targets, &job->route);
+    }
+
+    job->answer.calls = job->calls;
+    job->answer.began_usec = job->began_usec;
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->ever_called = 1;
@@ -57,10 +73,30 @@ call_begin(job_t *job)
         return;
     }
 
+    call_ask(job);
+}
+
+
+/* Once more, when what its key is traded for is there. */
+
+static void
+call_ask(job_t *job)
+{
+    char            url[CALL_URL_MAX], target[CALL_URL_MAX];
+    aws_t           aws;
+    ai_str_t        key;
+    http_request_t  req;
+
     key = ai_str("");
 
-    if (catalog_key(&job->route, &key) == -1) {
-        job_fail(job, "no_key", NULL);
+    if (breaker_key(job->w->breakers, &job->route, &key, &job->key) == -1) {
+        call_unfit(job, RETRY_NO_KEY, "no_key");
+        return;
+    }
+
+    if (job->provider->accounts && account_is(key)
+        && !call_token(job, &key))
+    {
         return;
     }
 
@@ -70,14 +106,14 @@ call_begin(job_t *job)
         break;
 
     case -2:
-        job_fail(job, "model_not_found", NULL);
+        call_unfit(job, RETRY_UNFIT, "model_not_found");
         return;
 
     default:
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
-        job_fail(job, "no_key", NULL);
+        call_unfit(job, RETRY_NO_KEY, "no_key");
         return;
     }
 
@@ -85,7 +121,7 @@ call_begin(job_t *job)
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s: its key cannot sign, or has no region",
                 (int) job->route.provider.len, job->route.provider.data);
-        job_fail(job, "no_key", NULL);
+        call_unfit(job, RETRY_NO_KEY, "no_key");
         return;
     }
 
@@ -115,6 +151,20 @@ call_begin(job_t *job)
 }
 
 
+/* It was not called: another target is, or the job fails. */
+
+static void
+call_unfit(job_t *job, retry_why_e why, const char *cause)
+{
+    job->calls--;
+    job->called_usec = 0;
+
+    if (!retry_failed(job, why)) {
+        job_fail(job, cause, NULL);
+    }
+}
+
+
 void
 call_abort(job_t *job)
 {
@@ -126,6 +176,8 @@ call_abort(job_t *job)
     if (job->echo != NULL) {
         echo_abort(job);
     }
+
+    token_forget(&job->token);
 
     call_free(job);
 }
@@ -149,6 +201,44 @@ call_resume(job_t *job)
     } else if (job->echo != NULL) {
         echo_resume(job);
     }
+}
+
+
+/* The key of an account is traded for a token: 1, or 0: the job waits for it,
+ * or has failed. */
+
+static int
+call_token(job_t *job, ai_str_t *key)
+{
+    int          rc;
+    const char  *cause;
+
+    job->token.done = call_on_token;
+    job->token.data = job;
+    rc = token_get(job->w->tokens, *key, &job->token, key, &cause);
+
+    if (rc == -1) {
+        call_unfit(job, RETRY_NO_KEY, cause);
+    }
+
+    return rc == 1;
+}
+
+
+static void
+call_on_token(void *data, const char *cause)
+{
+    job_t  *job;
+
+    job = data;
+
+    if (cause != NULL) {
+        call_unfit(job, RETRY_NO_KEY, cause);
+        return;
+    }
+
+    job->heard_msec = uv_now(&job->w->loop.uv);
+    call_ask(job);
 }
 
 
@@ -408,10 +498,18 @@ call_on_header(void *data, ai_str_t name, ai_str_t value)
 static void
 call_on_head(void *data, int status)
 {
-    job_t  *job;
+    job_t     *job;
+    ai_str_t   key;
 
     job = data;
     job->heard_msec = uv_now(&job->w->loop.uv);
+
+    if (status == 401 && job->provider->accounts
+        && catalog_key(&job->route, job->key, &key) == 1 && account_is(key))
+    {
+        token_refused(job->w->tokens, key);
+    }
+
     answer_head(&job->answer, status);
 }
 
@@ -425,7 +523,10 @@ call_on_body(void *data, ai_str_t bytes)
 
     job = data;
 
-    if (job->first_usec == 0 && http_sent(job->call)) {
+    if (!job->shed && !job->answer.hold && job->hedge == NULL
+        && http_sent(job->call))
+    {
+        job->shed = 1;
         free(job->request);
         job->request = NULL;
 
@@ -442,6 +543,7 @@ call_on_done(void *data, http_status_e status, const char *why)
     job_t  *job;
 
     job = data;
+    job->asked = status != HTTP_OK && http_sent(job->call);
     job->call = NULL;
 
     if (status == HTTP_OK
@@ -455,6 +557,14 @@ call_on_done(void *data, http_status_e status, const char *why)
     log_job(LOG_WARN, "call", job->spec.tenant, job->spec.id,
             "provider %.*s: %s", (int) job->route.provider.len,
             job->route.provider.data, why);
+
+    if (retry_failed(job, status == HTTP_UNREACHABLE && !job->asked
+                          ? RETRY_UNREACHABLE
+                          : status == HTTP_TIMEOUT ? RETRY_UNREACHABLE
+                          : RETRY_BROKEN))
+    {
+        return;
+    }
 
     switch (status) {
 

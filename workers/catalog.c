@@ -68,6 +68,7 @@ static int64_t catalog_int(const json_t *object, const char *name,
     int64_t otherwise, int64_t max);
 static ai_str_t catalog_str(const json_t *value);
 static void catalog_price(const catalog_t *c, route_t *route);
+static int catalog_listed(const route_t *route);
 
 
 catalogs_t *
@@ -523,7 +524,58 @@ catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
         name.len = model.len - provider.len - 1;
     }
 
-    return name.len == 0 ? -1 : catalog_call(c, provider, name, route);
+    if (name.len == 0 || catalog_call(c, provider, name, route) != 0
+        || (entry == NULL && !catalog_listed(route)))
+    {
+        return -1;
+    }
+
+    if (entry != NULL) {
+        catalog_entry(route, entry);
+    }
+
+    return 0;
+}
+
+
+/* Whether its model may be asked for by the provider's own name. */
+
+static int
+catalog_listed(const route_t *route)
+{
+    size_t         i;
+    const json_t  *models, *item;
+
+    models = json_object_get(route->conf, "models");
+
+    json_array_foreach(models, i, item) {
+        if (ai_str_eq(catalog_str(item), route->model)) {
+            return 1;
+        }
+    }
+
+    return json_array_size(models) == 0;
+}
+
+
+void
+catalog_entry(route_t *route, const json_t *entry)
+{
+    ai_str_t  by;
+
+    route->entry = entry;
+    route->retries = (unsigned) catalog_int(entry, "retry", CATALOG_RETRIES,
+                                            1000);
+    route->hedge_msec = catalog_int(entry, "hedge", -1, 86400000);
+    by = catalog_str(json_object_get(entry, "strategy"));
+    route->by = ai_str_eqz(by, "least_busy") ? CATALOG_BY_BUSY
+                : ai_str_eqz(by, "latency") ? CATALOG_BY_LATENCY
+                : ai_str_eqz(by, "cost") ? CATALOG_BY_COST
+                                         : CATALOG_BY_WEIGHT;
+    route->again |= route->retries != 0 || route->hedge_msec >= 0
+                    || json_array_size(json_object_get(entry, "routes"))
+                       + json_array_size(json_object_get(entry, "fallbacks"))
+                       > 1;
 }
 
 
@@ -589,6 +641,35 @@ catalog_models(const json_t *entry, uint64_t random, ai_str_t *provider,
 }
 
 
+unsigned
+catalog_targets(const json_t *entry, catalog_at_t *at, unsigned max)
+{
+    size_t         i;
+    unsigned       n;
+    const json_t  *route;
+
+    n = 0;
+
+    json_array_foreach(json_object_get(entry, "routes"), i, route) {
+        if (n < max) {
+            at[n].provider = catalog_str(json_object_get(route, "provider"));
+            at[n].model = catalog_str(json_object_get(route, "model"));
+            at[n++].weight = catalog_int(route, "weight", 1, 1000000);
+        }
+    }
+
+    json_array_foreach(json_object_get(entry, "fallbacks"), i, route) {
+        if (n < max) {
+            at[n].provider = catalog_str(json_object_get(route, "provider"));
+            at[n].model = catalog_str(json_object_get(route, "model"));
+            at[n++].weight = 0;
+        }
+    }
+
+    return n;
+}
+
+
 static int
 catalog_provider(const catalog_t *c, ai_str_t name, ai_str_t model,
     route_t *route)
@@ -610,6 +691,7 @@ catalog_provider(const catalog_t *c, ai_str_t name, ai_str_t model,
         route->api = catalog_str(json_object_get(route->conf, "api"));
     }
 
+    route->hedge_msec = -1;
     timeout = json_object_get(route->conf, "timeout");
     route->connect_msec = catalog_int(timeout, "connect", 2000, 86400000);
     route->first_msec = catalog_int(timeout, "first", 30000, 86400000);
@@ -618,7 +700,9 @@ catalog_provider(const catalog_t *c, ai_str_t name, ai_str_t model,
 
     options = json_object_get(route->conf, "options");
     route->word_delay_msec = catalog_int(options, "word_delay", 20, 60000);
+    route->min_rate = catalog_int(options, "min_rate", 0, INT64_MAX);
     usage = json_object_get(options, "stream_usage");
+    route->again = json_array_size(json_object_get(route->conf, "key")) > 1;
     route->stream_usage = !(json_is_false(usage)
                             || ai_str_eqz(catalog_str(usage), "off"));
 
@@ -652,8 +736,9 @@ catalog_price(const catalog_t *c, route_t *route)
 
 
 /*
- * OLLAMA_HOST is Ollama's own variable, with neither scheme nor path; all
- * other addresses are written as the SDKs take them.
+ * OLLAMA_HOST is Ollama's own variable, with neither scheme nor path (which
+ * its own dialect has itself); all other addresses are written as the SDKs take
+ * them.
  */
 
 int
@@ -707,7 +792,9 @@ catalog_url(const route_t *route, char *buf)
             }
         }
 
-        if (ollama && strchr(host, '/') == NULL) {
+        if (ollama && strchr(host, '/') == NULL
+            && !ai_str_eqz(route->api, "ollama"))
+        {
             b.pos--;
             ai_buf_add(&b, "/v1", 4);
         }
@@ -720,20 +807,13 @@ catalog_url(const route_t *route, char *buf)
 
 
 int
-catalog_key(const route_t *route, ai_str_t *key)
+catalog_key(const route_t *route, unsigned i, ai_str_t *key)
 {
-    size_t         i;
-    const json_t  *keys, *item;
+    const json_t  *item;
 
-    keys = json_object_get(route->conf, "key");
+    item = json_array_get(json_object_get(route->conf, "key"), i);
 
-    json_array_foreach(keys, i, item) {
-        if (secret_get(catalog_str(item), key)) {
-            return 1;
-        }
-    }
-
-    return json_array_size(keys) == 0 ? 0 : -1;
+    return item == NULL ? -1 : secret_get(catalog_str(item), key);
 }
 
 

@@ -18,6 +18,7 @@
 #define CATALOG_WAIT_MSEC     5000      /* then its jobs fail */
 #define CATALOG_RETRY_MSEC    200
 #define CATALOG_URL_MAX       1024
+#define CATALOG_RETRIES       2         /* where a model says nothing */
 
 typedef struct catalogs_s  catalogs_t;
 typedef struct catalog_s  catalog_t;
@@ -35,6 +36,13 @@ struct catalog_wait_s {
     catalog_wait_t  **prev;     /* NULL: does not wait */
 };
 
+typedef enum {
+    CATALOG_BY_WEIGHT = 0,
+    CATALOG_BY_BUSY,
+    CATALOG_BY_LATENCY,
+    CATALOG_BY_COST
+} catalog_by_e;
+
 /* What a model's name means for one call; strings borrow from the catalog. */
 typedef struct {
     ai_str_t      provider;
@@ -46,6 +54,12 @@ typedef struct {
     int64_t       idle_msec;
     int64_t       total_msec;
     int64_t       word_delay_msec;
+    int64_t       min_rate;     /* bytes a second, 0: none */
+    const json_t *entry;        /* the model's; NULL: asked as provider/model */
+    unsigned      retries;      /* more calls of targets that were asked */
+    int64_t       hedge_msec;   /* -1: never, 0: by what is measured */
+    catalog_by_e  by;           /* how its routes are chosen */
+    unsigned      again:1;      /* or there are others */
     unsigned      stream_usage:1;   /* it takes stream_options */
     ai_price_t    price;
 } route_t;
@@ -70,6 +84,19 @@ catalog_t *catalog_parse(ai_str_t text);
 int catalog_route(const catalog_t *c, ai_str_t model, uint64_t random,
     route_t *route);
 
+/* A target of a model; weight 0: a fallback. */
+typedef struct {
+    ai_str_t      provider;
+    ai_str_t      model;
+    int64_t       weight;
+} catalog_at_t;
+
+/* Makes a route one of a model's entry, as catalog_route does. */
+void catalog_entry(route_t *route, const json_t *entry);
+
+/* Routes, then fallbacks, of a route's entry, which may be NULL: how many. */
+unsigned catalog_targets(const json_t *entry, catalog_at_t *at, unsigned max);
+
 /* The same for a provider and a model as it is asked, which are borrowed. */
 int catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
     route_t *route);
@@ -78,11 +105,11 @@ int catalog_call(const catalog_t *c, ai_str_t provider, ai_str_t model,
 int catalog_jwks(const catalog_t *c, size_t i, ai_str_t *url);
 
 /*
- * A route's URL and key, first that is set.  url: 0 and the base without a
- * trailing slash in buf[CATALOG_URL_MAX], or -1.  key: 1, 0 where none is
- * needed, -1 where none of them is set.
+ * A route's URL, first that is set: 0 and the base without a trailing slash in
+ * buf[CATALOG_URL_MAX], or -1.  Its i-th key: 1; 0 where that is not set, -1
+ * behind the last.
  */
 int catalog_url(const route_t *route, char *buf);
-int catalog_key(const route_t *route, ai_str_t *key);
+int catalog_key(const route_t *route, unsigned i, ai_str_t *key);
 
 #endif

@@ -39,6 +39,7 @@ const provider_t  provider_vertex = {
     .dialect = AI_DIALECT_LAST,
     .place = vertex_place,
     .key_header = "Authorization: Bearer ",
+    .accounts = 1,
 };
 
 const dialect_t  dialect_gemini = {

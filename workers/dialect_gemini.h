@@ -2,8 +2,8 @@
  * What the files of Google's generateContent share: requests out
  * (dialect_gemini_write.c, its parts in dialect_gemini_part.c, its settings in
  * dialect_gemini_config.c), a provider's answers (dialect_gemini_answer.c, what
- * stands beside their text in dialect_gemini_cite.c), the tables
- * (dialect_gemini.c).  No client speaks it.
+ * stands beside their text in dialect_gemini_cite.c, usage and errors in
+ * dialect_gemini_usage.c), the tables (dialect_gemini.c).  No client speaks it.
  */
 
 #ifndef DIALECT_GEMINI_H
@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
     unsigned             calls; /* ids that were made */
     unsigned             n;     /* candidates seen */
+    size_t               steps; /* of looking for what is cited */
     gemini_candidate_t  *candidates[IR_CHOICES_MAX];
 } gemini_reader_t;
 
@@ -47,6 +48,7 @@ int gemini_write_request(ir_t *ir, out_t *o);
 int gemini_part(gemini_contents_t *c, node_t *p, int model);
 void gemini_tools(ir_t *ir, out_t *o);
 void gemini_config(ir_t *ir, out_t *o);
+void gemini_tier(ir_t *ir, out_t *o);
 /* Ten times its version, 35 for what is newer or not said. */
 int gemini_version(ai_str_t model);
 /* Vertex, which has members that the other has not, and has not all of its. */
@@ -56,6 +58,8 @@ int gemini_read_answer(ir_t *ir, node_t *body);
 int gemini_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text);
 int gemini_read_end(ir_t *ir);
 void gemini_read_error(ir_t *ir, node_t *body);
+/* A report of what it cost so far, NULL: none. */
+int gemini_usage(ir_t *ir, tree_t *t, node_t *usage);
 
 /* Citations of a candidate's text: all of those of its index-th part, or where
  * index is -1, of any part; chars of the text stand before it.  text: of the

@@ -8,6 +8,10 @@
 #include <string.h>
 
 
+#define GEMINI_STEPS_MAX  (32 * 1024 * 1024)
+
+
+static int gemini_steps(ir_t *ir, size_t n);
 static int gemini_supports(ir_t *ir, tree_t *t, node_t *grounding,
     unsigned choice, unsigned part, int index, ai_str_t text, size_t chars);
 static int gemini_sources(ir_t *ir, tree_t *t, node_t *candidate,
@@ -17,6 +21,20 @@ static int gemini_source(ir_t *ir, tree_t *t, node_t *from, node_t *segment,
 static node_t *gemini_chunk(tree_t *t, node_t *chunks, int64_t i);
 static node_t *gemini_sources_of(tree_t *t, node_t *candidate);
 static void gemini_token(tree_t *t, out_t *o, node_t *token);
+
+
+/* Whether there may be so many more, in one answer. */
+
+static int
+gemini_steps(ir_t *ir, size_t n)
+{
+    gemini_reader_t  *r;
+
+    r = ir->reader;
+    r->steps += n < GEMINI_STEPS_MAX ? n : GEMINI_STEPS_MAX;
+
+    return r->steps < GEMINI_STEPS_MAX;
+}
 
 
 /* Characters of the text's first bytes, as they are unescaped. */
@@ -103,7 +121,7 @@ gemini_supports(ir_t *ir, tree_t *t, node_t *grounding, unsigned choice,
     all = node_first(t, node_peek(t, grounding, "groundingSupports"));
     n = 0;
 
-    for (s = all; s != NULL; s = s->next) {
+    for (s = all; s != NULL && gemini_steps(ir, 1); s = s->next) {
         segment = node_peek(t, s, "segment");
 
         if (index >= 0
@@ -117,7 +135,9 @@ gemini_supports(ir_t *ir, tree_t *t, node_t *grounding, unsigned choice,
         for ( /* void */ ; i != NULL; i = i->next) {
             chunk = gemini_chunk(t, chunks, node_int(i, -1));
 
-            if (chunk == NULL) {
+            if (chunk == NULL
+                || !gemini_steps(ir, (size_t) node_int(i, 0)))
+            {
                 continue;
             }
 
@@ -150,7 +170,7 @@ gemini_supports(ir_t *ir, tree_t *t, node_t *grounding, unsigned choice,
 }
 
 
-/* {"web": {..}}: what is in it.  Their number is bounded by the answer's. */
+/* {"web": {..}}: what is in it. */
 
 static node_t *
 gemini_chunk(tree_t *t, node_t *chunks, int64_t i)
@@ -237,7 +257,9 @@ gemini_source(ir_t *ir, tree_t *t, node_t *from, node_t *segment,
     start = node_int(node_peek(t, segment, "startIndex"), 0);
     end = node_int(node_peek(t, segment, "endIndex"), 0);
 
-    if (text.len != 0 && end > start && start >= 0) {
+    if (text.len != 0 && end > start && start >= 0
+        && gemini_steps(ir, (size_t) end * 2))
+    {
         node_set(to, "start",
                  node_integer(t, (int64_t) (chars + gemini_chars(text,
                                                        (size_t) start))));

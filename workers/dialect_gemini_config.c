@@ -198,6 +198,29 @@ gemini_config(ir_t *ir, out_t *o)
 }
 
 
+/* Vertex has it in a header. */
+
+void
+gemini_tier(ir_t *ir, out_t *o)
+{
+    size_t   i;
+    node_t  *tier;
+    static const char *const  tiers[][2] = {
+        { "default", "standard" }, { "flex", "flex" },
+        { "priority", "priority" }
+    };
+
+    tier = node_peek(&ir->tree, ir->request, "service_tier");
+
+    for (i = 0; i < 3 && !gemini_is_vertex(ir); i++) {
+        if (node_is(tier, tiers[i][0])) {
+            node_read(tier);
+            out_key_z(o, "serviceTier", tiers[i][1]);
+        }
+    }
+}
+
+
 /* A schema's name is of no use, and all of them are strict. */
 
 static void

@@ -526,18 +526,16 @@ gemini_type(ir_t *ir, node_t *p, ai_str_t url)
         }
     }
 
-    /* Google knows what its own files are, and a video of YouTube's. */
+    /* What is not inside Google knows by itself, but not Vertex. */
 
-    if (ir_is(ir, p, "image")) {
-        return url.len != 0 && node_peek(t, p, "file") != NULL
-               ? ai_str("") : ai_str("image/jpeg");
+    if (url.len != 0 && !gemini_is_vertex(ir)
+        && (node_peek(t, p, "file") != NULL || ir_is(ir, p, "video")))
+    {
+        return ai_str("");
     }
 
-    if (ir_is(ir, p, "document")) {
-        return node_peek(t, p, "file") != NULL ? ai_str("")
-                                               : ai_str("application/pdf");
-    }
-
-    return ir_is(ir, p, "audio") ? ai_str("audio/wav")
-           : url.len == 0 ? ai_str("video/mp4") : ai_str("");
+    return ir_is(ir, p, "image") ? ai_str("image/jpeg")
+           : ir_is(ir, p, "document") ? ai_str("application/pdf")
+           : ir_is(ir, p, "audio") ? ai_str("audio/wav")
+           : ai_str("video/mp4");
 }

@@ -28,6 +28,7 @@ gemini_write_request(ir_t *ir, out_t *o)
 
     gemini_tools(ir, o);
     gemini_config(ir, o);
+    gemini_tier(ir, o);
     out_close(o, '}');
 
     return 0;

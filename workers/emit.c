@@ -143,6 +143,13 @@ emit_worker(const emit_t *e)
 }
 
 
+uint64_t
+emit_now_usec(const emit_t *e)
+{
+    return loop_now_usec(&e->w->loop);
+}
+
+
 int
 emit_data(emit_t *e, ai_str_t bytes, int begins)
 {

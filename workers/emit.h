@@ -71,8 +71,9 @@ void emits_free(emits_t *emits);
 
 /* Queue: 0, or -1 no memory. */
 int emit_head(emit_t *e, ai_str_t record);
-/* The id of the worker that says it; the worker's. */
+/* The id of the worker that says it; the worker's.  Its loop's time, µs. */
 ai_str_t emit_worker(const emit_t *e);
+uint64_t emit_now_usec(const emit_t *e);
 /* begins: at the start of an SSE event, or of a body. */
 int emit_data(emit_t *e, ai_str_t bytes, int begins);
 /* The last event ('e' or 'x') and the end of the job. */

@@ -33,12 +33,14 @@ struct http_s {
     http_socket_t  *spare;      /* for where there is no memory for one */
     unsigned        nkept;
     unsigned        opened;
+    unsigned        depth;      /* libcurl's callbacks on the stack */
+    http_call_t    *dead;       /* aborted within one of another call */
 };
 
 struct http_call_s {
     http_t              *http;
     CURL                *easy;
-    http_call_t         *next;          /* kept */
+    http_call_t         *next;          /* kept, or dead */
     const http_events_t *ev;
     void                *data;
     size_t               body_len;
@@ -73,6 +75,7 @@ static void http_on_poll(uv_poll_t *poll, int status, int events);
 static void http_on_socket_closed(uv_handle_t *handle);
 static void http_on_timer_closed(uv_handle_t *handle);
 static void http_reap(http_t *h);
+static void http_bury(http_t *h);
 static void http_finish(http_call_t *call, CURLcode code);
 static http_status_e http_verdict(const http_call_t *call, CURLcode code);
 static void http_free(http_call_t *call);
@@ -395,9 +398,26 @@ http_abort(http_call_t *call)
 {
     call->aborted = 1;
 
-    if (call->depth == 0) {
-        http_free(call);
+    if (call->depth != 0) {
+        return;
     }
+
+    /* libcurl gives no handle back within a callback, whosever it is. */
+
+    if (call->http->depth != 0) {
+        call->next = call->http->dead;
+        call->http->dead = call;
+        return;
+    }
+
+    http_free(call);
+}
+
+
+void
+http_give(http_call_t *call, void *data)
+{
+    call->data = data;
 }
 
 
@@ -414,16 +434,33 @@ http_pause(http_call_t *call)
 void
 http_resume(http_call_t *call)
 {
+    http_t  *h;
+
     if (!call->paused || call->aborted) {
         return;
     }
 
+    h = call->http;
     call->paused = 0;
     call->depth++;
     curl_easy_pause(call->easy, CURLPAUSE_CONT);
     call->depth--;
 
     if (call->aborted && call->depth == 0) {
+        http_free(call);
+    }
+
+    http_bury(h);
+}
+
+
+static void
+http_bury(http_t *h)
+{
+    http_call_t  *call;
+
+    while (h->depth == 0 && (call = h->dead) != NULL) {
+        h->dead = call->next;
         http_free(call);
     }
 }
@@ -593,6 +630,8 @@ http_reap(http_t *h)
     CURLcode     code;
     http_call_t *call;
 
+    http_bury(h);
+
     while ((msg = curl_multi_info_read(h->multi, &left)) != NULL) {
 
         if (msg->msg != CURLMSG_DONE) {
@@ -719,7 +758,9 @@ http_on_header(char *buf, size_t size, size_t n, void *data)
         if (status >= 200 && status <= 599) {
             call->head = 1;
             call->depth++;
+            call->http->depth++;
             call->ev->head(call->data, (int) status);
+            call->http->depth--;
             call->depth--;
 
         } else if (status >= 200) {
@@ -753,7 +794,9 @@ http_on_header(char *buf, size_t size, size_t n, void *data)
     }
 
     call->depth++;
+    call->http->depth++;
     call->ev->header(call->data, name, value);
+    call->http->depth--;
     call->depth--;
 
     return n;
@@ -778,7 +821,9 @@ http_on_body(char *buf, size_t size, size_t n, void *data)
     bytes.len = n;
 
     call->depth++;
+    call->http->depth++;
     rc = call->ev->body(call->data, bytes);
+    call->http->depth--;
     call->depth--;
 
     if (rc != 0) {

@@ -64,6 +64,8 @@ http_call_t *http_start(http_t *h, const http_request_t *req,
 /* Ends it without done; at once, or, from within its own callbacks, when
  * they return. */
 void http_abort(http_call_t *call);
+/* Its callbacks get this data from now on. */
+void http_give(http_call_t *call, void *data);
 /* Stops and starts the bytes; body may be called from within resume. */
 void http_pause(http_call_t *call);
 void http_resume(http_call_t *call);

@@ -14,6 +14,8 @@ static const dialect_t *const  dialects[] = {
     &dialect_anthropic,
     &dialect_gemini,
     &dialect_vertex,
+    &dialect_ollama,
+    &dialect_cohere,
     &dialect_bedrock,
 };
 
@@ -341,6 +343,33 @@ void
 ir_unread(ir_t *ir, tree_t *t, node_t *n)
 {
     (void) node_unread(t, n, ir_on_unread, ir);
+}
+
+
+void
+ir_extra(ir_t *ir, node_t *body)
+{
+    node_t             *n, *all, *own;
+    const char *const  *p;
+
+    own = NULL;
+
+    for (p = ir->provider->extra; p != NULL && *p != NULL; p++) {
+        n = node_peek(&ir->tree, body, *p);
+
+        if (n == NULL || n->read || n->type == AI_JSON_NULL) {
+            continue;
+        }
+
+        if (own == NULL) {
+            own = node_object(&ir->tree);
+            all = node_object(&ir->tree);
+            node_set(all, ir->provider->name, own);
+            ir_set(ir, "extra", all);
+        }
+
+        node_set(own, *p, node_move(&ir->tree, n));
+    }
 }
 
 

@@ -152,8 +152,10 @@ typedef struct {
     int64_t cached_write;
     int64_t cached_write_1h;    /* part of cached_write */
     int64_t audio_input;
+    int64_t image_input;
     int64_t reasoning;          /* parts of output */
     int64_t audio_output;
+    int64_t image_output;
     int64_t prediction_accepted;
     int64_t prediction_rejected;
     int64_t searches;           /* requests of a search tool, no tokens */
@@ -321,6 +323,11 @@ struct dialect_s {
      * none.  NULL: SSE. */
     long (*frame)(ai_str_t bytes, ai_str_t *name, ai_str_t *data);
     const char *frame_type;     /* its content-type begins so */
+    unsigned    lines:1;        /* frames are lines, whose last may lack its
+                                 * end */
+    /* Members of a client's body that its dialect does not know and this
+     * provider's does: in ir->request's extra.  NULL ends; NULL: none. */
+    const char *const *extra;
     /* The header that says what an error is: up to a colon it is error.type
      * when read_error is called.  NULL: none. */
     const char *error_header;
@@ -330,6 +337,8 @@ extern const dialect_t  dialect_openai;
 extern const dialect_t  dialect_anthropic;
 extern const dialect_t  dialect_gemini;
 extern const dialect_t  dialect_vertex;
+extern const dialect_t  dialect_ollama;
+extern const dialect_t  dialect_cohere;
 extern const dialect_t  dialect_bedrock;
 
 /* By name: NULL if there is none. */

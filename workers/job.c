@@ -4,8 +4,11 @@
  */
 
 #include "body.h"
+#include "hedge.h"
 #include "job_in.h"
 #include "recall.h"
+#include "retry.h"
+#include "route.h"
 #include "sign.h"
 
 #include <stdio.h>
@@ -25,12 +28,12 @@ static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
 static int job_permit(job_t *job);
 static int job_route(job_t *job);
+static int job_dress(job_t *job);
 static void job_work(uv_work_t *work);
 static void job_worked(uv_work_t *work, int status);
 static void job_on_drained(void *data);
 static void job_read_work(uv_work_t *work);
 static void job_read_done(uv_work_t *work, int status);
-static void job_whole(job_t *job);
 
 
 static const emit_events_t  job_emit_events = {
@@ -307,12 +310,24 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (job_permit(job) != 0 || job_route(job) != 0) {
-        return;
+    if (job_permit(job) == 0 && job_route(job) == 0
+        && retry_first(job) == 0)
+    {
+        job_try(job);
     }
+}
 
+
+void
+job_try(job_t *job)
+{
     job_move(job, JOB_PREPARING);
     job->refs++;
+
+    if (job_dress(job) != 0) {
+        job_unref(job);
+        return;
+    }
 
     if (job->body.len <= JOB_LOOP_MAX
         || uv_queue_work(&job->w->loop.uv, &job->work, job_work, job_worked)
@@ -359,11 +374,8 @@ job_permit(job_t *job)
 static int
 job_route(job_t *job)
 {
-    job->jobs->random = job->jobs->random * 6364136223846793005u
-                        + 1442695040888963407u;
-
-    if (catalog_route(job->catalog, job->spec.model, job->jobs->random >> 33,
-                      &job->route)
+    if (catalog_route(job->catalog, job->spec.model,
+                      route_random(&job->jobs->random), &job->route)
         != 0
         || job->route.model.len > PROVIDER_MODEL_MAX)
     {
@@ -371,6 +383,20 @@ job_route(job_t *job)
         return -1;
     }
 
+    if (job->route.by != CATALOG_BY_WEIGHT) {
+        route_choose(job->w, job->catalog, &job->route, job->spec.stream,
+                     &job->jobs->random);
+    }
+
+    return 0;
+}
+
+
+/* Who speaks with its target, and through what. */
+
+static int
+job_dress(job_t *job)
+{
     if (ai_str_eqz(job->route.api, "echo")) {
         job->provider = provider_of(job->dialect);
         return 0;
@@ -390,11 +416,13 @@ job_work(uv_work_t *work)
     provider_request_t  req;
 
     job = work->data;
-    job->forged = !sign_body_ok(&job->spec, job->body);
+    job->forged = !job->checked && !sign_body_ok(&job->spec, job->body);
 
     if (job->forged) {
         return;
     }
+
+    job->checked = 1;
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->request_rc = echo_prepare(job);
@@ -434,6 +462,14 @@ job_worked(uv_work_t *work, int status)
             job_fail(job, "signature", NULL);
 
         } else if (status != 0 || job->request_rc != 0) {
+
+            if (job->request_rc == -1 && job->translate != NULL
+                && retry_failed(job, RETRY_UNFIT))
+            {
+                job_unref(job);
+                return;
+            }
+
             job_fail(job, job->request_rc == -1 ? "bad_request" : "internal",
                      job->request_rc == -1 && job->translate != NULL
                      ? translate_why(job->translate) : NULL);
@@ -446,12 +482,14 @@ job_worked(uv_work_t *work, int status)
             job->answer.forward = job->spec.forward;
             job->answer.translate = job->translate;
             job->answer.added = job->request_added ? 1 : 0;
+            job->answer.hold = job->route.again;
+            job->answer.hedged = job->parent != NULL;
             job->answer.keep = keep_open(job->spec.keep, job->dialect,
                                          !job->spec.stream ? 'o'
                                          : job->spec.usage_asked ? 'v' : 's');
             job->has_answer = 1;
 
-            if (job->request != NULL) {
+            if (job->request != NULL && !job->route.again) {
                 body_free(job);
             }
 
@@ -482,9 +520,44 @@ job_bytes(job_t *job, ai_str_t bytes)
 
     rc = answer_bytes(&job->answer, bytes);
 
+    if (rc == -3) {
+        if (retry_failed(job, RETRY_ERROR)) {
+            return -1;
+        }
+
+        rc = answer_release(&job->answer);
+    }
+
     if (rc != 0) {
+        if (rc == -2 && retry_failed(job, RETRY_GARBAGE)) {
+            return -1;
+        }
+
         job_fail(job, rc == -1 ? "internal" : "provider_bad", NULL);
         return -1;
+    }
+
+    if (job->target != NULL && job->token_usec == 0 && job->answer.token) {
+        job->token_usec = now;
+    }
+
+    if (job->parent != NULL) {
+        return hedge_heard(job);
+    }
+
+    if (job->hedge != NULL && job->answer.token) {
+        hedge_end(job);
+    }
+
+    return job_flow(job);
+}
+
+
+int
+job_flow(job_t *job)
+{
+    if (job->probe && job->answer.token) {
+        retry_good(job);
     }
 
     if (job->answer.usage.complete) {
@@ -531,6 +604,11 @@ job_done(job_t *job)
 {
     job->done_usec = loop_now_usec(&job->w->loop);
     call_abort(job);
+
+    if (job->hedge != NULL && job->answer.status < 300) {
+        hedge_end(job);
+    }
+
     job->read = job->answer.usage;
     job_move(job, JOB_READING);
     job->refs++;
@@ -567,17 +645,43 @@ job_read_done(uv_work_t *work, int status)
 
     if (job->state == JOB_READING) {
         job->answer.usage = job->read;
-        job_whole(job);
+
+        if (retry_answer(job)) {
+            job_unref(job);
+            return;
+        }
+
+        if (job->parent != NULL) {
+            hedge_whole(job);
+
+        } else {
+            job_whole(job);
+        }
     }
 
     job_unref(job);
 }
 
 
-static void
+void
 job_whole(job_t *job)
 {
-    switch (answer_finish(&job->answer)) {
+    int  rc;
+
+    rc = answer_finish(&job->answer);
+
+    if ((rc == -3 && retry_failed(job, RETRY_ERROR))
+        || (rc == -2 && retry_failed(job, RETRY_GARBAGE))
+        || (rc == 0 && retry_failed(job, RETRY_BROKEN)))
+    {
+        return;
+    }
+
+    if (rc == -3) {
+        rc = answer_release(&job->answer) == 0 ? 1 : -1;
+    }
+
+    switch (rc) {
 
     case 1:
         job_end(job, job->answer.status < 300 && !job->answer.usage.error

@@ -15,6 +15,8 @@
 #include "catalog.h"
 #include "emit.h"
 #include "http.h"
+#include "target.h"
+#include "token.h"
 #include "translate.h"
 
 #define JOB_LOOP_MAX  (64 * 1024)   /* larger texts are parsed elsewhere */
@@ -26,6 +28,7 @@ typedef enum {
     JOB_CLAIMING = 0,           /* held, but what it is must be asked for */
     JOB_LOADING,                /* body and catalog are on their way */
     JOB_PREPARING,              /* its request is being edited */
+    JOB_RETRYING,               /* a call failed; the next one is due */
     JOB_CALLING,                /* the provider is asked */
     JOB_READING,                /* the answer's usage is being read */
     JOB_RECALLING,              /* what an earlier attempt said is being read */
@@ -39,6 +42,7 @@ typedef struct job_s  job_t;
 typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
 typedef struct recall_s  recall_t;
+typedef struct retry_s  retry_t;
 
 struct job_s {
     jobs_t           *jobs;
@@ -69,6 +73,7 @@ struct job_s {
     catalog_wait_t    wait;
     catalog_t        *catalog;
     route_t           route;
+    target_t         *target;   /* of a call that is measured */
     const provider_t *provider;
     ai_dialect_e      dialect;  /* the client's */
     uv_work_t         work;
@@ -83,8 +88,15 @@ struct job_s {
     answer_t          answer;
     provider_usage_t  read;     /* of a whole answer, while it is read */
     http_call_t      *call;
+    token_wait_t      token;    /* before it, of providers that need one */
     echo_t           *echo;
     recall_t         *recall;
+    retry_t          *retry;    /* NULL: no call has failed */
+    job_t            *hedge;    /* its second call, until that is freed */
+    job_t            *parent;   /* this is one, of that job */
+    unsigned          calls;    /* of providers, in this attempt */
+    unsigned          key;      /* which of the provider's */
+    unsigned          retry_after;  /* s, of its end; 0: as always */
     const char       *refusal;  /* cause, of a spec that was not taken */
     const char       *ending;   /* of claim's END, or where unended */
     const char       *ending_state;
@@ -93,8 +105,12 @@ struct job_s {
 
     uint64_t          deadline_msec;    /* of the whole job, 0: none */
     uint64_t          heard_msec;       /* the provider, last */
+    uint64_t          began_usec;       /* its first call */
     uint64_t          called_usec;
     uint64_t          first_usec;
+    uint64_t          token_usec;       /* the first, where it is measured */
+    uint64_t          rate_msec;        /* its bytes are counted since, */
+    uint64_t          rate_bytes;       /* those it had then */
     uint64_t          done_usec;
 
     unsigned          refused:1;        /* its claim; said once */
@@ -103,6 +119,11 @@ struct job_s {
     unsigned          waiting:1;        /* for claim's or GET's reply */
     unsigned          has_body:1;
     unsigned          has_answer:1;     /* answer is initialised */
+    unsigned          checked:1;        /* body is what was signed */
+    unsigned          shed:1;           /* request and body are let go */
+    unsigned          probe:1;          /* this call tries an open breaker */
+    unsigned          noted:1;          /* how this call went */
+    unsigned          hedged:1;         /* once */
     unsigned          ever_called:1;
     unsigned          asked:1;          /* the provider had all of a request
                                          * that it did not answer in full */
@@ -152,6 +173,11 @@ void job_unref(job_t *job);
  * failed. */
 int job_translate(job_t *job);
 
+/* Begins a call of job->route, whatever was called before; fails by itself. */
+void job_try(job_t *job);
+/* What the last call took, and what it costs; u has its defaults. */
+void job_call_usage(const job_t *job, ai_usage_t *u);
+
 /* Fails with an x event; message NULL: the table's.  state is 'failed'. */
 void job_fail(job_t *job, const char *cause, const char *message);
 /* The provider's answer is whole. */
@@ -161,6 +187,11 @@ void job_done(job_t *job);
 int job_complete(const job_t *job);
 /* Bytes of the answer: 0, or -1: the job has ended. */
 int job_bytes(job_t *job, ai_str_t bytes);
+
+/* What follows its bytes: 0, or -1: the job has ended. */
+int job_flow(job_t *job);
+/* Its answer has been read. */
+void job_whole(job_t *job);
 
 /* Begins the provider call of a prepared job; fails the job by itself. */
 void call_begin(job_t *job);

@@ -3,7 +3,9 @@
  */
 
 #include "body.h"
+#include "hedge.h"
 #include "job_in.h"
+#include "retry.h"
 #include "sign.h"
 
 #include <stdlib.h>
@@ -23,6 +25,11 @@ static void job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data);
 void
 job_fail(job_t *job, const char *cause, const char *message)
 {
+    if (job->parent != NULL) {
+        hedge_lost(job);
+        return;
+    }
+
     log_job(LOG_WARN, "job", job->spec.tenant,
             (ai_str_t) { AI_JOB_ID_LEN, job->id }, "failed: %s", cause);
     job_end(job, "failed", cause, message);
@@ -35,10 +42,12 @@ job_fail(job_t *job, const char *cause, const char *message)
 void
 job_end(job_t *job, const char *state, const char *cause, const char *message)
 {
-    char               base[2048], line[AI_USAGE_LINE_MAX];
+    char               base[2048];
+    char               lines[(RETRY_CALLS_MAX + 2) * AI_USAGE_LINE_MAX];
     char               text[AI_USAGE_LINE_MAX + 1024];
-    ai_buf_t           b, x;
+    ai_buf_t           b, l, x;
     unsigned           again;
+    ai_str_t           line;
     ai_usage_t         u;
     emit_settle_t      settle;
     const ai_error_t  *e;
@@ -47,9 +56,16 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
     job_usage(job, state, cause, &u);
     job_move(job, JOB_ENDING);
 
-    ai_buf_init(&b, line, sizeof(line));
+    /* The job's own line, then one each call where more than one costs. */
+
+    ai_buf_init(&l, lines + AI_USAGE_LINE_MAX,
+                sizeof(lines) - AI_USAGE_LINE_MAX);
+    retry_usage(job, &u, &l);
+    ai_buf_init(&b, lines, AI_USAGE_LINE_MAX);
     ai_usage_write(&b, &u);
-    settle.usage = (ai_str_t) { ai_buf_len(&b), line };
+    line = (ai_str_t) { ai_buf_len(&b), lines };
+    memmove(lines + line.len, lines + AI_USAGE_LINE_MAX, ai_buf_len(&l));
+    settle.usage = (ai_str_t) { line.len + ai_buf_len(&l), lines };
 
     ai_buf_init(&b, base, sizeof(base));
     ai_job_base(&b, &job->spec);
@@ -78,13 +94,17 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
         ai_record_add(&x, "cause", (ai_str_t) { strlen(cause), cause });
         ai_record_add(&x, "message",
                       (ai_str_t) { strlen(message), message });
-        ai_record_add(&x, "usage", settle.usage);
+        ai_record_add(&x, "usage", line);
+
+        if (job->retry_after != 0) {
+            ai_record_add_int(&x, "retry_after", job->retry_after);
+        }
 
     } else {
-        ai_buf_add_str(&x, settle.usage);
+        ai_buf_add_str(&x, line);
     }
 
-    if (b.full || x.full) {
+    if (b.full || l.full || x.full) {
         log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
                 "cannot be ended: its end is too long");
         job_drop(job);
@@ -118,9 +138,14 @@ job_stop(job_t *job)
 {
     catalog_forget(&job->wait);
     body_forget(job);
+    hedge_end(job);
+    retry_stop(job);
 
     if (job->state == JOB_CALLING) {
-        job->asked = job->call != NULL && http_sent(job->call);
+        if (job->call != NULL) {
+            job->asked = http_sent(job->call) ? 1 : 0;
+        }
+
         call_abort(job);
     }
 
@@ -140,7 +165,7 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
     u->status = job->has_answer && job->answer.status != 0
                 ? job->answer.status : 200;
     u->queue_usec = job->queue_usec;
-    u->attempts = job->ever_called;
+    u->attempts = job->calls;
     u->provider = job->route.provider;
     u->model = job->route.model;
     u->input = 0;
@@ -167,12 +192,23 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
         return;
     }
 
+    job_call_usage(job, u);
+}
+
+
+void
+job_call_usage(const job_t *job, ai_usage_t *u)
+{
     if (job->called_usec != 0) {
         u->duration_usec = (int64_t) (job->done_usec - job->called_usec);
     }
 
     if (job->first_usec != 0) {
         u->ttft_usec = (int64_t) (job->first_usec - job->called_usec);
+    }
+
+    if (!job->has_answer || (job->called_usec == 0 && job->recall == NULL)) {
+        return;
     }
 
     u->request_id = (ai_str_t) { strlen(job->answer.request_id),

@@ -4,6 +4,7 @@
  */
 
 #include "job_in.h"
+#include "retry.h"
 
 #include <string.h>
 #include <strings.h>
@@ -25,8 +26,11 @@ job_translate(job_t *job)
     if (client == NULL || provider == NULL || client->read_request == NULL
         || provider->write_request == NULL)
     {
-        job_fail(job, "bad_request",
-                 "This model does not speak the API of this endpoint.");
+        if (!retry_failed(job, RETRY_UNFIT)) {
+            job_fail(job, "bad_request",
+                     "This model does not speak the API of this endpoint.");
+        }
+
         return -1;
     }
 

@@ -4,8 +4,10 @@
  */
 
 #include "body.h"
+#include "hedge.h"
 #include "job_in.h"
 #include "recall.h"
+#include "retry.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,6 +153,13 @@ job_move(job_t *job, job_state_e state)
     jobs_t  *jobs;
 
     jobs = job->jobs;
+
+    /* A second call is in no list. */
+
+    if (job->parent != NULL) {
+        job->state = state;
+        return;
+    }
 
     if (job->prev != NULL) {
         *job->prev = job->next;
@@ -471,7 +480,14 @@ jobs_on_tick(uv_timer_t *timer)
     for (i = 0; i < JOB_DEAD; i++) {
         for (job = jobs->lists[i]; job != NULL; job = next) {
             next = job->next;
+            job_ref(job);
+
+            if (job->hedge != NULL && job->hedge->state == JOB_CALLING) {
+                job_check(job->hedge, now);
+            }
+
             job_check(job, now);
+            job_unref(job);
         }
     }
 }
@@ -501,7 +517,7 @@ jobs_hear(jobs_t *jobs)
 static void
 job_check(job_t *job, uint64_t now)
 {
-    int64_t   limit;
+    int       first;
     uint64_t  called;
 
     if (job->emit != NULL) {
@@ -545,26 +561,46 @@ job_check(job_t *job, uint64_t now)
         return;
     }
 
+    if (job->state == JOB_RETRYING) {
+        retry_kick(job);
+        return;
+    }
+
     if (job->state != JOB_CALLING) {
         return;
     }
 
+    hedge_check(job);
     called = job->called_usec / 1000;
 
     if (loop_now_usec(&job->w->loop) / 1000
         >= called + (uint64_t) job->route.total_msec)
     {
-        job_fail(job, "provider_timeout", NULL);
+        if (!retry_failed(job, RETRY_TOTAL)) {
+            job_fail(job, "provider_timeout", NULL);
+        }
+
         return;
     }
 
-    limit = job->first_usec == 0 ? job->route.first_msec
-                                 : job->route.idle_msec;
-
-    if (!job->paused && job->call != NULL
-        && now >= job->heard_msec + (uint64_t) limit)
+    if (job->paused || job->call == NULL
+        || (retry_slow(job) && retry_failed(job, RETRY_SLOW)))
     {
-        job_fail(job, "provider_timeout", NULL);
+        return;
+    }
+
+    /* A stream that says hello has not begun. */
+
+    first = job->first_usec == 0
+            || (job->answer.sse_type && !job->answer.token);
+
+    if (first ? loop_now_usec(&job->w->loop) / 1000
+                >= called + (uint64_t) job->route.first_msec
+              : now >= job->heard_msec + (uint64_t) job->route.idle_msec)
+    {
+        if (!retry_failed(job, first ? RETRY_FIRST : RETRY_IDLE)) {
+            job_fail(job, "provider_timeout", NULL);
+        }
     }
 }
 
@@ -628,6 +664,11 @@ job_unref(job_t *job)
 static void
 job_free(job_t *job)
 {
+    if (job->parent != NULL) {
+        hedge_free(job);
+        return;
+    }
+
     *job->prev = job->next;
 
     if (job->next != NULL) {
@@ -646,6 +687,7 @@ job_free(job_t *job)
 
     body_free(job);
     recall_free(job);
+    retry_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);

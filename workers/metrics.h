@@ -21,6 +21,9 @@
     X(calls_open, 1)                                                          \
     X(calls_total, 0)                                                         \
     X(calls_failed_total, 0)                                                  \
+    X(calls_again_total, 0)                                                   \
+    X(breakers_opened_total, 0)                                               \
+    X(hedges_total, 0)                                                        \
     X(connections_opened_total, 0)                                            \
     X(call_usec_total, 0)                                                     \
     X(first_byte_usec_total, 0)                                               \

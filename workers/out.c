@@ -29,6 +29,11 @@ out_room(out_t *o, size_t len)
         return NULL;
     }
 
+    if (o->len + len > (o->max != 0 ? o->max : OUT_MAX)) {
+        o->failed = 1;
+        return NULL;
+    }
+
     if (len > o->size - o->len) {
         size = o->size != 0 ? o->size : 512;
 
@@ -36,9 +41,9 @@ out_room(out_t *o, size_t len)
             size *= 2;
         }
 
-        if (o->len + len > (o->max != 0 ? o->max : OUT_MAX)
-            || (data = realloc(o->data, size)) == NULL)
-        {
+        data = realloc(o->data, size);
+
+        if (data == NULL) {
             o->failed = 1;
             return NULL;
         }

@@ -21,6 +21,8 @@ static const provider_t *const  providers[] = {
     &provider_anthropic,
     &provider_gemini,
     &provider_vertex,
+    &provider_ollama,
+    &provider_cohere,
     &provider_bedrock,
     NULL
 };

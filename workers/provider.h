@@ -58,7 +58,8 @@ typedef struct {
 
 typedef struct {
     const char   *api;          /* in the catalog */
-    ai_dialect_e  dialect;      /* AI_DIALECT_LAST: no client speaks it */
+    ai_dialect_e  dialect;      /* AI_DIALECT_LAST: no client speaks it; then
+                                 * request, event and body are NULL */
     const char   *path;         /* behind the URL; a version ("/v1") that the
                                  * URL ends in stands instead of the path's */
     /* Where path depends on the call: adds it, which may end in a query: 0, or
@@ -66,6 +67,8 @@ typedef struct {
     int         (*place)(ai_buf_t *b, const provider_place_t *p);
     const char   *key_header;   /* "name: " before the key */
     const char   *version;      /* header it must have, NULL: none */
+    unsigned      accounts:1;   /* a key may be a service account's (account.h),
+                                 * which is traded for a token */
     const char   *aws;          /* the service that a key of AWS' signs for
                                  * (aws.h), NULL: none */
 
@@ -87,6 +90,8 @@ extern const provider_t  provider_openai;
 extern const provider_t  provider_anthropic;
 extern const provider_t  provider_gemini;
 extern const provider_t  provider_vertex;
+extern const provider_t  provider_ollama;
+extern const provider_t  provider_cohere;
 extern const provider_t  provider_bedrock;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */

@@ -274,6 +274,7 @@ recall_head(job_t *job, ai_str_t record)
     job->answer.unread = 1;
     job->has_answer = 1;
     job->ever_called = 1;
+    job->calls = 1;
     job->asked = 1;
     job->unknown = 0;
 

@@ -116,6 +116,7 @@ translate_request(translate_t *t, ai_str_t body, char **out, size_t *len)
     rc = ir->client->read_request(ir, root);
 
     if (rc == 0) {
+        ir_extra(ir, root);
         ir_unread(ir, &ir->tree, root);
         rc = ir->provider->write_request(ir, &t->out);
     }
@@ -281,6 +282,11 @@ translate_end(translate_t *t, ai_str_t *out)
 
     if (t->ir.provider->frame == NULL && ai_sse_rest(&t->sse, &raw) == 1) {
         rc = translate_sse(t, raw);
+    }
+
+    if (t->ir.provider->lines && t->rest.len != 0) {
+        rc = translate_frames(t, ai_str("\n"));
+        rc = rc == -2 ? 0 : rc;
     }
 
     if (rc == 0 && !t->ir.ended && t->ir.provider->read_end != NULL) {

@@ -17,6 +17,7 @@
 
 #include "ai_delivery.h"
 #include "ai_event.h"
+#include "breaker.h"
 #include "catalog.h"
 #include "delivery.h"
 #include "emit.h"
@@ -30,6 +31,8 @@
 #include "secret.h"
 #include "seed.h"
 #include "sign.h"
+#include "target.h"
+#include "token.h"
 
 
 #define WORKER_MMAP_BYTES   (512 * 1024)
@@ -137,6 +140,8 @@ worker_open(worker_t *w, const options_t *opt)
     w->catalogs = catalogs_open(w);
     w->http = http_open(w);
     w->emits = emits_open(w);
+    w->breakers = breakers_open(w);
+    w->targets = targets_open(w);
     w->jobs = jobs_open(w);
     w->queue = queue_open(w);
     w->delivery = delivery_open(w);
@@ -146,6 +151,7 @@ worker_open(worker_t *w, const options_t *opt)
 
     if (w->catalogs != NULL && w->http != NULL) {
         w->jwks = jwks_open(w);
+        w->tokens = tokens_open(w);
     }
 
     if (opt->ledger_postgres != NULL) {
@@ -154,8 +160,10 @@ worker_open(worker_t *w, const options_t *opt)
 
     if (w->redis == NULL || w->sub == NULL || w->catalogs == NULL
         || w->http == NULL || w->emits == NULL || w->jobs == NULL
+        || w->breakers == NULL || w->targets == NULL
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
         || w->lookup == NULL || w->seeds == NULL || w->jwks == NULL
+        || w->tokens == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -240,11 +248,13 @@ worker_close(worker_t *w)
     lookup_close(w->lookup);
     seeds_close(w->seeds);
     jwks_close(w->jwks);
+    tokens_close(w->tokens);
 
     if (w->ledger != NULL) {
         ledger_close(w->ledger);
     }
 
+    breakers_close(w->breakers);
     redis_close(w->redis);
     redis_close(w->sub);
     http_close(w->http);
@@ -252,8 +262,10 @@ worker_close(worker_t *w)
     loop_close(&w->loop);
     emits_free(w->emits);
     jobs_free(jobs);
+    targets_free(w->targets);
     delivery_free(w->delivery);
     jwks_free(w->jwks);
+    tokens_free(w->tokens);
     secret_forget();
     sign_close();
     curl_global_cleanup();
@@ -292,6 +304,7 @@ worker_on_ready(redis_t *rc, int restarted, void *data)
 
     redis_commandf(rc, NULL, NULL, "SETNX %s 1", AI_SHARDS_KEY);
     redis_commandf(rc, worker_on_shards, w, "GET %s", AI_SHARDS_KEY);
+    breakers_ready(w->breakers);
 }
 
 
@@ -346,6 +359,8 @@ worker_subscribe(worker_t *w)
                            (ai_str_t) { strlen(w->id), w->id });
         rc |= redis_subscribe(w->sub, (ai_str_t) { len, channel });
     }
+
+    rc |= redis_subscribe(w->sub, ai_str(AI_BREAKERS_CHANNEL));
 
     return rc;
 }
@@ -457,6 +472,11 @@ worker_on_message(redis_t *rc, ai_str_t channel, ai_str_t payload, void *data)
 
     w = data;
 
+    if (ai_str_eqz(channel, AI_BREAKERS_CHANNEL)) {
+        breakers_heard(w->breakers, payload);
+        return;
+    }
+
     if (payload.len != 0 && payload.data[0] == AI_DELIVERY) {
         shard = worker_shard(channel);
 
@@ -548,7 +568,10 @@ worker_on_drain(uv_timer_t *timer)
     since = uv_now(&w->loop.uv) - w->drain_msec;
     limit = (uint64_t) w->opt->drain_sec * 1000;
 
-    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue);
+    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue)
+           && (!redis_ready(w->redis) || w->aborted
+               || (lookup_idle(w->lookup) && seeds_idle(w->seeds)
+                   && heartbeat_drained(w->heartbeat)));
 
     if (idle && w->ledger != NULL) {
         ledger_drain(w->ledger);

@@ -20,6 +20,7 @@ struct ledger_s;
 struct lookup_s;
 struct seeds_s;
 struct jwks_s;
+struct tokens_s;
 struct jobs_s;
 struct queue_s;
 struct delivery_s;
@@ -27,6 +28,8 @@ struct http_s;
 struct catalogs_s;
 struct heartbeat_s;
 struct emits_s;
+struct breakers_s;
+struct targets_s;
 
 typedef struct worker_s {
     loop_t              loop;
@@ -43,11 +46,14 @@ typedef struct worker_s {
     struct http_s      *http;
     struct catalogs_s  *catalogs;
     struct heartbeat_s *heartbeat;
+    struct breakers_s  *breakers;
+    struct targets_s   *targets;
     struct emits_s     *emits;      /* settled jobs that linger */
     struct ledger_s    *ledger;     /* outbox to Postgres; NULL: no Postgres */
     struct lookup_s    *lookup;     /* keys */
     struct seeds_s     *seeds;      /* counters of limits, from the ledger */
     struct jwks_s      *jwks;       /* keys of tokens, by URL */
+    struct tokens_s    *tokens;     /* ours, for providers */
 
     uv_signal_t         signals[5];
     uv_timer_t          drain_timer;

@@ -20,6 +20,8 @@
 #define AI_JWKS_LEASE_KEY   "ai1:jwks:lease"
 #define AI_JWKS_WANTED_KEY  "ai1:jwks:wanted"
 #define AI_KEYS_CHANNEL  "ai1:keys"
+#define AI_BREAKERS_KEY      "ai1:breakers"      /* ":" and a hash: a permit */
+#define AI_BREAKERS_CHANNEL  "ai1:breakers"
 #define AI_GLOBAL_PREFIX  "ai1:"
 #define AI_TENANT_MARK  "tenant:"           /* before a tenant, for AI_KEY_PV */
 #define AI_TENANT_MARK_LEN  (sizeof(AI_TENANT_MARK) - 1)

@@ -172,9 +172,30 @@ ngx_http_ai_catalog_models(ai_buf_t *b, ngx_array_t *models)
         ngx_http_ai_catalog_string(b, &model[i].name);
         ai_buf_add_z(b, ":{\"fallbacks\":[");
         ngx_http_ai_catalog_routes(b, &model[i].fallbacks);
-        ai_buf_add_z(b, "],\"routes\":[");
+        ai_buf_add_z(b, "],");
+
+        if (model[i].hedge != NGX_CONF_UNSET_MSEC) {
+            ai_buf_add_z(b, "\"hedge\":");
+            ai_buf_add_int(b, model[i].hedge);
+            ai_buf_add_z(b, ",");
+        }
+
+        if (model[i].retry != NGX_CONF_UNSET) {
+            ai_buf_add_z(b, "\"retry\":");
+            ai_buf_add_int(b, model[i].retry);
+            ai_buf_add_z(b, ",");
+        }
+
+        ai_buf_add_z(b, "\"routes\":[");
         ngx_http_ai_catalog_routes(b, &model[i].routes);
-        ai_buf_add_z(b, "]}");
+        ai_buf_add_z(b, "]");
+
+        if (model[i].strategy.len) {
+            ai_buf_add_z(b, ",\"strategy\":");
+            ngx_http_ai_catalog_string(b, &model[i].strategy);
+        }
+
+        ai_buf_add_z(b, "}");
     }
 }
 
@@ -262,6 +283,12 @@ ngx_http_ai_catalog_providers(ai_buf_t *b, ngx_array_t *providers)
         ngx_http_ai_catalog_strings(b, &p[i].headers);
         ai_buf_add_z(b, ",\"key\":");
         ngx_http_ai_catalog_strings(b, &p[i].keys);
+
+        if (p[i].models.nelts) {
+            ai_buf_add_z(b, ",\"models\":");
+            ngx_http_ai_catalog_strings(b, &p[i].models);
+        }
+
         ai_buf_add_z(b, ",\"options\":");
         ngx_http_ai_catalog_options(b, &p[i].options);
         ai_buf_add_z(b, ",\"timeout\":{\"connect\":");

@@ -63,7 +63,8 @@ typedef struct {
     ngx_http_ai_place_t         place;
     ngx_str_t                   api;
     ngx_array_t                 urls;         /* ngx_str_t, first set wins */
-    ngx_array_t                 keys;         /* ngx_str_t, first set wins */
+    ngx_array_t                 keys;         /* ngx_str_t, first unbenched */
+    ngx_array_t                 models;       /* ngx_str_t, empty: all */
     ngx_array_t                 headers;      /* ngx_str_t "name: value" */
     ngx_array_t                 options;      /* ngx_keyval_t */
     ngx_msec_t                  connect;
@@ -86,6 +87,11 @@ typedef struct {
     ngx_http_ai_place_t         place;
     ngx_array_t                 routes;       /* ngx_http_ai_route_t */
     ngx_array_t                 fallbacks;    /* ngx_http_ai_route_t */
+    ngx_array_t                 aliases;      /* ngx_str_t */
+    ngx_int_t                   retry;        /* NGX_CONF_UNSET: workers' */
+    ngx_str_t                   strategy;     /* empty: weighted */
+    ngx_msec_t                  hedge;        /* NGX_CONF_UNSET_MSEC: off, 0:
+                                               * by what is measured */
 } ngx_http_ai_model_t;
 
 

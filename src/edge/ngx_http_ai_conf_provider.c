@@ -13,15 +13,17 @@ static char *ngx_http_ai_provider_key(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_provider_timeout(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_provider_header(ngx_conf_t *cf, void *entry);
 static char *ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry);
+static char *ngx_http_ai_provider_models(ngx_conf_t *cf, void *entry);
 
 
 static ngx_http_ai_block_command_t  ngx_http_ai_provider_commands[] = {
     { ngx_string("api"), 1, 1, ngx_http_ai_provider_api },
     { ngx_string("url"), 1, 4, ngx_http_ai_provider_url },
-    { ngx_string("key"), 1, 4, ngx_http_ai_provider_key },
+    { ngx_string("key"), 1, 16, ngx_http_ai_provider_key },
     { ngx_string("timeout"), 1, 4, ngx_http_ai_provider_timeout },
     { ngx_string("header"), 2, 2, ngx_http_ai_provider_header },
     { ngx_string("option"), 1, 8, ngx_http_ai_provider_option },
+    { ngx_string("models"), 1, 256, ngx_http_ai_provider_models },
     { ngx_null_string, 0, 0, NULL }
 };
 
@@ -33,6 +35,8 @@ static ngx_str_t  ngx_http_ai_apis[] = {
     ngx_string("anthropic"),
     ngx_string("gemini"),
     ngx_string("vertex"),
+    ngx_string("ollama"),
+    ngx_string("cohere"),
     ngx_string("bedrock"),
     ngx_string("echo"),
     ngx_null_string
@@ -122,6 +126,8 @@ ngx_http_ai_provider_init(ngx_conf_t *cf, ngx_http_ai_provider_t *provider,
     if (ngx_array_init(&provider->urls, cf->pool, 2, sizeof(ngx_str_t))
         != NGX_OK
         || ngx_array_init(&provider->keys, cf->pool, 2, sizeof(ngx_str_t))
+           != NGX_OK
+        || ngx_array_init(&provider->models, cf->pool, 1, sizeof(ngx_str_t))
            != NGX_OK
         || ngx_array_init(&provider->headers, cf->pool, 2, sizeof(ngx_str_t))
            != NGX_OK
@@ -368,7 +374,7 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
     ngx_http_ai_provider_t  *provider = entry;
 
     static const char  *names[] = {
-        "word_delay", "stream_usage", "region", NULL
+        "word_delay", "stream_usage", "min_rate", "region", NULL
     };
 
     u_char        *eq;
@@ -397,13 +403,14 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
             return NGX_CONF_ERROR;
         }
 
-        if (k == 0 && (ngx_atoi(eq + 1, value[i].data + value[i].len - eq - 1)
-                       == NGX_ERROR))
+        if ((k == 0 || k == 2)
+            && ngx_atoi(eq + 1, value[i].data + value[i].len - eq - 1)
+               == NGX_ERROR)
         {
             goto invalid;
         }
 
-        if (k == 2
+        if (k == 3
             && (eq[1] == '\0'
                 || strspn((char *) eq + 1, "abcdefghijklmnopqrstuvwxyz"
                                            "0123456789-")
@@ -449,4 +456,36 @@ invalid:
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "invalid option \"%V\"",
                        &value[i]);
     return NGX_CONF_ERROR;
+}
+
+
+/* Which of its models may be asked for by its own name; without this, all. */
+
+static char *
+ngx_http_ai_provider_models(ngx_conf_t *cf, void *entry)
+{
+    ngx_http_ai_provider_t  *provider = entry;
+
+    ngx_str_t   *value, *model;
+    ngx_uint_t   i;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_ai_name_ok(&value[i], 1) != NGX_OK) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid name of a model \"%V\"", &value[i]);
+            return NGX_CONF_ERROR;
+        }
+
+        model = ngx_array_push(&provider->models);
+        if (model == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        *model = value[i];
+    }
+
+    return NGX_CONF_OK;
 }

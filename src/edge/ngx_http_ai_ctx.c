@@ -41,6 +41,8 @@ ngx_http_ai_get_ctx(ngx_http_request_t *r)
 
     ctx->request = r;
     ctx->began = ngx_http_ai_usec();
+    ctx->attempts = -1;
+    ctx->waited = -1;
 
     cln->handler = ngx_http_ai_ctx_keep;
 
@@ -168,6 +170,19 @@ ngx_http_ai_usec(void)
     clock_gettime(CLOCK_MONOTONIC, &ts);
 
     return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+
+ngx_uint_t
+ngx_http_ai_seldom(time_t *last)
+{
+    if (*last == ngx_time()) {
+        return NGX_LOG_INFO;
+    }
+
+    *last = ngx_time();
+
+    return NGX_LOG_WARN;
 }
 
 

@@ -86,6 +86,8 @@ struct ngx_http_ai_ctx_s {
     ai_event_id_t               last;         /* last event the client has */
     ngx_str_t                   provider;
     ngx_str_t                   provider_model;
+    int64_t                     attempts;     /* provider calls; -1: unknown */
+    int64_t                     waited;       /* µs, for providers; -1 */
     ngx_str_t                   usage_line;   /* of the end, empty: none yet */
     ngx_str_t                   cause;        /* of our own error, or empty */
 
@@ -113,6 +115,10 @@ ngx_http_ai_principal_t *ngx_http_ai_principal_dup(ngx_pool_t *pool,
 ngx_int_t ngx_http_ai_make_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
 
 uint64_t ngx_http_ai_usec(void);              /* CLOCK_MONOTONIC */
+
+/* The level of what any client can make a process say: warn once a second, by
+ * its *last (static, 0 at first), else info. */
+ngx_uint_t ngx_http_ai_seldom(time_t *last);
 
 
 #endif /* NGX_HTTP_AI_CTX_H */

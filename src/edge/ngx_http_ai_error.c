@@ -6,6 +6,7 @@
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_routed.h"
 
 
 /* Room for the longest message, escaped, and what stands around it. */
@@ -250,7 +251,9 @@ ngx_http_ai_error_answer(ngx_http_request_t *r, const ai_error_t *e,
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ctx != NULL && ngx_http_ai_limit_headers(r, ctx) != NGX_OK) {
+    if (ctx != NULL && (ngx_http_ai_routed_headers(r, ctx) != NGX_OK
+                        || ngx_http_ai_limit_headers(r, ctx) != NGX_OK))
+    {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 

@@ -199,19 +199,35 @@ ngx_http_ai_models_listed(ngx_str_t *list, ngx_str_t *model)
 ngx_int_t
 ngx_http_ai_model_known(ngx_http_ai_main_conf_t *amcf, ngx_str_t *model)
 {
-    ngx_str_t  provider, name;
+    ngx_str_t                provider, name, *one;
+    ngx_uint_t               i;
+    ngx_http_ai_provider_t  *p;
 
     if (ngx_http_ai_find_model(amcf, model) != NULL) {
         return NGX_OK;
     }
 
-    if (ngx_http_ai_split_model(model, &provider, &name) == NGX_OK
-        && ngx_http_ai_find_provider(amcf, &provider) != NULL)
-    {
-        return NGX_OK;
+    if (ngx_http_ai_split_model(model, &provider, &name) != NGX_OK) {
+        return NGX_DECLINED;
     }
 
-    return NGX_DECLINED;
+    p = ngx_http_ai_find_provider(amcf, &provider);
+
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    one = p->models.elts;
+
+    for (i = 0; i < p->models.nelts; i++) {
+        if (one[i].len == name.len
+            && ngx_memcmp(one[i].data, name.data, name.len) == 0)
+        {
+            return NGX_OK;
+        }
+    }
+
+    return p->models.nelts ? NGX_DECLINED : NGX_OK;
 }
 
 
@@ -276,7 +292,8 @@ ngx_http_ai_models_list(ngx_http_request_t *r,
         id.data = price[i].provider.data;
         id.len = price[i].provider.len + 1 + price[i].model.len;
 
-        if (ngx_http_ai_find_model(amcf, &id) != NULL
+        if (ngx_http_ai_model_known(amcf, &id) != NGX_OK
+            || ngx_http_ai_find_model(amcf, &id) != NULL
             || (id.len == echo.len
                 && ngx_memcmp(id.data, echo.data, echo.len) == 0))
         {

@@ -10,6 +10,7 @@
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_routed.h"
 
 
 static void ngx_http_ai_stream_run(ngx_event_t *ev);
@@ -223,6 +224,7 @@ ngx_http_ai_stream_header(ngx_http_ai_open_t *open)
     ngx_str_set(&key, "X-AI-Job");
 
     if (ngx_http_ai_add_header(r, &key, &open->ctx->job) != NGX_OK
+        || ngx_http_ai_routed_headers(r, open->ctx) != NGX_OK
         || ngx_http_ai_limit_headers(r, open->ctx) != NGX_OK)
     {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -481,17 +483,9 @@ ngx_http_ai_stream_finalize(ngx_http_ai_open_t *open, ngx_int_t rc)
 
     ngx_http_ai_open_close(open);
 
-    if (ctx->ended) {
-        ngx_http_ai_observe(&ngx_http_ai_metrics->duration,
-                            ctx->ended - ctx->began);
-    }
+    ngx_http_ai_observe_answer(ctx->began, ctx->first, ctx->ended);
 
-    if (ctx->first) {
-        ngx_http_ai_observe(&ngx_http_ai_metrics->ttft,
-                            ctx->first - ctx->began);
-    }
-
-    if (ctx->usage_line.len
+    if (!ngx_http_ai_cache_is_hit(ctx) && ctx->usage_line.len
         && ai_usage_parse(ngx_http_ai_str(&ctx->usage_line), &usage) == 0)
     {
         usec = usage.queue_usec;

@@ -95,6 +95,15 @@ ngx_http_ai_take_head(ngx_http_ai_open_t *open, ai_str_t payload)
             continue;
         }
 
+        if (ai_str_eqz(name, "attempts") || ai_str_eqz(name, "waited")) {
+            if (ai_str_int(value, &n) == 0 && n >= 0) {
+                *(name.data[0] == 'a' ? &open->ctx->attempts
+                                      : &open->ctx->waited) = n;
+            }
+
+            continue;
+        }
+
         if (ai_str_eqz(name, "stream")) {
             stream = ai_str_eqz(value, "1");
             continue;

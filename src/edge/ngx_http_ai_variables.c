@@ -205,6 +205,13 @@ ngx_http_ai_variable_text(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 
     case NGX_HTTP_AI_VAR_PROVIDER:
         s = ctx->provider;
+
+        /* What failed before it had a head. */
+
+        if (s.len == 0 && ngx_http_ai_variable_usage(r, &u) == NGX_OK) {
+            s.data = (u_char *) u.provider.data;
+            s.len = u.provider.len;
+        }
         break;
 
     case NGX_HTTP_AI_VAR_PROVIDER_MODEL:

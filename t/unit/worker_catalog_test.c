@@ -132,13 +132,14 @@ addresses_and_keys(void **state)
 
     assert_int_equal(catalog_url(&route, url), 0);
     assert_string_equal(url, "https://p.example/v1");
-    assert_int_equal(catalog_key(&route, &key), -1);
+    assert_int_equal(catalog_key(&route, 0, &key), 0);
+    assert_int_equal(catalog_key(&route, 1, &key), -1);
 
     setenv("P_BASE_URL", "http://127.0.0.1:9/v1//", 1);
     setenv("P_API_KEY", "sk", 1);
     assert_int_equal(catalog_url(&route, url), 0);
     assert_string_equal(url, "http://127.0.0.1:9/v1");
-    assert_int_equal(catalog_key(&route, &key), 1);
+    assert_int_equal(catalog_key(&route, 0, &key), 1);
     is_str(key, "sk");
 
     setenv("P_BASE_URL", "ftp://x", 1);
@@ -151,7 +152,7 @@ addresses_and_keys(void **state)
     assert_int_equal(catalog_url(&route, url), -1);
 
     assert_int_equal(catalog_route(c, T("q/x"), 0, &route), 0);
-    assert_int_equal(catalog_key(&route, &key), 0);
+    assert_int_equal(catalog_key(&route, 0, &key), -1);
     catalog_release(c);
 
     c = catalog_parse(T("{\"v\":1,\"models\":{},\"providers\":{\"o\":{\"url\":"
@@ -166,6 +167,14 @@ addresses_and_keys(void **state)
     setenv("OLLAMA_HOST", "http://o.example/api", 1);
     assert_int_equal(catalog_url(&route, url), 0);
     assert_string_equal(url, "http://o.example/api");
+    catalog_release(c);
+
+    c = catalog_parse(T("{\"v\":1,\"models\":{},\"providers\":{\"o\":{\"api\":"
+                        "\"ollama\",\"url\":[\"env:OLLAMA_HOST\"]}}}"));
+    assert_int_equal(catalog_route(c, T("o/x"), 0, &route), 0);
+    setenv("OLLAMA_HOST", "10.0.0.1:11434", 1);
+    assert_int_equal(catalog_url(&route, url), 0);
+    assert_string_equal(url, "http://10.0.0.1:11434");
     catalog_release(c);
 }
 

@@ -43,8 +43,8 @@ texts_and_roles(void **state)
        "{'systemInstruction':null,'contents':[{'role':'user','parts':["
        "{'text':'a'}]}]}", "");
     AG("{'max_tokens':9,'system':[{'type':'text','text':'a','cache_control':"
-       "{'type':'ephemeral','ttl':'1h'}}],'messages':[{'role':'user','content':"
-       "'x'}]}",
+       "{'type':'ephemeral','ttl':'1h'}}],'messages':[{'role':'user',"
+       "'content':'x'}]}",
        "{'systemInstruction':{'parts':[{'text':'a'}]}," X ","
        "'generationConfig':{'maxOutputTokens':9}}",
        "system[0].cache_control");
@@ -229,9 +229,15 @@ settings(void **state)
        "'responseModalities':['TEXT','IMAGE']}}", "");
     OG("{" M ",'logit_bias':{'5':1},'user':'u','metadata':{'a':'b'},'store':"
        "true,'verbosity':'low','service_tier':'flex','prompt_cache_key':'k',"
-       "'min_p':0.1}", "{'generationConfig':null}",
+       "'min_p':0.1}", "{'generationConfig':null,'serviceTier':'flex'}",
        "min_p, logit_bias, verbosity, metadata, prompt_cache_key, store, "
-       "service_tier, user");
+       "user");
+    asks("anthropic", "gemini", "{" M ",'max_tokens':9,'service_tier':"
+         "'standard_only'}", "{'serviceTier':'standard'}", "");
+    asks("openai", "vertex", "{" M ",'service_tier':'flex'}",
+         "{'serviceTier':null}", "service_tier");
+    asks("openai", "gemini", "{" M ",'service_tier':'scale'}",
+         "{'serviceTier':null}", "service_tier");
     OG("{" M ",'response_format':{'type':'json_object'}}",
        "{'generationConfig':{'responseMimeType':'application/json'}}", "");
     OG("{" M ",'response_format':{'type':'json_schema','json_schema':{'name':"
@@ -531,6 +537,93 @@ logprobs(void **state)
 }
 
 
+/* The text of a stream's chunks, of one choice, and its finish. */
+
+static void
+streams_say(void **state)
+{
+    int   end;
+    char  *all;
+
+    (void) state;
+
+    /* A finish with every event; what is cited of a text that goes on. */
+
+    all = stream("openai", "gemini",
+        "data: {'candidates':[{'content':{'parts':[{'text':'a'}]},"
+        "'finishReason':'STOP'}],'modelVersion':'g','responseId':'r'}\r\n\r\n"
+        "data: {'candidates':[{'content':{'parts':[{'text':'b'}]},"
+        "'finishReason':'STOP'}],'usageMetadata':{'promptTokenCount':3,"
+        "'candidatesTokenCount':2}}\r\n\r\n"
+        "data: {'candidates':[{'content':{'parts':[{'text':'',"
+        "'thoughtSignature':'c2ln'}]},'finishReason':'STOP',"
+        "'groundingMetadata':{'groundingChunks':[{'web':{'uri':'https://h',"
+        "'title':'t'}}]}}]}\r\n\r\n", &end);
+    assert_int_equal(end, 1);
+    assert_non_null(strstr(all, "{\"content\":\"a\"}"));
+    assert_non_null(strstr(all, "{\"content\":\"b\"}"));
+    assert_non_null(strstr(all, "\"start_index\":0,\"end_index\":2,\"url\":"
+                                "\"https://h\""));
+    assert_non_null(strstr(all, "\"data\":\"c2ln\""));
+    assert_non_null(strstr(all, "\"finish_reason\":\"stop\""));
+    assert_null(strstr(strstr(all, "\"finish_reason\":\"stop\"") + 1,
+                       "\"finish_reason\":\"stop\""));
+    assert_string_equal(dropped, "");
+    free(all);
+
+    /* Candidates in turn; a prompt that was blocked; one that broke off. */
+
+    all = stream("openai", "gemini",
+        "data: {'candidates':[{'content':{'parts':[{'text':'a'}]}},{'index':1,"
+        "'content':{'parts':[{'text':'b'}]}}]}\n\n"
+        "data: {'candidates':[{'index':1,'content':{'parts':[{'text':'c'}]},"
+        "'finishReason':'MAX_TOKENS'}]}\n\n"
+        "data: {'candidates':[{'index':0,'content':{},'finishReason':'STOP'}]}"
+        "\n\n", &end);
+    assert_int_equal(end, 1);
+    assert_non_null(strstr(all, "{\"index\":1,\"delta\":{\"content\":\"c\"}"));
+    assert_non_null(strstr(all, "{\"index\":1,\"delta\":{},\"logprobs\":null,"
+                                "\"finish_reason\":\"length\"}"));
+    assert_non_null(strstr(all, "{\"index\":0,\"delta\":{},\"logprobs\":null,"
+                                "\"finish_reason\":\"stop\"}"));
+    free(all);
+
+    all = stream("anthropic", "gemini", "data: {'promptFeedback':{"
+                 "'blockReason':'SAFETY'}}\n\n", &end);
+    assert_int_equal(end, 1);
+    assert_non_null(strstr(all, "\"stop_reason\":\"refusal\""));
+    free(all);
+
+    all = stream("openai", "gemini", "data: {'candidates':[{'content':{"
+                 "'parts':[{'text':'a'}]}}]}\n\n", &end);
+    assert_int_equal(end, 0);
+    free(all);
+
+    all = stream("openai", "gemini", "data: {'candidates':[{\n\n", &end);
+    assert_int_equal(end, -2);
+    free(all);
+
+    /* Thoughts, a call that is signed, usage of what came last. */
+
+    all = stream("anthropic", "gemini",
+        "data: {'candidates':[{'content':{'parts':[{'text':'h','thought':true}"
+        "]}}],'usageMetadata':{'promptTokenCount':3,'candidatesTokenCount':9,"
+        "'thoughtsTokenCount':5}}\n\n"
+        "data: {'candidates':[{'content':{'parts':[{'text':'m','thought':true,"
+        "'thoughtSignature':'c2ln'},{'functionCall':{'name':'f','args':{'k':1}"
+        "}}]},'finishReason':'STOP'}],'usageMetadata':{'promptTokenCount':3,"
+        "'candidatesTokenCount':2,'thoughtsTokenCount':4}}\n\n"
+        "data: {'usageMetadata':{'promptTokenCount':3}}\n\n", &end);
+    assert_int_equal(end, 1);
+    assert_non_null(strstr(all, "\"signature\":\"ai:gemini:c2ln\""));
+    assert_non_null(strstr(all, "\"id\":\"call_job_0123_0\""));
+    assert_non_null(strstr(all, "\"partial_json\":\"{\\\"k\\\":1}\""));
+    assert_non_null(strstr(all, "\"output_tokens\":6"));
+    assert_non_null(strstr(all, "\"stop_reason\":\"tool_use\""));
+    free(all);
+}
+
+
 int
 main(void)
 {
@@ -548,6 +641,7 @@ main(void)
         cmocka_unit_test(usage),
         cmocka_unit_test(citations),
         cmocka_unit_test(logprobs),
+        cmocka_unit_test(streams_say),
     };
 
     return cmocka_run_group_tests(tests, NULL, ai_unit_teardown);

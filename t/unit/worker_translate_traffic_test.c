@@ -39,7 +39,7 @@ static const struct {
 
 #define SAYS  (sizeof(says) / sizeof(says[0]))
 
-static unsigned  tried[APIS][SAYS][3], passed[APIS][SAYS][3];
+static unsigned  tried[APIS][SAYS][4], passed[APIS][SAYS][4];
 static unsigned  nlines;
 
 
@@ -378,15 +378,15 @@ gemini_valid(json_t *o)
 
     static const char *const  members[] = {
         "systemInstruction", "contents", "tools", "toolConfig",
-        "generationConfig"
+        "generationConfig", "serviceTier"
     };
 
     json_object_foreach(o, key, m) {
-        for (i = 0; i < 5 && strcmp(members[i], key) != 0; i++) {
+        for (i = 0; i < 6 && strcmp(members[i], key) != 0; i++) {
             /* void */
         }
 
-        if (i == 5) {
+        if (i == 6) {
             return "a member that is not known";
         }
     }
@@ -662,6 +662,46 @@ requests(const char *id, size_t from, size_t to, json_t *request)
 }
 
 
+/* An error in another client's shape, with its words. */
+
+static int
+errors(const char *id, size_t from, size_t to, int status, const char *text)
+{
+    json_t       *o, *made, *e;
+    ai_str_t      said;
+    const char   *why, *words;
+    translate_t  *t;
+
+    o = json_loads(text, 0, NULL);
+    e = json_object_get(o, "error");
+    words = json_is_string(e) ? json_string_value(e) : say_z(e, "message");
+    t = begin(says[to].dialect, says[from].dialect, 0);
+    why = translate_answer(t, status, Z(text)) != 0 ? "is none" : NULL;
+    said = translate_said(t);
+    made = why == NULL ? json_loadb(said.data, said.len, 0, NULL) : NULL;
+
+    if (why == NULL
+        && (say_z(json_object_get(made, "error"), "message") == NULL
+            || (words != NULL
+                && strcmp(say_z(json_object_get(made, "error"), "message"),
+                          words)
+                   != 0)))
+    {
+        why = "has no such words";
+    }
+
+    if (why != NULL) {
+        complain(id, says[to].dialect, why, text);
+    }
+
+    json_decref(o);
+    json_decref(made);
+    translate_close(t);
+
+    return why == NULL;
+}
+
+
 static void
 line(json_t *r)
 {
@@ -704,9 +744,15 @@ line(json_t *r)
             passed[a][to][2] += requests(id, from, to, request);
         }
 
-        if (status != 200 || text == NULL
+        if (text == NULL
             || dialect_find(says[to].dialect)->write_answer == NULL)
         {
+            continue;
+        }
+
+        if (status != 200) {
+            tried[a][to][3]++;
+            passed[a][to][3] += errors(id, from, to, status, text);
             continue;
         }
 
@@ -745,7 +791,8 @@ recordings(void **state)
     json_t       *r;
     ssize_t       len;
     const char   *shared;
-    static const char *const  kinds[] = { "objects", "streams", "requests" };
+    static const char *const  kinds[] = { "objects", "streams", "requests",
+                                          "errors" };
 
     (void) state;
 
@@ -773,7 +820,7 @@ recordings(void **state)
 
     for (a = 0; a < APIS; a++) {
         for (to = 0; to < SAYS; to++) {
-            for (k = 0; k < 3; k++) {
+            for (k = 0; k < 4; k++) {
                 if (tried[a][to][k] != 0) {
                     print_message("# %-20s -> %-10s %-8s %4u tried, %4u "
                                   "passed\n", apis[a].api, says[to].dialect,
@@ -786,7 +833,7 @@ recordings(void **state)
 
     for (a = 0; a < APIS; a++) {
         for (to = 0; to < SAYS; to++) {
-            for (k = 0; k < 3; k++) {
+            for (k = 0; k < 4; k++) {
                 assert_int_equal(passed[a][to][k], tried[a][to][k]);
             }
         }

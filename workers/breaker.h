@@ -1,0 +1,78 @@
+/*
+ * Circuit breakers: which providers, models and keys are not to be asked just
+ * now.  Each process decides by what it and the others have seen, told over
+ * one channel of Redis; nothing is kept, sent or looked up of what works.
+ *
+ * breakers_t owns its entries, one a name that has failed lately.
+ */
+
+#ifndef BREAKER_H
+#define BREAKER_H
+
+#include "catalog.h"
+
+#define BREAKER_WINDOW_MSEC  30000  /* failures are counted in */
+#define BREAKER_FAILURES     10     /* so many, and half of all calls: open */
+#define BREAKER_OPEN_MSEC    1000   /* so long, doubled each time */
+#define BREAKER_OPEN_MAX     30000
+#define BREAKER_PROBE_MSEC   60000  /* a probe that nobody heard the end of */
+#define BREAKER_BENCH_MSEC   60000  /* a key that was refused, doubled */
+#define BREAKER_LIMIT_MSEC   1000   /* one over its limit, doubled, */
+#define BREAKER_BENCH_MAX    600000 /* or what Retry-After says, up to this */
+#define BREAKER_IDLE_MSEC    60000  /* then an entry is forgotten */
+#define BREAKERS_MAX         1024   /* entries; the one that has rested longest
+                                     * makes room */
+#define BREAKER_KEYS_MAX     32     /* of a provider */
+
+typedef struct breakers_s  breakers_t;
+
+typedef enum {
+    BREAKER_GO = 0,
+    BREAKER_PROBE,              /* one may try: breaker_probe */
+    BREAKER_KEYS,               /* each of its keys is benched */
+    BREAKER_NO
+} breaker_e;
+
+/* What failed of a call. */
+typedef enum {
+    BREAKER_PROVIDER = 'p',
+    BREAKER_MODEL = 'm',
+    BREAKER_KEY = 'k',          /* it was refused */
+    BREAKER_LIMIT = 'l'         /* it has had enough of this model */
+} breaker_kind_e;
+
+/* NULL: no memory. */
+breakers_t *breakers_open(worker_t *w);
+void breakers_close(breakers_t *b);
+/* Redis is there (again): asks what is open. */
+void breakers_ready(breakers_t *b);
+/* A message of AI_BREAKERS_CHANNEL. */
+void breakers_heard(breakers_t *b, ai_str_t text);
+
+/* Whether anything has failed lately: else nothing below needs a call. */
+int breakers_any(const breakers_t *b);
+/* Whether a route may be asked, and in how many ms if not. */
+breaker_e breaker_ask(breakers_t *b, const route_t *route, uint64_t *msec);
+/*
+ * The key to use: the first that is set and not benched, else the one whose
+ * time is over first.  1 and *index; 0 none is needed; -1 none is set.
+ */
+int breaker_key(breakers_t *b, const route_t *route, ai_str_t *key,
+    unsigned *index);
+/* Whether there is another key than index that is set and not benched. */
+int breaker_keys_left(breakers_t *b, const route_t *route, unsigned index);
+
+/* A call failed; msec: how long to bench a key, 0: by itself. */
+void breaker_failed(breakers_t *b, breaker_kind_e kind, const route_t *route,
+    unsigned index, uint64_t msec);
+/* It worked, up to its first word. */
+void breaker_worked(breakers_t *b, const route_t *route, unsigned index);
+/*
+ * Asks for the one permit to try a route: 0 and done is called later, else
+ * -1.  Who has it says breaker_worked, breaker_failed, or gives it back.
+ */
+int breaker_probe(breakers_t *b, const route_t *route, redis_reply_pt done,
+    void *data);
+void breaker_unprobe(breakers_t *b, const route_t *route);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * What retry.c (what follows a failed call), retry_pay.c (what it costs) and
+ * hedge.c (a second call beside one that is late) share.
+ */
+
+#ifndef RETRY_IN_H
+#define RETRY_IN_H
+
+#include "breaker.h"
+#include "job_in.h"
+#include "retry.h"
+#include "route.h"
+
+
+struct retry_s {
+    job_t       *job;
+    loop_task_t  task;
+    route_at_t   at[ROUTE_MAX];
+    unsigned     n;
+    unsigned     now;               /* the one that is asked */
+    unsigned     hedge;             /* the one that is asked beside it */
+    unsigned     repeats;
+    uint64_t     due_msec;
+    uint64_t     open_msec;         /* what was not asked is, the earliest */
+    char        *lines;             /* usage of calls that are to be paid */
+    size_t       lines_len;
+    int64_t      cost;
+    unsigned     estimated:1;
+    unsigned     probe:1;           /* a permit is to be asked for */
+    unsigned     asking:1;
+};
+
+
+/* retry.c */
+/* NULL: no memory. */
+retry_t *retry_open(job_t *job);
+/* The route of its i-th target: 0 or -1. */
+int retry_route(const job_t *job, unsigned i, route_t *route);
+/* Whether that may be asked now. */
+breaker_e retry_ask(job_t *job, unsigned i);
+/* 0, or -1: this process has repeated enough calls for now. */
+int retry_budget(job_t *job, int take);
+/* Nothing is left of the call but what it cost. */
+void retry_reset(job_t *job);
+
+/* retry_pay.c */
+/* What the call of lane, the job or its hedge, will be billed. */
+void retry_pay(job_t *job, job_t *lane, const char *state);
+
+#endif
