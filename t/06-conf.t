@@ -229,6 +229,11 @@ refused('a fallback with a strange name', qr/must be\s+provider\/model/,
     $openai . "ai_model m { route openai; fallback 'openai/a b'; }");
 refused('an option twice', qr/duplicate option "word_delay=2"/,
     'ai_provider x { api echo; option word_delay=1; option word_delay=2; }');
+for my $region (qw(eu_west-1 EU-WEST-1), 'a:b', '') {
+    refused("a region \"$region\"", qr/invalid option "region=$region"/,
+        'ai_provider x { api bedrock; url http://a; '
+        . "option region=$region; }");
+}
 refused('a url without a host', qr/no host in url "https:\/\/\/"/,
     'ai_provider x { api openai; url https:///; }');
 refused('a url with a blank', qr/must not hold blanks/,

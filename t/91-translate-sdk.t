@@ -14,6 +14,7 @@ $t->start(edge => { ai => <<CONF });
 client_max_body_size 32m;
 ai_provider openai { api openai; url http://127.0.0.1:$port/v1; }
 ai_provider anthropic { api anthropic; url http://127.0.0.1:$port; }
+ai_provider bedrock { api bedrock; url http://127.0.0.1:$port; }
 ai_provider gemini { api gemini; url http://127.0.0.1:$port; }
 ai_provider responses { api responses; url http://127.0.0.1:$port/v1; }
 CONF

@@ -87,6 +87,10 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
         a->request_id[n] = '\0';
     }
 
+    if (a->translate != NULL) {
+        translate_header(a->translate, name, value);
+    }
+
     if (a->hold) {
         hello_wish(name, value, &a->retry_msec, &no_retry);
         a->no_retry |= no_retry;

@@ -27,7 +27,9 @@ static void call_unfit(job_t *job, retry_why_e why, const char *cause);
 static int call_token(job_t *job, ai_str_t *key);
 static void call_on_token(void *data, const char *cause);
 static int call_url(job_t *job, char url[CALL_URL_MAX]);
-static int call_headers(job_t *job, ai_str_t key);
+static int call_aws(job_t *job, ai_str_t key, char *url, aws_t *aws,
+    http_request_t *req, char *target);
+static int call_headers(job_t *job, ai_str_t key, const aws_t *aws);
 static int call_add(job_t *job, ai_str_t a, ai_str_t b);
 static int call_foreign(const job_t *job, ai_str_t name);
 static int call_has(const job_t *job, ai_str_t line);
@@ -81,7 +83,8 @@ call_begin(job_t *job)
 static void
 call_ask(job_t *job)
 {
-    char            url[CALL_URL_MAX];
+    char            url[CALL_URL_MAX], target[CALL_URL_MAX];
+    aws_t           aws;
     ai_str_t        key;
     http_request_t  req;
 
@@ -115,7 +118,16 @@ call_ask(job_t *job)
         return;
     }
 
-    if (call_headers(job, key) != 0) {
+    if (call_aws(job, key, url, &aws, &req, target) != 0) {
+        log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
+                "provider %.*s: its key cannot sign, or has no region",
+                (int) job->route.provider.len, job->route.provider.data);
+        call_unfit(job, RETRY_NO_KEY, "no_key");
+        return;
+    }
+
+    if (call_headers(job, key, req.aws) != 0) {
+        ai_wipe(&aws, sizeof(aws));
         job_fail(job, "internal", NULL);
         return;
     }
@@ -133,6 +145,7 @@ call_ask(job_t *job)
     req.get = 0;
 
     job->call = http_start(job->w->http, &req, &call_events, job);
+    ai_wipe(&aws, sizeof(aws));
 
     if (job->call == NULL) {
         job_fail(job, "internal", NULL);
@@ -267,8 +280,48 @@ call_url(job_t *job, char url[CALL_URL_MAX])
 }
 
 
+/* 0, or -1: a key that is to sign cannot. */
+
 static int
-call_headers(job_t *job, ai_str_t key)
+call_aws(job_t *job, ai_str_t key, char *url, aws_t *aws,
+    http_request_t *req, char *target)
+{
+    int          rc;
+    ai_str_t     base, region;
+    const char  *z;
+
+    req->aws = NULL;
+    req->target = NULL;
+    memset(aws, 0, sizeof(*aws));
+
+    if (job->provider->aws == NULL) {
+        return 0;
+    }
+
+    z = json_string_value(json_object_get(json_object_get(job->route.conf,
+                                                          "options"),
+                                          "region"));
+    region = z != NULL ? (ai_str_t) { strlen(z), z } : ai_str("");
+    base = (ai_str_t) { strlen(url), url };
+    rc = aws_key(aws, key, job->provider->aws, region, base);
+
+    if (rc == 0) {
+        return 0;
+    }
+
+    if (rc == 1) {
+        req->aws = aws;
+        rc = aws_path(curl_version_info(CURLVERSION_NOW)->version_num, url,
+                      CALL_URL_MAX, target, CALL_URL_MAX);
+        req->target = rc == 1 ? target : NULL;
+    }
+
+    return rc < 0 ? -1 : 0;
+}
+
+
+static int
+call_headers(job_t *job, ai_str_t key, const aws_t *aws)
 {
     int            rc;
     size_t         i;
@@ -289,7 +342,14 @@ call_headers(job_t *job, ai_str_t key)
         }
     }
 
-    if (key.len != 0) {
+    if (aws != NULL) {
+        line = ai_str("X-Amz-Security-Token: ");
+
+        if (aws->token.len != 0) {
+            rc |= call_add(job, line, aws->token);
+        }
+
+    } else if (key.len != 0) {
         z = job->provider->key_header;
         line = (ai_str_t) { strlen(z), z };
 
@@ -346,7 +406,10 @@ call_headers(job_t *job, ai_str_t key)
         rc |= call_add(job, ai_str("User-Agent: ngx-ai"), ai_str(""));
     }
 
-    return rc | call_add(job, ai_str("Expect:"), ai_str(""));
+    /* Older libcurls sign this one, which is not sent. */
+
+    return aws != NULL ? rc : rc | call_add(job, ai_str("Expect:"),
+                                            ai_str(""));
 }
 
 

@@ -30,4 +30,17 @@ void anthropic_write_system(ir_t *ir, out_t *o);
 void anthropic_write_messages(ir_t *ir, out_t *o);
 void anthropic_write_marker(ir_t *ir, out_t *o, node_t *from);
 
+/* Of models, whoever serves them: what a request's reasoning is (text of the
+ * value, empty: there can be none; its budget, 0: none; its effort or NULL),
+ * which is read and noted by it. */
+int64_t anthropic_write_thinking(ir_t *ir, out_t *thinking,
+    const char **effort);
+/* 405 is 4.5; 0: it is another's, or says none. */
+unsigned anthropic_generation(ai_str_t model);
+
+/* The generation that takes structured output, and the first that takes no
+ * temperature. */
+#define ANTHROPIC_STRUCTURED   405
+#define ANTHROPIC_NO_SAMPLING  407
+
 #endif

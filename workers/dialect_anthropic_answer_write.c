@@ -224,8 +224,6 @@ anthropic_citations(ir_t *ir, out_t *o, const ir_part_t *p)
     c = node_first(&ir->tree, p->citations);
 
     for ( /* void */ ; c != NULL; c = c->next) {
-        out_item(o);
-
         if (!anthropic_cite(ir, &ir->tree, o, c)) {
             ir_note(ir, node_peek(&ir->tree, c, "native"), NULL);
         }
@@ -255,6 +253,7 @@ anthropic_cite(ir_t *ir, tree_t *t, out_t *o, node_t *c)
         return 0;
     }
 
+    out_item(o);
     out_open(o, '{');
     out_key_z(o, "type", "web_search_result_location");
     out_key_node(o, t, "url", url);

@@ -10,15 +10,10 @@
 
 #define ANTHROPIC_BUDGET_MIN   1024
 
-/* Generations: the last that thinks by a budget alone, the first that does not
- * and that takes no temperature. */
+/* The last generation that thinks by a budget alone. */
 #define ANTHROPIC_BUDGETS      405
-#define ANTHROPIC_NO_SAMPLING  407
 
 
-static int64_t anthropic_thinking(ir_t *ir, out_t *thinking,
-    const char **effort);
-static unsigned anthropic_generation(ai_str_t model);
 static int anthropic_samples(ir_t *ir);
 static int anthropic_forced(ir_t *ir);
 static int anthropic_unsigned(ir_t *ir);
@@ -53,7 +48,7 @@ anthropic_write_request(ir_t *ir, out_t *o)
 
     memset(&thinking, 0, sizeof(thinking));
     effort = NULL;
-    budget = anthropic_thinking(ir, &thinking, &effort);
+    budget = anthropic_write_thinking(ir, &thinking, &effort);
 
     out_open(o, '{');
     out_key(o, "model");
@@ -98,8 +93,8 @@ anthropic_write_request(ir_t *ir, out_t *o)
 
 /* Thinking, or why there can be none; its budget, 0: it has none. */
 
-static int64_t
-anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
+int64_t
+anthropic_write_thinking(ir_t *ir, out_t *thinking, const char **effort)
 {
     size_t    i;
     node_t   *r, *word, *given;
@@ -185,7 +180,7 @@ anthropic_thinking(ir_t *ir, out_t *thinking, const char **effort)
  * claude-3-5-<family>; 0: it is another's, or says none.
  */
 
-static unsigned
+unsigned
 anthropic_generation(ai_str_t model)
 {
     size_t       i, n;

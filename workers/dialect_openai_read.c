@@ -49,6 +49,7 @@ const openai_format_t  openai_formats[] = {
     { "anthropic-claude-v1", "anthropic" },
     { "google-gemini-v1", "gemini" },
     { "openai-responses-v1", "responses" },
+    { "amazon-bedrock-v1", "bedrock" },
     { NULL, NULL }
 };
 

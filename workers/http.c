@@ -13,6 +13,8 @@
 #define HTTP_STREAM_BUFFER  2048        /* libcurl's, a call */
 #define HTTP_BODY_BUFFER    16384
 #define HTTP_REFUSE_MSEC    1000        /* a stream is refused within */
+#define HTTP_EXPECT_MSEC    1L          /* what is signed has no "Expect:" that
+                                         * would keep libcurl from waiting */
 #define HTTP_IDLE_SEC       55L         /* below what balancers between allow */
 
 
@@ -54,6 +56,7 @@ struct http_call_s {
     unsigned             tls:1;
     unsigned             h2:1;          /* its connection, once begun */
     unsigned             repeated:1;    /* libcurl would have sent it again */
+    unsigned             signed_:1;     /* the handle has a key */
 };
 
 
@@ -312,6 +315,16 @@ http_set(http_call_t *call, const http_request_t *req)
                             (long) req->connect_msec);
     bad |= curl_easy_setopt(e, CURLOPT_PIPEWAIT, call->tls ? 1L : 0L);
 
+    if (req->aws != NULL) {
+        call->signed_ = 1;
+        bad |= curl_easy_setopt(e, CURLOPT_AWS_SIGV4, req->aws->spec);
+        bad |= curl_easy_setopt(e, CURLOPT_USERNAME, req->aws->id);
+        bad |= curl_easy_setopt(e, CURLOPT_PASSWORD, req->aws->secret);
+        bad |= curl_easy_setopt(e, CURLOPT_REQUEST_TARGET, req->target);
+        bad |= curl_easy_setopt(e, CURLOPT_EXPECT_100_TIMEOUT_MS,
+                                HTTP_EXPECT_MSEC);
+    }
+
     return bad == 0 ? 0 : -1;
 }
 
@@ -478,7 +491,7 @@ http_free(http_call_t *call)
     curl_multi_remove_handle(h->multi, call->easy);
     h->w->metrics.calls_open--;
 
-    if (h->nkept < HTTP_EASY_KEPT) {
+    if (h->nkept < HTTP_EASY_KEPT && !call->signed_) {
         call->next = h->kept;
         h->kept = call;
         h->nkept++;

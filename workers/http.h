@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 
+#include "aws.h"
 #include "worker.h"
 
 #define HTTP_CONNECTIONS_MAX  1024  /* idle ones kept, a process */
@@ -35,6 +36,9 @@ typedef struct {
     int64_t            connect_msec;
     unsigned           stream:1;
     unsigned           get:1;       /* GET, without a body; else POST */
+    const aws_t       *aws;         /* it signs; NULL: nobody does */
+    const char        *target;      /* asked for instead of the URL's path;
+                                     * NULL: that */
 } http_request_t;
 
 /* Called from the loop, never from within http_start or http_abort. */

@@ -16,6 +16,7 @@ static const dialect_t *const  dialects[] = {
     &dialect_vertex,
     &dialect_ollama,
     &dialect_cohere,
+    &dialect_bedrock,
     &dialect_responses,
 };
 

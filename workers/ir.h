@@ -330,6 +330,9 @@ struct dialect_s {
     /* Members of a client's body that its dialect does not know and this
      * provider's does: in ir->request's extra.  NULL ends; NULL: none. */
     const char *const *extra;
+    /* The header that says what an error is: up to a colon it is error.type
+     * when read_error is called.  NULL: none. */
+    const char *error_header;
 };
 
 extern const dialect_t  dialect_openai;
@@ -339,6 +342,7 @@ extern const dialect_t  dialect_vertex;
 extern const dialect_t  dialect_ollama;
 extern const dialect_t  dialect_cohere;
 extern const dialect_t  dialect_responses;
+extern const dialect_t  dialect_bedrock;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);

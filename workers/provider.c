@@ -25,6 +25,7 @@ static const provider_t *const  providers[] = {
     &provider_vertex,
     &provider_ollama,
     &provider_cohere,
+    &provider_bedrock,
     NULL
 };
 

@@ -74,6 +74,8 @@ typedef struct {
     const char   *version;      /* header it must have, NULL: none */
     unsigned      accounts:1;   /* a key may be a service account's (account.h),
                                  * which is traded for a token */
+    const char   *aws;          /* the service that a key of AWS' signs for
+                                 * (aws.h), NULL: none */
 
     /*
      * The body to send: 0 and *out (malloc, or NULL: the body as it is) with
@@ -96,6 +98,7 @@ extern const provider_t  provider_vertex;
 extern const provider_t  provider_ollama;
 extern const provider_t  provider_cohere;
 extern const provider_t  provider_responses;
+extern const provider_t  provider_bedrock;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);

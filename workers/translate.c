@@ -13,7 +13,9 @@
 #include "ir_in.h"
 
 
-#define TRANSLATE_WHY_MAX  (IR_NOTES_BYTES + 64)
+#define TRANSLATE_WHY_MAX   (IR_NOTES_BYTES + 64)
+#define TRANSLATE_TYPE_MAX  256     /* bytes of a header that says what an
+                                     * error is */
 
 
 struct translate_s {
@@ -489,6 +491,27 @@ translate_answer(translate_t *t, int status, ai_str_t body)
     }
 
     return rc == 0 ? 0 : -2;
+}
+
+
+void
+translate_header(translate_t *t, ai_str_t name, ai_str_t value)
+{
+    const char  *z, *colon;
+
+    z = t->ir.provider->error_header;
+
+    if (z == NULL || name.len != strlen(z)
+        || strncasecmp(name.data, z, name.len) != 0
+        || value.len > TRANSLATE_TYPE_MAX)
+    {
+        return;
+    }
+
+    colon = value.len != 0 ? memchr(value.data, ':', value.len) : NULL;
+    value.len = colon != NULL ? (size_t) (colon - value.data) : value.len;
+    t->ir.error.type = tree_copy(&t->ir.tree,
+                                 text_encode(&t->ir.tree, value));
 }
 
 

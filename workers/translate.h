@@ -56,6 +56,9 @@ int translate_end(translate_t *t, ai_str_t *out);
 /* Bytes held of an unfinished event. */
 size_t translate_held(const translate_t *t);
 
+/* A header of the answer, before its body. */
+void translate_header(translate_t *t, ai_str_t name, ai_str_t value);
+
 /* A whole answer with any status: 0; -1 no memory, -2 it is none.  For any
  * thread.  translate_said: what the client gets, valid until the call is
  * closed; empty where there was none. */

@@ -40,6 +40,7 @@ static ngx_str_t  ngx_http_ai_apis[] = {
     ngx_string("ollama"),
     ngx_string("cohere"),
     ngx_string("responses"),
+    ngx_string("bedrock"),
     ngx_string("echo"),
     ngx_null_string
 };
@@ -376,8 +377,9 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
 {
     ngx_http_ai_provider_t  *provider = entry;
 
-    static const char  *names[] = { "word_delay", "stream_usage", "min_rate",
-                                  NULL };
+    static const char  *names[] = {
+        "word_delay", "stream_usage", "min_rate", "region", NULL
+    };
 
     u_char        *eq;
     ngx_str_t     *value;
@@ -405,8 +407,18 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
             return NGX_CONF_ERROR;
         }
 
-        if (k != 1 && (ngx_atoi(eq + 1, value[i].data + value[i].len - eq - 1)
-                       == NGX_ERROR))
+        if ((k == 0 || k == 2)
+            && ngx_atoi(eq + 1, value[i].data + value[i].len - eq - 1)
+               == NGX_ERROR)
+        {
+            goto invalid;
+        }
+
+        if (k == 3
+            && (eq[1] == '\0'
+                || strspn((char *) eq + 1, "abcdefghijklmnopqrstuvwxyz"
+                                           "0123456789-")
+                   != (size_t) (value[i].data + value[i].len - eq - 1)))
         {
             goto invalid;
         }

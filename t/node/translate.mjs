@@ -6,12 +6,16 @@ import { readFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import OpenAI from 'openai';
 import Anthropic from '@anthropic-ai/sdk';
+import { frames } from './frames.mjs';
 
 const [base, key, file, port] = process.argv.slice(2);
 const dialects = { 'openai.chat': 'openai', 'compatible.chat': 'openai', 'anthropic.messages': 'anthropic',
-    'openai.responses': 'responses', 'gemini.generate': 'gemini', 'gemini.stream': 'gemini' };
+    'openai.responses': 'responses', 'gemini.generate': 'gemini', 'gemini.stream': 'gemini',
+    'bedrock.converse': 'bedrock' };
 const records = readFileSync(file, 'utf8').trim().split('\n').map(line => JSON.parse(line))
-    .filter(r => dialects[r.api] && r.status === 200 && r.response);
+    .filter(r => dialects[r.api] && r.status === 200 && r.response)
+    // No stream of Bedrock's is recorded: one is made of each object.
+    .flatMap(r => dialects[r.api] === 'bedrock' ? [r, { ...r, id: `${r.id}f`, stream: true }] : [r]);
 const byId = new Map(records.map(r => [r.id, r]));
 let n = 0, failed = 0;
 const ok = (good, name, detail) => {
@@ -25,12 +29,14 @@ const server = createServer((req, res) => {
     let body = '';
     req.on('data', d => body += d);
     req.on('end', () => {
-        // Google's model is in the path.
-        const model = /\/models\/([^/:]+):/.exec(req.url)?.[1] ?? JSON.parse(body).model;
+        // Google's and Amazon's model is in the path.
+        const model = /\/models?\/([^/:]+)[:/]/.exec(req.url)?.[1] ?? JSON.parse(body).model;
         const r = byId.get(model.slice(2));
-        res.writeHead(200, { 'content-type': r.stream ? 'text/event-stream' : 'application/json' });
+        const framed = r.stream && dialects[r.api] === 'bedrock';
+        res.writeHead(200, { 'content-type': framed ? 'application/vnd.amazon.eventstream'
+            : r.stream ? 'text/event-stream' : 'application/json' });
         if (!r.stream) return res.end(r.response);
-        const bytes = Buffer.from(r.response);      // in pieces that end anywhere
+        const bytes = framed ? frames(JSON.parse(r.response)) : Buffer.from(r.response);    // in pieces that end anywhere
         for (let at = 0; at < bytes.length; at += 701) res.write(bytes.subarray(at, at + 701));
         res.end();
     });
@@ -130,7 +136,15 @@ const responsesSays = o => {
     return said;
 };
 const last = list => list.find(e => ['response.completed', 'response.incomplete', 'response.failed'].includes(e.type))?.response;
-const recorded = r => dialects[r.api] === 'responses' ? responsesSays(r.stream ? last(events(r.response)) : JSON.parse(r.response))
+const bedrockSays = o => {
+    const content = o.output.message.content, u = o.usage;
+    return { text: content.map(b => b.text ?? '').join(''), error: false,
+        calls: content.filter(b => b.toolUse).map(b => ({ name: b.toolUse.name, args: JSON.stringify(b.toolUse.input) })),
+        finish: { guardrail_intervened: 'filter', content_filtered: 'filter' }[o.stopReason] ?? finishes[o.stopReason] ?? 'stop',
+        input: u.inputTokens + (u.cacheReadInputTokens ?? 0) + (u.cacheWriteInputTokens ?? 0), output: u.outputTokens };
+};
+const recorded = r => dialects[r.api] === 'bedrock' ? bedrockSays(JSON.parse(r.response))
+    : dialects[r.api] === 'responses' ? responsesSays(r.stream ? last(events(r.response)) : JSON.parse(r.response))
     : dialects[r.api] === 'gemini' ? geminiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
     : dialects[r.api] === 'openai' ? openaiSays(r.stream ? events(r.response) : [JSON.parse(r.response)])
     : r.stream ? anthropicStream(events(r.response)) : anthropicSays(JSON.parse(r.response));

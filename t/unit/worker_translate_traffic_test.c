@@ -4,7 +4,7 @@
  * it there is nothing to test here, which is said.
  */
 
-#include "worker_say.h"
+#include "worker_frames.h"
 
 #include "translate.h"
 
@@ -21,6 +21,7 @@ static const struct {
     { "openai.responses", "responses" },
     { "gemini.generate", "gemini" },
     { "gemini.stream", "gemini" },
+    { "bedrock.converse", "bedrock" },
 };
 
 #define APIS  (sizeof(apis) / sizeof(apis[0]))
@@ -35,6 +36,7 @@ static const struct {
     { "anthropic", say_anthropic_object, say_anthropic_stream },
     { "responses", say_responses_object, say_responses_stream },
     { "gemini", say_gemini_object, say_gemini_stream },
+    { "bedrock", say_bedrock_object, NULL },
 };
 
 #define SAYS  (sizeof(says) / sizeof(says[0]))
@@ -137,22 +139,35 @@ objects(const char *id, size_t from, size_t to, const char *text)
 
 
 static int
-streams(const char *id, size_t from, size_t to, const char *text, size_t cut)
+streams(const char *id, size_t from, size_t to, const char *text, size_t cut,
+    json_t *object)
 {
     int           rc;
     char         *all;
     say_t         a, b;
     size_t        at, n, len;
     ai_str_t      said;
+    frames_t      frames;
     const char   *why;
     translate_t  *t;
 
     say_init(&a);
     say_init(&b);
-    says[from].stream(&a, text);
+    memset(&frames, 0, sizeof(frames));
+
+    if (object != NULL) {
+        frames_of(&frames, object);
+        says[from].object(&a, object);
+        text = frames.data;
+        len = frames.len;
+
+    } else {
+        says[from].stream(&a, text);
+        len = strlen(text);
+    }
+
     all = NULL;
     why = NULL;
-    len = strlen(text);
     say_add(&all, "");
 
     t = begin(says[to].dialect, says[from].dialect, 1);
@@ -200,6 +215,7 @@ streams(const char *id, size_t from, size_t to, const char *text, size_t cut)
     }
 
     free(all);
+    free(frames.data);
     say_free(&a);
     say_free(&b);
     translate_close(t);
@@ -460,6 +476,140 @@ gemini_valid(json_t *o)
 }
 
 
+/* What AWS refuses: members that it does not know, turns of one in a row or
+ * without content, blank texts, calls without tools, results without calls. */
+
+static const char *
+bedrock_valid(json_t *o)
+{
+    size_t       i, k, calls, results, due, used;
+    json_t      *m, *b, *f, *tools;
+    const char  *key, *role, *last, *text;
+
+    static const char *const  members[] = {
+        "system", "messages", "toolConfig", "inferenceConfig",
+        "additionalModelRequestFields", "outputConfig", "requestMetadata",
+        "serviceTier"
+    };
+
+    json_object_foreach(o, key, m) {
+        for (i = 0; i < 8 && strcmp(members[i], key) != 0; i++) {
+            /* void */
+        }
+
+        if (i == 8) {
+            return "a member that is not known";
+        }
+    }
+
+    last = "";
+    due = 0;
+    used = 0;
+
+    if (json_array_size(json_object_get(o, "messages")) == 0) {
+        return "no messages";
+    }
+
+    json_array_foreach(json_object_get(o, "messages"), i, m) {
+        role = say_z(m, "role");
+        calls = 0;
+        results = 0;
+
+        if (role == NULL || strcmp(role, last) == 0) {
+            return "two turns of one";
+        }
+
+        last = role;
+
+        if (json_array_size(json_object_get(m, "content")) == 0) {
+            return "no content";
+        }
+
+        json_array_foreach(json_object_get(m, "content"), k, b) {
+
+            if (json_object_size(b) != 1) {
+                return "a block of two kinds";
+            }
+
+            if ((f = json_object_get(b, "text")) != NULL) {
+                text = json_string_value(f);
+
+                if (text == NULL || text[strspn(text, " \n\r\t")] == '\0') {
+                    return "a blank text";
+                }
+
+            } else if ((f = json_object_get(b, "toolUse")) != NULL) {
+                text = say_z(f, "toolUseId");
+
+                if (strcmp(role, "assistant") != 0 || text == NULL
+                    || !json_is_object(json_object_get(f, "input"))
+                    || say_z(f, "name") == NULL || strlen(text) > 64
+                    || strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn"
+                              "opqrstuvwxyz0123456789_-") != strlen(text))
+                {
+                    return "an invalid call";
+                }
+
+                calls++;
+
+            } else if ((f = json_object_get(b, "toolResult")) != NULL) {
+
+                if (strcmp(role, "user") != 0
+                    || say_z(f, "toolUseId") == NULL
+                    || !json_is_array(json_object_get(f, "content")))
+                {
+                    return "an invalid result";
+                }
+
+                results++;
+
+            } else if ((f = json_object_get(b, "document")) != NULL) {
+
+                if (say_z(f, "name") == NULL
+                    || json_object_size(json_object_get(f, "source")) != 1)
+                {
+                    return "an invalid document";
+                }
+
+            } else if (json_object_get(b, "image") == NULL
+                       && json_object_get(b, "video") == NULL
+                       && json_object_get(b, "reasoningContent") == NULL
+                       && json_object_get(b, "cachePoint") == NULL)
+            {
+                return "an invalid block";
+            }
+        }
+
+        if (results > due) {
+            return "results without calls";
+        }
+
+        due = calls;
+        used += calls + results;
+    }
+
+    tools = json_object_get(json_object_get(o, "toolConfig"), "tools");
+
+    if (used != 0 && json_array_size(tools) == 0) {
+        return "calls without tools";
+    }
+
+    json_array_foreach(tools, i, m) {
+        f = json_object_get(m, "toolSpec");
+
+        if (json_object_get(m, "cachePoint") == NULL
+            && (say_z(f, "name") == NULL
+                || !json_is_object(json_object_get(json_object_get(f,
+                                   "inputSchema"), "json"))))
+        {
+            return "an invalid tool";
+        }
+    }
+
+    return NULL;
+}
+
+
 /* Each call has an id and is answered behind it, or by nobody. */
 
 static const char *
@@ -538,6 +688,7 @@ static const struct {
     { "anthropic", anthropic_valid },
     { "responses", responses_valid },
     { "gemini", gemini_valid },
+    { "bedrock", bedrock_valid },
 };
 
 
@@ -629,7 +780,7 @@ line(json_t *r)
 {
     int          status, kind;
     size_t       a, from, to;
-    json_t      *request;
+    json_t      *request, *object;
     const char  *api, *id, *text;
 
     api = say_z(r, "api");
@@ -688,11 +839,22 @@ line(json_t *r)
         tried[a][to][kind]++;
 
         if (kind) {
-            passed[a][to][1] += streams(id, from, to, text, 1 << 20)
-                                && streams(id, from, to, text, 61);
+            passed[a][to][1] += streams(id, from, to, text, 1 << 20, NULL)
+                                && streams(id, from, to, text, 61, NULL);
 
         } else {
             passed[a][to][0] += objects(id, from, to, text);
+        }
+
+        /* No stream of this one is recorded: frames are made of its objects. */
+
+        if (says[from].stream == NULL) {
+            object = json_loads(text, 0, NULL);
+            tried[a][to][1]++;
+            passed[a][to][1] += streams(id, from, to, "", 1 << 20, object)
+                                && streams(id, from, to, "", 61, object)
+                                && streams(id, from, to, "", 1, object);
+            json_decref(object);
         }
     }
 }
