@@ -386,7 +386,8 @@ cache(void **state)
     AB(marked,
        "{'system':[{'text':'a'}],'toolConfig':{'tools':[" SPEC "]},"
        "'messages':[{'role':'user','content':[{'text':'x'},{'text':'y'}]}]}",
-       "messages[0].content[0].cache_control, tools[0].cache_control");
+       "system[0].cache_control, messages[0].content[0].cache_control, "
+       "tools[0].cache_control");
     asked = CLAUDE;
     AB("{'max_tokens':9,'cache_control':{'type':'ephemeral'},'messages':["
        "{'role':'user','content':'x'}]}",
