@@ -126,7 +126,7 @@ for my $name (@order) {
         "$name: its SHA-1");
     my ($len) = $gen =~ /\{ "$name", "\w+", (\d+),/;
     is($len, length $script->{text}, "$name: its length");
-    my $flags = $name =~ /^(?:body|admit|emit|join|principal|keep|find)$/
+    my $flags = $name =~ /^(?:body|admit|emit|join|principal|keep|find|hits)$/
         ? '' : ' flags=allow-oom';
     like($script->{text}, qr/^#!lua$flags\n/, "$name: flags");
     unlike($script->{text}, qr/\@include/, "$name: complete");

@@ -231,6 +231,17 @@ is(commands("/only$chat", key => $root, says('fresh')),
     'find find admit', 'of a cold key and a cold tenant');
 is(commands("/only$chat", key => $root, says('fresh')), 'admit', 'both warm');
 
+# A Redis that takes nothing more still says what it has.
+my %known = (key => $fake->key('acme', id => 'kf'));
+tenant('full', 1);
+my $other = $fake->key('ops', role => 'platform_admin');
+$fake->cmd('CONFIG', 'SET', 'maxmemory', 1);
+is(get($models, %known)->status, 200, 'a cold key of a full Redis');
+is(get("/only$models", key => $other, says('full'))->status, 200,
+    'and a cold tenant');
+is(get($models, key => 'ngx-' . 'q' x 43)->status, 503, 'one that it has not');
+$fake->cmd('CONFIG', 'SET', 'maxmemory', 0);
+
 # What nginx -t says.
 for (['host=example.com', 'no dot'], ['host=.', 'no domain'],
     ['header=a:b', 'no header'], ['header=', 'no name'], ['nonsense', 'none'],

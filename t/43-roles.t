@@ -148,6 +148,15 @@ is(from('10.0.0.0/8'), 403, 'another one');
 like($said->{message}, qr/from this address/, 'says why');
 ok($edge->wait_log(qr/key "net" of tenant "demo" is used outside its networks/),
     'and the log');
+my ($began, $told) = (time, qr/used outside its networks/);
+$edge->wait_log($told);
+my $before = () = $edge->log =~ /$told/g;
+is(from('10.0.0.0/8'), 403, 'again and again') for 1 .. 50;
+my $took = time - $began + 1;
+wait_for(sub { (() = $edge->log =~ /$told/g) == $before + 50 }, 20,
+    'each in the log');
+cmp_ok(scalar(() = $edge->log =~ /\[warn\].*$told/g), '<=', 2 + $took,
+    'a warning once a second');
 is(from('10.0.0.0/8 127.0.0.1/32'), 200, 'one of several');
 is(from('fd00::/8'), 403, 'of IPv6');
 is(from('nonsense'), 403, 'what is none lets nobody in');

@@ -237,6 +237,16 @@ $second->reload;
 counted($sum + $got, '', 'a reload');
 is($pg->value('select count(*) from ngxai.dead_letters'), 0, 'no dead letter');
 
+# One that must not wait says what it takes with it.
+counted($sum + $got + many($chat, 'a', 3, edge => $second), '', 'all so far');
+$redis->freeze;
+$got = many($chat, 'a', 7, edge => $second);
+$second->stop('TERM');
+$redis->thaw;
+my ($lost) = $second->log =~ /ledger records of (\d+) kept answers are lost/;
+is($got, 7, 'hits without Redis');
+is($lost, $got, "nginx -s stop: $got are lost, and the log says so");
+
 $t->{edge} = $first;
 $t->baseline;
 done_testing();

@@ -69,6 +69,12 @@ is($t->post($chat, ask('a'), headers => { 'If-None-Match' => '"'
 is(status($t->post($chat, ask('a'), headers => {
     'Cache-Control' => 'max-age=100' })), 'HIT', 'young enough');
 
+# Each is an answer in the metrics, and none waited for a worker.
+sub observed { return ($t->get('/metrics')->body =~ /^ngx_ai_${_[0]}_count (\d+)/m)[0] }
+is(observed('request_duration_seconds'), 1 + 6, 'the time that each took');
+is(observed('time_to_first_byte_seconds'), 1 + 6, 'to its first byte');
+is(observed('queue_time_seconds'), 1, 'one waited for a worker');
+
 # Each is in a record.
 wait_for(sub {
     my $n = 0;
@@ -86,6 +92,25 @@ wait_for(sub { grep { { @{ $_->[1] } }->{j} eq $last->header('x-ai-job') }
 is((grep { $_->{n} ne 'demo' } values %rows), 0, 'of the tenant');
 is((grep { $_->{b} !~ /^key:\S+\t\S+\tchat\topenai\techo\/echo$/ }
     grep { $_->{u} =~ /\tcache$/ } values %rows), 0, 'and who asked');
+
+# A full Redis is not filled further: records wait at the edge.
+sub hits { my $n = 0;
+    $n += $_ for map { $_->{r} || 1 } grep { $_->{u} =~ /\tcache$/ }
+        map { +{ @{ $_->[1] } } }
+        @{ $t->redis->cmd('XRANGE', $t->prefix . 'outbox', '-', '+') };
+    return $n }
+sub tries { return ($t->get('/metrics')->body
+    =~ /^ngx_ai_redis_errors_total (\d+)/m)[0] }
+$t->allow_log(qr/ai: /);
+my ($written, $tries) = (hits(), tries());
+$t->redis->cmd('CONFIG', 'SET', 'maxmemory', 1);
+is(status($t->post($chat, ask('a'))), 'HIT', 'a hit beside a full Redis')
+    for 1 .. 5;
+eval { wait_for(sub { tries() >= $tries + 2 }, 5, 'a try and another') };
+is(hits(), $written, 'no record is written');
+$t->redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
+eval { wait_for(sub { hits() == $written + 5 }, 30, 'them') };
+is(hits(), $written + 5, 'then all of them are');
 
 # Commands of the edge: 1 for a hit from Redis, 0 from shared memory.
 sub commands {

@@ -92,6 +92,18 @@ ngx_http_ai_cache_rows_init(ngx_cycle_t *cycle)
 void
 ngx_http_ai_cache_rows_done(void)
 {
+    ngx_uint_t  i, requests;
+
+    for (i = 0, requests = 0; i < ngx_http_ai_cache_nrows; i++) {
+        requests += ngx_http_ai_cache_rows_at(i)->requests;
+    }
+
+    if (requests) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "ai: %ui ledger records of %ui kept answers are lost",
+                      ngx_http_ai_cache_nrows, requests);
+    }
+
     if (ngx_http_ai_cache_rows_timer.timer_set) {
         ngx_del_timer(&ngx_http_ai_cache_rows_timer);
     }
@@ -269,18 +281,9 @@ ngx_http_ai_cache_rows_drop(void)
 static void
 ngx_http_ai_cache_rows_tick(ngx_event_t *ev)
 {
-    ngx_uint_t  i, requests;
-
     if (ngx_exiting && ngx_http_ai_cache_nrows
         && ++ngx_http_ai_cache_tries > NGX_HTTP_AI_CACHE_ROWS_LAST)
     {
-        for (i = 0, requests = 0; i < ngx_http_ai_cache_nrows; i++) {
-            requests += ngx_http_ai_cache_rows_at(i)->requests;
-        }
-
-        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                      "ai: %ui ledger records of %ui kept answers are lost",
-                      ngx_http_ai_cache_nrows, requests);
         return;
     }
 

@@ -6,6 +6,7 @@
 #include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_limit.h"
+#include "ngx_http_ai_metrics.h"
 #include "ngx_http_ai_stream.h"
 #include "ai_record.h"
 
@@ -26,6 +27,8 @@ ngx_http_ai_cache_send(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ctx->ended = ngx_http_ai_usec();
     ctx->first = ctx->ended;
 
+    ngx_http_ai_observe_answer(ctx->began, ctx->first, ctx->ended);
+
     ngx_str_set(&key, "X-AI-Job");
 
     if (ngx_http_ai_cache_head(r, ctx, &hit->head) != NGX_OK
@@ -40,6 +43,8 @@ ngx_http_ai_cache_send(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         return ngx_http_ai_send(r, "application/json", hit->body.data,
                                 hit->body.len);
     }
+
+    ngx_http_ai_count(streams);
 
     ngx_str_set(&key, "Cache-Control");
     ngx_str_set(&value, "no-cache, no-transform");

@@ -171,6 +171,19 @@ ngx_http_ai_usec(void)
 }
 
 
+ngx_uint_t
+ngx_http_ai_seldom(time_t *last)
+{
+    if (*last == ngx_time()) {
+        return NGX_LOG_INFO;
+    }
+
+    *last = ngx_time();
+
+    return NGX_LOG_WARN;
+}
+
+
 ngx_int_t
 ngx_http_ai_make_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 {

@@ -114,5 +114,9 @@ ngx_int_t ngx_http_ai_make_job(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
 
 uint64_t ngx_http_ai_usec(void);              /* CLOCK_MONOTONIC */
 
+/* The level of what any client can make a process say: warn once a second, by
+ * its *last (static, 0 at first), else info. */
+ngx_uint_t ngx_http_ai_seldom(time_t *last);
+
 
 #endif /* NGX_HTTP_AI_CTX_H */

@@ -227,17 +227,27 @@ ngx_http_ai_lookup_read_done(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 {
     ngx_http_ai_search_t *s = cmd->data;
 
-    ngx_uint_t               state;
+    ngx_uint_t               state, find;
     ngx_http_ai_principal_t  p;
 
     if (status != NGX_HTTP_AI_REDIS_OK
         || reply->type != AI_RESP_ARRAY)
     {
+        ngx_http_ai_count(redis_errors);
+
         if (!s->told) {
+            find = s->asked;
             ngx_http_ai_lookup_unasked(s);
+
+            /* A full Redis, which runs no such script, may still be read. */
+
+            if (find && status == NGX_HTTP_AI_REDIS_ERROR
+                && ngx_http_ai_lookup_read(s) == NGX_OK)
+            {
+                return;
+            }
         }
 
-        ngx_http_ai_count(redis_errors);
         ngx_http_ai_lookup_end(s, NGX_HTTP_AI_KEY_DOWN, NULL);
         return;
     }

@@ -232,6 +232,19 @@ ngx_http_ai_observe(ngx_http_ai_histogram_t *h, uint64_t usec)
 }
 
 
+void
+ngx_http_ai_observe_answer(uint64_t began, uint64_t first, uint64_t ended)
+{
+    if (ended) {
+        ngx_http_ai_observe(&ngx_http_ai_metrics->duration, ended - began);
+    }
+
+    if (first) {
+        ngx_http_ai_observe(&ngx_http_ai_metrics->ttft, first - began);
+    }
+}
+
+
 ngx_int_t
 ngx_http_ai_metrics_handler(ngx_http_request_t *r)
 {

@@ -61,6 +61,9 @@ extern ngx_http_ai_metrics_t  *ngx_http_ai_metrics;
                                 (ngx_atomic_int_t) (n))
 
 void ngx_http_ai_observe(ngx_http_ai_histogram_t *h, uint64_t usec);
+/* Duration and first byte of an answer, by times in µs; 0: not reached. */
+void ngx_http_ai_observe_answer(uint64_t began, uint64_t first,
+    uint64_t ended);
 /* init_module of the module. */
 ngx_int_t ngx_http_ai_metrics_init_module(ngx_cycle_t *cycle);
 /* In a worker process that has an ai_pass, before it takes requests. */

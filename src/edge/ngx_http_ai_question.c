@@ -55,8 +55,10 @@ ngx_http_ai_question_make(ngx_http_ai_questions_t *k, size_t size, u_char *sha,
 {
     ngx_http_ai_question_t  *q;
 
+    static time_t  said;
+
     if (k->n == k->max) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+        ngx_log_error(ngx_http_ai_seldom(&said), ngx_cycle->log, 0,
                       "ai: %ui %s, one more is refused", k->n, k->name);
         return NULL;
     }

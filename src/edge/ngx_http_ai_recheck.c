@@ -156,9 +156,11 @@ ngx_http_ai_recheck_unseeded(ngx_http_ai_open_t *open)
 {
     ngx_http_ai_ctx_t  *ctx;
 
+    static time_t  said;
+
     ctx = open->ctx;
 
-    ngx_log_error(NGX_LOG_WARN, open->request->connection->log, 0,
+    ngx_log_error(ngx_http_ai_seldom(&said), open->request->connection->log, 0,
                   "ai: what tenant \"%V\" has used of a day or a month is not "
                   "known: the ledger cannot be asked", &open->tenant);
 

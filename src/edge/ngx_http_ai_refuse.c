@@ -85,10 +85,12 @@ ngx_http_ai_permit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ai_allowed_e              allowed;
     ngx_http_ai_principal_t  *p;
 
+    static time_t  said;
+
     p = ctx->principal;
 
     if (p->networks.len && !ngx_http_ai_refuse_network(r, p)) {
-        ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+        ngx_log_error(ngx_http_ai_seldom(&said), r->connection->log, 0,
                       "ai: key \"%V\" of tenant \"%V\" is used outside its "
                       "networks", &p->id, &p->tenant);
 

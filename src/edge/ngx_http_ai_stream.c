@@ -481,17 +481,9 @@ ngx_http_ai_stream_finalize(ngx_http_ai_open_t *open, ngx_int_t rc)
 
     ngx_http_ai_open_close(open);
 
-    if (ctx->ended) {
-        ngx_http_ai_observe(&ngx_http_ai_metrics->duration,
-                            ctx->ended - ctx->began);
-    }
+    ngx_http_ai_observe_answer(ctx->began, ctx->first, ctx->ended);
 
-    if (ctx->first) {
-        ngx_http_ai_observe(&ngx_http_ai_metrics->ttft,
-                            ctx->first - ctx->began);
-    }
-
-    if (ctx->usage_line.len
+    if (!ngx_http_ai_cache_is_hit(ctx) && ctx->usage_line.len
         && ai_usage_parse(ngx_http_ai_str(&ctx->usage_line), &usage) == 0)
     {
         usec = usage.queue_usec;

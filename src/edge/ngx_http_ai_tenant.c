@@ -61,6 +61,8 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     ngx_http_ai_loc_conf_t   *alcf;
     ngx_http_ai_principal_t  *p;
 
+    static time_t  said;
+
     alcf = ngx_http_get_module_loc_conf(r, ngx_http_ai_module);
 
     strategies = alcf->tenant != NULL ? alcf->tenant
@@ -155,7 +157,7 @@ ngx_http_ai_tenant(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         } else if (ai_role_find(ngx_http_ai_str(&p->role))
                    != AI_ROLE_PLATFORM_ADMIN)
         {
-            ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+            ngx_log_error(ngx_http_ai_seldom(&said), r->connection->log, 0,
                           "ai: a request of tenant \"%V\" names another one",
                           &own);
 

@@ -131,12 +131,14 @@ local function limit(us, free)
         elseif window == 'M' then
             return stand(text[i], month, month_left, epoch)
         end
-        local used = text[i] or call('SCARD', keys[i])
-        if want > 0 and used + want > max then
-            used = heal(keys[i])
+        -- Counted once: what is looked at again must not change.
+        if not text[i] then
+            text[i] = call('SCARD', keys[i])
+            if want > 0 and text[i] + want > max then
+                text[i] = heal(keys[i])
+            end
         end
-        text[i] = used
-        return used, 0, 0, 0, 0
+        return text[i], 0, 0, 0, 0
     end
 
     -- It names the limit that takes longest; nothing is taken of what is left.

@@ -24,8 +24,9 @@ for name in body admit claim emit settle cancel leave join beat sweep \
     principal inherit seed keep purge hits find
 do
     # What ends a job must not fail for want of memory; what begins one must.
+    # The records of hits wait at their edge.
     case $name in
-        body|admit|emit|join|principal|keep|find) flags= ;;
+        body|admit|emit|join|principal|keep|find|hits) flags= ;;
         *) flags=' flags=allow-oom' ;;
     esac
     {
