@@ -45,6 +45,7 @@ answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
     a->model = route->model;
     ai_sse_init(&a->sse, ANSWER_EVENT_MAX);
     provider_usage_init(&a->usage);
+    a->usage.output = provider != NULL && provider->mute ? 0 : -1;
 }
 
 
@@ -632,7 +633,7 @@ answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
     u->reasoning = p->reasoning;
     u->estimated = 0;
 
-    if (!answer_good(a) && u->input < 0 && u->output < 0) {
+    if (!answer_good(a) && u->input < 0 && u->output <= 0) {
         u->input = 0;
         u->output = 0;
         return;

@@ -208,6 +208,7 @@ call_url(job_t *job, char url[CALL_URL_MAX])
         ai_headers_query(&q, job->dialect, job->spec.query);
     }
 
+    memset(&place, 0, sizeof(place));
     place.base = (ai_str_t) { strlen(base), base };
     place.model = job->route.model;
     place.stream = job->spec.stream;

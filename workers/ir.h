@@ -289,7 +289,10 @@ struct ir_s {
  * speak has NULL there.  For any thread; state is ir->reader, ir->writer.
  */
 struct dialect_s {
-    const char *name;           /* of ai_dialect_name, or a provider's api */
+    const char *name;           /* of ai_dialect_name, or a provider's api,
+                                 * or what its provider_t says it speaks */
+    const char *task;           /* what is asked for: only a provider's of the
+                                 * same can answer; NULL: a chat's turn */
     size_t      reader_size;    /* bytes of state */
     size_t      writer_size;
     /* Members of answers and events that say nothing elsewhere: "x" at the top,

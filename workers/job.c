@@ -373,12 +373,20 @@ job_route(job_t *job)
 
     if (ai_str_eqz(job->route.api, "echo")) {
         job->provider = provider_of(job->dialect);
-        return 0;
+
+        if (provider_same(job->provider, job->dialect, job->spec.op)) {
+            return 0;
+        }
+
+        job_fail(job, "bad_request",
+                 "This model does not speak the API of this endpoint.");
+        return -1;
     }
 
-    job->provider = provider_find(job->route.api);
+    job->provider = provider_for(job->route.api, job->spec.op);
 
-    return job->provider != NULL && job->provider->dialect == job->dialect
+    return job->provider != NULL
+           && provider_same(job->provider, job->dialect, job->spec.op)
            ? 0 : job_translate(job);
 }
 

@@ -180,6 +180,10 @@ job_usage(job_t *job, const char *state, const char *cause, ai_usage_t *u)
     u->finish = (ai_str_t) { strlen(job->answer.usage.finish),
                              job->answer.usage.finish };
 
+    if (job->provider != NULL && job->provider->free) {
+        return;
+    }
+
     if (job->answer.bytes != 0) {
         answer_usage(&job->answer, job->body.len, u);
 

@@ -47,6 +47,9 @@ static const struct {
 } ai_role_ops[] = {
     { "chat", AI_RIGHT_COMPLETIONS },
     { "messages", AI_RIGHT_COMPLETIONS },
+    { "embeddings", AI_RIGHT_COMPLETIONS },
+    { "completions", AI_RIGHT_COMPLETIONS },
+    { "count_tokens", AI_RIGHT_COMPLETIONS },
     { "models", AI_RIGHT_MODELS_READ },
     { "job", AI_RIGHT_JOBS_READ },
     { "events", AI_RIGHT_JOBS_READ },

@@ -16,15 +16,25 @@ static ngx_uint_t ngx_http_ai_refuse_network(ngx_http_request_t *r,
     ngx_http_ai_principal_t *p);
 
 
-/* What ai_role calls each ctx->op. */
 static const ai_str_t  ngx_http_ai_refuse_ops[] = {
     [NGX_HTTP_AI_OP_CHAT] = { sizeof("chat") - 1, "chat" },
     [NGX_HTTP_AI_OP_MESSAGES] = { sizeof("messages") - 1, "messages" },
     [NGX_HTTP_AI_OP_MODELS] = { sizeof("models") - 1, "models" },
     [NGX_HTTP_AI_OP_JOB] = { sizeof("job") - 1, "job" },
     [NGX_HTTP_AI_OP_EVENTS] = { sizeof("events") - 1, "events" },
-    [NGX_HTTP_AI_OP_CANCEL] = { sizeof("cancel") - 1, "cancel" }
+    [NGX_HTTP_AI_OP_CANCEL] = { sizeof("cancel") - 1, "cancel" },
+    [NGX_HTTP_AI_OP_EMBEDDINGS] = { sizeof("embeddings") - 1, "embeddings" },
+    [NGX_HTTP_AI_OP_COMPLETIONS] = { sizeof("completions") - 1,
+                                     "completions" },
+    [NGX_HTTP_AI_OP_COUNT] = { sizeof("count_tokens") - 1, "count_tokens" }
 };
+
+
+ai_str_t
+ngx_http_ai_op_name(ngx_http_ai_ctx_t *ctx)
+{
+    return ngx_http_ai_refuse_ops[ctx->op];
+}
 
 
 ngx_int_t
@@ -106,7 +116,7 @@ ngx_http_ai_permit(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return NGX_OK;
     }
 
-    right = ai_right_of(ngx_http_ai_refuse_ops[ctx->op]);
+    right = ai_right_of(ngx_http_ai_op_name(ctx));
     allowed = right < 0 ? AI_ROLE_LACKS
                         : ai_role_allows(ngx_http_ai_str(&p->role),
                                          ngx_http_ai_str(&p->scopes), right);

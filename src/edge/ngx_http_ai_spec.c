@@ -128,8 +128,7 @@ ngx_http_ai_spec_who(ngx_http_ai_ctx_t *ctx, ai_job_t *job, ai_buf_t *text)
     }
 
     job->user = ngx_http_ai_str(&p->user);
-    job->op = ctx->op == NGX_HTTP_AI_OP_MESSAGES ? ai_str("messages")
-                                                 : ai_str("chat");
+    job->op = ngx_http_ai_op_name(ctx);
     job->dialect.data = ai_dialect_name(ctx->dialect);
     job->dialect.len = ngx_strlen(job->dialect.data);
     job->model = ngx_http_ai_str(&ctx->model);

@@ -40,7 +40,13 @@ ngx_int_t ngx_http_ai_pass_handler(ngx_http_request_t *r);
 #define NGX_HTTP_AI_OP_JOB         3
 #define NGX_HTTP_AI_OP_EVENTS      4
 #define NGX_HTTP_AI_OP_CANCEL      5
-#define NGX_HTTP_AI_OP_NONE        6          /* no such path */
+#define NGX_HTTP_AI_OP_EMBEDDINGS  10
+#define NGX_HTTP_AI_OP_COMPLETIONS 11
+#define NGX_HTTP_AI_OP_COUNT       12
+#define NGX_HTTP_AI_OP_NONE        20         /* no such path */
+
+/* What ai_role, a limit and a job's spec call it. */
+ai_str_t ngx_http_ai_op_name(ngx_http_ai_ctx_t *ctx);
 
 /* Fills op, dialect and job from the path, once. */
 void ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
