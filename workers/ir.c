@@ -14,6 +14,9 @@ static const dialect_t *const  dialects[] = {
     &dialect_anthropic,
     &dialect_gemini,
     &dialect_vertex,
+    &dialect_embeddings,
+    &dialect_gemini_embeddings,
+    &dialect_vertex_embeddings,
 };
 
 #define DIALECTS  (sizeof(dialects) / sizeof(dialects[0]))

@@ -57,8 +57,8 @@
  *   service_tier      "auto", "default", "flex", "priority", ...
  *   store             bool
  *   modalities        [string];  audio  any value
- *   input             of embeddings: [part] or [[number]]; dimensions number,
- *                     encoding string, input_type string
+ *   input             of embeddings: [part], or [[number]] of tokens;
+ *                     dimensions number
  *   prompt, suffix    of legacy completions
  *   extra             object: {<dialect's name>: {member: value}}, what only
  *                     this dialect has and its own provider would take
@@ -258,6 +258,14 @@ struct ir_s {
     unsigned         functions:1;   /* client's: tools are legacy functions */
     unsigned         anonymous:1;   /* client's: its calls had no ids */
     unsigned         reasons:1;     /* provider's: it is asked for reasoning */
+    unsigned         base64:1;  /* client's: wants vectors so */
+
+    /* Embeddings: as many as were asked for, each an array of numbers as it
+     * stands.  Reader's, of ir->tree. */
+    unsigned         inputs;
+    unsigned         nvectors;
+    size_t           input_bytes;   /* of their texts */
+    ai_str_t        *vectors;
 
     ir_usage_t       usage_now;
     ir_error_t       error;
@@ -330,6 +338,9 @@ extern const dialect_t  dialect_openai;
 extern const dialect_t  dialect_anthropic;
 extern const dialect_t  dialect_gemini;
 extern const dialect_t  dialect_vertex;
+extern const dialect_t  dialect_embeddings;
+extern const dialect_t  dialect_gemini_embeddings;
+extern const dialect_t  dialect_vertex_embeddings;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);
