@@ -12,7 +12,6 @@
 #include "ai_headers.h"
 
 
-static void answer_add(answer_t *a, ai_str_t name, ai_str_t value);
 static int answer_passes(const answer_t *a, ai_str_t name);
 static int answer_is(ai_str_t name, const char *z);
 static int answer_good(const answer_t *a);
@@ -98,12 +97,12 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 
     a->retry |= answer_is(name, "retry-after");
 
-    answer_add(a, name, value);
+    answer_say(a, name, value);
 }
 
 
-static void
-answer_add(answer_t *a, ai_str_t name, ai_str_t value)
+void
+answer_say(answer_t *a, ai_str_t name, ai_str_t value)
 {
     char      *headers, length[24];
     size_t     n, size, need;
@@ -274,20 +273,20 @@ answer_translated(answer_t *a)
     const char  *type;
 
     type = translate_type(a->translate, a->sse_type);
-    answer_add(a, ai_str("content-type"), (ai_str_t) { strlen(type), type });
+    answer_say(a, ai_str("content-type"), (ai_str_t) { strlen(type), type });
     msec = translate_retry(a->translate);
 
     if (msec > 0 && !a->retry) {
         ai_buf_init(&b, seconds, sizeof(seconds));
         ai_buf_add_int(&b, (msec + 999) / 1000);
-        answer_add(a, ai_str("retry-after"),
+        answer_say(a, ai_str("retry-after"),
                    (ai_str_t) { ai_buf_len(&b), seconds });
     }
 
     dropped = translate_dropped(a->translate);
 
     if (dropped.len != 0) {
-        answer_add(a, ai_str("x-ai-dropped"), dropped);
+        answer_say(a, ai_str("x-ai-dropped"), dropped);
     }
 }
 

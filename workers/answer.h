@@ -66,6 +66,8 @@ void answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
 void answer_free(answer_t *a);
 
 void answer_header(answer_t *a, ai_str_t name, ai_str_t value);
+/* One of ours (ai_headers_said). */
+void answer_say(answer_t *a, ai_str_t name, ai_str_t value);
 void answer_head(answer_t *a, int status);
 /* 0; -1 no memory, -2 what no provider says: an event over ANSWER_EVENT_MAX or
  * of broken JSON, an answer over ANSWER_MAX. */

@@ -47,6 +47,14 @@ call_begin(job_t *job)
 
     job->called_usec = loop_now_usec(&job->w->loop);
 
+    if (job->estimate) {
+        if (count_begin(job) != 0) {
+            job_fail(job, "internal", NULL);
+        }
+
+        return;
+    }
+
     if (ai_str_eqz(job->route.api, "echo")) {
         job->ever_called = 1;
 

@@ -1,6 +1,6 @@
 /*
- * OpenAI's embeddings, as clients ask for them, where their provider speaks
- * another dialect.  Owns nothing; vectors lie in the ir_t's tree.
+ * OpenAI's embeddings: a provider's own, and as clients ask for them where
+ * their provider speaks another dialect.  Owns nothing; vectors lie in the ir_t's tree.
  */
 
 #include "dialect_embeddings.h"
@@ -25,6 +25,18 @@ static int embeddings_float(const char **at, const char *end,
     unsigned char bits[4]);
 static void embeddings_base64(out_t *out, const unsigned char *p, size_t len);
 
+
+const provider_t  provider_openai_embeddings = {
+    .api = "openai",
+    .op = "embeddings",
+    .dialect = AI_DIALECT_OPENAI,
+    .path = "/embeddings",
+    .key_header = "Authorization: Bearer ",
+    .mute = 1,
+    .request = openai_request,
+    .event = openai_event,
+    .body = openai_body,
+};
 
 const dialect_t  dialect_embeddings = {
     .name = "embeddings",

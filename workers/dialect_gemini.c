@@ -70,7 +70,8 @@ const dialect_t  dialect_vertex = {
 int
 gemini_is_vertex(const ir_t *ir)
 {
-    return ir->provider == &dialect_vertex;
+    return ir->provider == &dialect_vertex
+           || ir->provider == &dialect_vertex_count;
 }
 
 

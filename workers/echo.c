@@ -25,6 +25,7 @@ struct echo_s {
     size_t      len;
     size_t      at;
     size_t      input;          /* words before the cut */
+    int64_t     output;         /* words of a stream so far */
     unsigned    cut:1;          /* the client wanted fewer */
     unsigned    started:1;
     unsigned    open:1;         /* timer is initialised */
@@ -67,7 +68,9 @@ echo_prepare(job_t *job)
     }
 
     echo->job = job;
-    root = json_loadb(job->body.data, job->body.len, JSON_ALLOW_NUL, &error);
+    root = job->request != NULL
+           ? json_loadb(job->request, job->request_len, JSON_ALLOW_NUL, &error)
+           : json_loadb(job->body.data, job->body.len, JSON_ALLOW_NUL, &error);
     messages = json_object_get(root, "messages");
 
     /* For want of memory it mostly says nothing. */
@@ -451,7 +454,7 @@ echo_word(echo_t *echo)
         echo->at = at;
     }
 
-    echo->job->answer.usage.output++;
+    echo->job->answer.usage.output = ++echo->output;
 
     size = word.len * 6 + echo->job->route.model.len * 6 + 512;
     buf = malloc(size);
@@ -494,6 +497,8 @@ echo_finish(echo_t *echo)
     provider_usage_t  *u;
 
     u = &echo->job->answer.usage;
+    u->input = (int64_t) echo->input;
+    u->output = echo->output;
     ai_buf_init(&b, buf, sizeof(buf));
 
     if (echo->job->dialect == AI_DIALECT_ANTHROPIC) {
@@ -516,7 +521,7 @@ echo_finish(echo_t *echo)
                      "\"finish_reason\":\"");
     ai_buf_add_z(&b, echo->cut ? "length\"}]}\n\n" : "stop\"}]}\n\n");
 
-    if (echo->job->spec.usage_asked) {
+    if (echo->job->spec.usage_asked || echo->job->translate != NULL) {
         ai_buf_add_z(&b, "data: {");
         echo_head(echo, &b);
         ai_buf_add_z(&b, ",\"choices\":[],\"usage\":{\"prompt_tokens\":");

@@ -378,9 +378,9 @@ job_route(job_t *job)
             return 0;
         }
 
-        job_fail(job, "bad_request",
-                 "This model does not speak the API of this endpoint.");
-        return -1;
+        job->provider = &provider_openai;
+
+        return job_translate(job);
     }
 
     job->provider = provider_for(job->route.api, job->spec.op);
@@ -404,15 +404,19 @@ job_work(uv_work_t *work)
         return;
     }
 
-    if (ai_str_eqz(job->route.api, "echo")) {
-        job->request_rc = echo_prepare(job);
-        return;
-    }
-
     if (job->translate != NULL) {
         job->request_rc = translate_request(job->translate, job->body,
                                             &job->request,
                                             &job->request_len);
+    }
+
+    if (ai_str_eqz(job->route.api, "echo") && !job->estimate) {
+        job->request_rc = job->request_rc != 0 ? job->request_rc
+                                               : echo_prepare(job);
+        return;
+    }
+
+    if (job->translate != NULL) {
         return;
     }
 

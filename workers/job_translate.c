@@ -33,6 +33,12 @@ job_translate(job_t *job)
         || provider->write_request == NULL
         || !job_fits(client, provider))
     {
+        if (ai_str_eqz(job->spec.op, "count_tokens") && !job->spec.strict) {
+            job->estimate = 1;
+            job->provider = &provider_anthropic_count;
+            return 0;
+        }
+
         job_fail(job, "bad_request",
                  "This model does not speak the API of this endpoint.");
         return -1;

@@ -25,6 +25,8 @@ static const provider_t *const  providers[] = {
     &provider_azure_embeddings,
     &provider_azure_completions,
     &provider_anthropic_count,
+    &provider_gemini_count,
+    &provider_vertex_count,
     &provider_gemini_embeddings,
     &provider_vertex_embeddings,
     &provider_gemini,

@@ -97,6 +97,8 @@ extern const provider_t  provider_openai_completions;
 extern const provider_t  provider_azure_embeddings;
 extern const provider_t  provider_azure_completions;
 extern const provider_t  provider_anthropic_count;
+extern const provider_t  provider_gemini_count;
+extern const provider_t  provider_vertex_count;
 extern const provider_t  provider_gemini_embeddings;
 extern const provider_t  provider_vertex_embeddings;
 extern const provider_t  provider_gemini;
