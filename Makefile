@@ -126,6 +126,9 @@ $(O)/t/worker_%: $(O)/obj/t/unit/worker_%.o $(contract_obj) \
 	$(CC) $(ai_ldflags) -o $@ $(filter %.o,$^) \
 	    $(shell pkg-config --libs $(LIBS) cmocka) -lm
 
+# Its Redis is its own.
+$(O)/t/worker_emit_test: private ai_ldflags += -Wl,--wrap=redis_script
+
 $(O)/t/aictl_%: $(O)/obj/t/unit/aictl_%.o $(contract_obj) \
                 $(filter-out %/aictl.o,$(aictl_obj)) $(O)/sources
 	@mkdir -p $(@D)

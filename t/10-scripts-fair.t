@@ -364,6 +364,10 @@ my $later;
 $later = jain() for 1 .. 100;
 cmp_ok($uneven, '<', 0.65, 'what was counts');
 cmp_ok($later, '>', 0.97, 'and fades') or diag($later);
+$s->cmd('HSET', $s->key('fair'), 'gone', '4000 4000');
+jain() for 1 .. 100;
+is(join(' ', sort @{ $s->cmd('HKEYS', $s->key('fair')) }), 'long short',
+    'who wants nothing is forgotten');
 
 world(12);
 %weight = (heavy => 3);

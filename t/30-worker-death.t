@@ -41,6 +41,14 @@ is(scalar keys %of, 2, 'two worker processes');
 
 sub owner { $t->redis->cmd('HGET', "$w->{p}job:$_[0]", 'owner') || '' }
 
+# When it beat last.
+sub beat {
+    my %who = @{ $t->redis->cmd('ZRANGE', "$w->{p}alive", 0,
+        -1, 'WITHSCORES') };
+    my ($name) = grep { /-$_[0]-/ } keys %who;
+    return $name ? $who{$name} : 0;
+}
+
 # Jobs until each process has one.
 sub on_both {
     my ($make) = @_;
@@ -114,6 +122,8 @@ is(scalar(@rows = $w->outbox($job)), 1, 'nor to the ledger');
 my $calls = () = $p->requests;
 $fresh->stop;
 answer_not();
+my $beat = beat($zombie);       # a young one: jobs go to who has beaten lately
+wait_for(sub { beat($zombie) != $beat }, 20, 'a beat');
 kill STOP => $zombie;
 $job = $w->job(body => body('wait/m', 'x'));
 like(owner($job), qr/-$zombie-/, 'handed to who has just fallen asleep');

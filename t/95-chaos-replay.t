@@ -86,7 +86,7 @@ if (!$ENV{AI_T_CALM}) {
     $chaos->plan($length + 2, 0.6, nginx => 2, worker => 4, stop => 3,
         normal => 4, pubsub => 3, reload => 1, scripts => 1, workers => 1,
         frozen => 1);
-    for my $what (qw(redis upgrade postgres)) {
+    for my $what (qw(redis upgrade postgres drain drain)) {
         $chaos->also($length * (0.2 + rand 0.6), $what, rand, rand 5)
             for 1 .. 1 + $clients / 500;
     }

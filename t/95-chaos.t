@@ -320,7 +320,7 @@ if (!$ENV{AI_T_CALM}) {
         normal => 4, pubsub => 2, reload => 1, scripts => 1, workers => 1,
         frozen => 1);
     $chaos->also($length * (0.2 + rand 0.6), $_, rand, rand 5)
-        for qw(redis upgrade postgres);
+        for qw(redis upgrade postgres drain drain);
 }
 my $dead = qr/^(?:lost|attempts)$/;
 

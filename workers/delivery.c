@@ -70,6 +70,10 @@ delivery_bell(delivery_t *d, unsigned shard, ai_str_t message)
     char           *text;
     ai_delivery_t   delivery;
 
+    if (d->w->aborted) {
+        return;
+    }
+
     text = malloc(message.len);
 
     if (text == NULL) {
@@ -207,6 +211,10 @@ delivery_found(delivery_look_t *look, ai_str_t member)
     ai_str_t  id, tenant;
 
     id = (ai_str_t) { AI_JOB_ID_LEN, member.data };
+
+    if (look->d->w->aborted) {
+        return;
+    }
 
     if (member.len > AI_JOB_ID_LEN && ai_id_job_ok(id)) {
         tenant = (ai_str_t) { member.len - AI_JOB_ID_LEN - 1,

@@ -24,6 +24,7 @@ typedef struct {
     unsigned     beats;         /* not answered */
     uint64_t     sent_usec;     /* the first of them, or an earlier one */
     uint64_t     sure_usec;     /* sent, and answered since */
+    unsigned     drained:1;     /* it knows, and we hold nothing there */
 } heartbeat_shard_t;
 
 struct heartbeat_s {
@@ -45,6 +46,7 @@ static void heartbeat_on_beat(uv_timer_t *timer);
 static void heartbeat_beat(heartbeat_t *hb, unsigned shard,
     redis_reply_pt cb);
 static void heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data);
+static void heartbeat_on_drain(redis_t *rc, ai_resp_t *reply, void *data);
 static void heartbeat_on_bye(redis_t *rc, ai_resp_t *reply, void *data);
 static void heartbeat_on_sweep(uv_timer_t *timer);
 static void heartbeat_on_swept(redis_t *rc, ai_resp_t *reply, void *data);
@@ -145,6 +147,29 @@ heartbeat_drain(heartbeat_t *hb)
 }
 
 
+int
+heartbeat_drained(heartbeat_t *hb)
+{
+    unsigned  i;
+
+    for (i = 0; i < hb->w->shards; i++) {
+        if (!hb->shards[i].drained) {
+            break;
+        }
+    }
+
+    if (i == hb->w->shards) {
+        return 1;
+    }
+
+    if (hb->shards[i].beats == 0) {
+        heartbeat_now(hb);
+    }
+
+    return 0;
+}
+
+
 void
 heartbeat_bye(heartbeat_t *hb, void (*done)(worker_t *w))
 {
@@ -213,7 +238,8 @@ heartbeat_on_beat(uv_timer_t *timer)
     hb->last_usec = now;
 
     for (i = 0; i < hb->w->shards; i++) {
-        heartbeat_beat(hb, i, heartbeat_on_reply);
+        heartbeat_beat(hb, i, hb->word[0] == 'd' ? heartbeat_on_drain
+                                                 : heartbeat_on_reply);
     }
 }
 
@@ -289,6 +315,23 @@ heartbeat_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
     if (redis_int(redis_item(reply, 3), &held) == 0) {
         delivery_beat(hb->w->delivery, shard->shard, held);
     }
+}
+
+
+/* From then on it is handed nothing more. */
+
+static void
+heartbeat_on_drain(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    int64_t             held;
+    heartbeat_shard_t  *shard;
+
+    shard = data;
+    shard->drained = reply != NULL && redis_word(reply, "OK")
+                     && redis_int(redis_item(reply, 3), &held) == 0
+                     && held == 0;
+
+    heartbeat_on_reply(rc, reply, data);
 }
 
 

@@ -27,6 +27,9 @@ void heartbeat_start(heartbeat_t *hb);
 void heartbeat_now(heartbeat_t *hb);
 /* A beat of another word now: "drain"; later beats say the same. */
 void heartbeat_drain(heartbeat_t *hb);
+/* Whether every shard has heard that, so that it hands over no more, and said
+ * that it has nothing of this worker's; where not, a beat asks again. */
+int heartbeat_drained(heartbeat_t *hb);
 /* Whether the shard has heard this worker so lately that nobody can take it for
  * dead now: what it was handed is its. */
 int heartbeat_sure(const heartbeat_t *hb, unsigned shard);

@@ -148,6 +148,13 @@ lookup_ready(lookup_t *l)
 }
 
 
+int
+lookup_idle(const lookup_t *l)
+{
+    return l->nkeys == 0;
+}
+
+
 void
 lookup_close(lookup_t *l)
 {

@@ -39,6 +39,8 @@ void lookup_ready(lookup_t *l);
  */
 void lookup_entry(lookup_t *l, ai_str_t entry, ai_str_t name, ai_str_t edge,
     int clean);
+/* Nobody waits for an answer. */
+int lookup_idle(const lookup_t *l);
 /* Frees itself later in the loop; what waits stays pending in the stream. */
 void lookup_close(lookup_t *l);
 

@@ -110,6 +110,13 @@ seeds_open(worker_t *w)
 }
 
 
+int
+seeds_idle(const seeds_t *s)
+{
+    return s->n == 0;
+}
+
+
 void
 seeds_close(seeds_t *s)
 {

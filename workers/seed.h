@@ -29,6 +29,8 @@ seeds_t *seeds_open(worker_t *w);
  * here, also where it is malformed.  All is copied. */
 void seeds_entry(seeds_t *s, ai_str_t entry, ai_str_t question,
     ai_str_t edge);
+/* Nobody waits for an answer. */
+int seeds_idle(const seeds_t *s);
 /* Frees itself later in the loop. */
 void seeds_close(seeds_t *s);
 

@@ -553,7 +553,10 @@ worker_on_drain(uv_timer_t *timer)
     since = uv_now(&w->loop.uv) - w->drain_msec;
     limit = (uint64_t) w->opt->drain_sec * 1000;
 
-    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue);
+    idle = jobs_count(w->jobs) == 0 && queue_idle(w->queue)
+           && (!redis_ready(w->redis) || w->aborted
+               || (lookup_idle(w->lookup) && seeds_idle(w->seeds)
+                   && heartbeat_drained(w->heartbeat)));
 
     if (idle && w->ledger != NULL) {
         ledger_drain(w->ledger);

@@ -3,7 +3,7 @@
 --
 -- `P fair` has of a tenant "<had> <due>", in slots times ms.
 
-local FAIR_MAX, FAIR_ENDS, FAIR_HALF_MS, FAIR_LEAST = 64, 24, 15000, 1
+local FAIR_MAX, FAIR_ENDS, FAIR_HALF_MS, FAIR_LEAST = 64, 24, 15000, 1000
 local FAIR_EXPIRE_MS = 300000
 
 -- What is known of tenants, of FAIR_MAX at most in all: of those that wait the
@@ -90,7 +90,8 @@ local function jain(ms, slots)
         local k = known[tenant]
         k[1] = k[1] * fade + (had[tenant] or 0) * ms
         k[2] = k[2] * fade + (due[tenant] or 0) * ms
-        if k[2] >= FAIR_LEAST then
+        -- Rounded, what is small would not fade any more.
+        if k[2] >= (due[tenant] and 1 or FAIR_LEAST) then
             local x = k[1] / k[2]
             n, sum, squares = n + 1, sum + x, squares + x * x
             call('HSET', P .. FAIR, tenant, int(k[1] + 0.5) .. ' '

@@ -200,6 +200,17 @@ sub worker {
 }
 
 
+# In order: nothing of what it has is lost, or run again.
+sub drain {
+    my ($self, $which) = @_;
+    my @pids = $self->{t}->worker_pids or return '';
+    my $pid = $pids[$which * @pids];
+
+    kill 'TERM', $pid;
+    return $pid;
+}
+
+
 sub workers { return $_[0]->slay($_[0]{t}->worker_pids) }
 
 
@@ -391,7 +402,8 @@ sub rest {
 }
 
 
-# What ended is forgotten when it is due, and no other key is left.
+# What ended is forgotten when it is due, and no other key is left, but what
+# fades for some minutes.
 sub forgotten {
     my ($self, $seconds) = @_;
     my $redis = $self->{t}->redis;
@@ -409,7 +421,7 @@ sub forgotten {
         wait_for(sub {
             sleep 1;
             @left = grep { !$base{$_}
-                && !/^ai1:metrics:|:(?:pv|body):|^ai1:key:/ }
+                && !/^ai1:metrics:|:(?:pv|body):|:fair$|^ai1:key:/ }
                 sort keys %{ $redis->keys };
             return !@left;
         }, $seconds + 15);

@@ -328,6 +328,7 @@ use Time::HiRes qw(time);
 #   { send => 'bytes', close => 1, stall => 1, drop => 1 }
 #   { hold => 1 }     hand it on, and keep this connection's answers back;
 #                     hold => 0: hand it on, and give them
+#   { until => FILE } hand it on, and what comes after it, once FILE is there
 # stall: this connection is never answered again; drop: no answer to this one.
 sub new {
     my ($class, %o) = @_;
@@ -375,7 +376,13 @@ sub serve {
     while (1) {
         my $bits = '';
         vec($bits, $_, 1) = 1 for fileno $listen, keys %conn, keys %of_up;
-        select $bits, undef, undef, undef;
+        select $bits, undef, undef,
+            (grep { $_->{until} } values %conn) ? 0.02 : undef;
+
+        for my $c (grep { $_->{until} && -e $_->{until} } values %conn) {
+            delete $c->{until};
+            syswrite $c->{up}, delete $c->{kept};
+        }
 
         if (vec $bits, fileno $listen, 1) {
             my $sock = $listen->accept or next;
@@ -426,6 +433,14 @@ sub serve {
                         syswrite $c->{sock}, $held;
                     }
                     undef $do;
+                }
+                if (ref $do && $do->{until}) {
+                    $c->{until} = $do->{until};
+                    undef $do;
+                }
+                if ($c->{until} && !defined $do) {
+                    $c->{kept} .= $raw;
+                    next;
                 }
                 if (!defined $do) {
                     syswrite $c->{up} || $c->{sock},
