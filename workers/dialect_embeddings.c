@@ -1,6 +1,7 @@
 /*
  * OpenAI's embeddings: a provider's own, and as clients ask for them where
- * their provider speaks another dialect.  Owns nothing; vectors lie in the ir_t's tree.
+ * their provider speaks another dialect.  Owns nothing; vectors lie in the
+ * ir_t's tree.
  */
 
 #include "dialect_embeddings.h"
