@@ -21,22 +21,23 @@ ai_provider responses { api responses; url env:OPENAI_BASE_URL; key env:OPENAI_A
 CONF
 
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
-my %seen;
+my (%seen, %of);
 my $n = 0;
 
 open my $in, '<', $file or die;
 while (<$in>) {
     my $r = $json->decode($_);
-    next unless $r->{api} =~ /^(?:openai\.chat|compatible\.chat
-        |anthropic\.messages|openai\.responses)$/x;
+    next unless $r->{api} =~ /^(?:openai\.(?:chat|embeddings|responses)
+        |compatible\.chat|anthropic\.(?:messages|count_tokens))$/x;
     next unless $r->{method} eq 'POST' && ref $r->{request} eq 'HASH';
     my $model = $r->{request}{model};
     next unless defined $model && !ref $model;
 
     my $anthropic = $r->{api} =~ /^anthropic/;
     my $responses = $r->{api} =~ /responses/;
-    my $path = $anthropic || $responses ? $r->{path} : '/v1/chat/completions';
-    next if $anthropic && $path !~ m{^/v1/messages(?:\?|$)};
+    my $path = $anthropic || $responses || $r->{api} eq 'openai.embeddings'
+        ? $r->{path} : '/v1/chat/completions';
+    next if $anthropic && $path !~ m{^/v1/messages(?:/count_tokens)?(?:\?|$)};
     my $text = $json->encode($r->{request});
     next if $seen{"$path $text"}++;
 
@@ -61,10 +62,14 @@ while (<$in>) {
         . $direct->status . ', ' . length($got->body) . ' bytes instead of '
         . length($direct->body) . "\n" . substr($got->body, 0, 300));
     $n++;
+    $of{$r->{api}}++;
 }
 close $in;
 
 cmp_ok($n, '>', 100, 'recordings were there');
+diag("same dialect: $_ $of{$_}") for sort keys %of;
+cmp_ok($of{'openai.embeddings'} // 0, '>=', 17, 'of embeddings, too');
+is($of{'anthropic.count_tokens'}, 3, 'and of counting');
 wait_for(sub {
     $t->pg->value('select count(*) from ngxai.ledger') >= $n
 }, 60, 'the ledger');

@@ -14,7 +14,6 @@
 #include "stored.h"
 
 
-static void answer_add(answer_t *a, ai_str_t name, ai_str_t value);
 static int answer_passes(const answer_t *a, ai_str_t name);
 static int answer_is(ai_str_t name, const char *z);
 static int answer_good(const answer_t *a);
@@ -51,6 +50,7 @@ answer_init(answer_t *a, emit_t *emit, const provider_t *provider,
     a->retry_msec = -1;
     ai_sse_init(&a->sse, ANSWER_EVENT_MAX);
     provider_usage_init(&a->usage);
+    a->usage.output = provider != NULL && provider->mute ? 0 : -1;
 }
 
 
@@ -117,19 +117,12 @@ answer_header(answer_t *a, ai_str_t name, ai_str_t value)
 
     a->retry |= answer_is(name, "retry-after");
 
-    answer_add(a, name, value);
+    answer_say(a, name, value);
 }
 
 
 void
 answer_say(answer_t *a, ai_str_t name, ai_str_t value)
-{
-    answer_add(a, name, value);
-}
-
-
-static void
-answer_add(answer_t *a, ai_str_t name, ai_str_t value)
 {
     char      *headers, length[24];
     size_t     n, size, need;
@@ -303,20 +296,20 @@ answer_translated(answer_t *a)
     const char  *type;
 
     type = translate_type(a->translate, a->sse_type);
-    answer_add(a, ai_str("content-type"), (ai_str_t) { strlen(type), type });
+    answer_say(a, ai_str("content-type"), (ai_str_t) { strlen(type), type });
     msec = translate_retry(a->translate);
 
     if (msec > 0 && !a->retry) {
         ai_buf_init(&b, seconds, sizeof(seconds));
         ai_buf_add_int(&b, (msec + 999) / 1000);
-        answer_add(a, ai_str("retry-after"),
+        answer_say(a, ai_str("retry-after"),
                    (ai_str_t) { ai_buf_len(&b), seconds });
     }
 
     dropped = translate_dropped(a->translate);
 
     if (dropped.len != 0) {
-        answer_add(a, ai_str("x-ai-dropped"), dropped);
+        answer_say(a, ai_str("x-ai-dropped"), dropped);
     }
 }
 
@@ -788,7 +781,7 @@ answer_usage(const answer_t *a, size_t request_bytes, ai_usage_t *u)
     u->image_output = p->image_output;
     u->estimated = 0;
 
-    if (!answer_good(a) && u->input < 0 && u->output < 0) {
+    if (!answer_good(a) && u->input < 0 && u->output <= 0) {
         u->input = 0;
         u->output = 0;
         return;

@@ -64,6 +64,14 @@ call_begin(job_t *job)
     job->answer.calls = job->calls;
     job->answer.began_usec = job->began_usec;
 
+    if (job->estimate) {
+        if (count_begin(job) != 0) {
+            job_fail(job, "internal", NULL);
+        }
+
+        return;
+    }
+
     if (ai_str_eqz(job->route.api, "echo")) {
         job->ever_called = 1;
 
@@ -267,6 +275,7 @@ call_url(job_t *job, char url[CALL_URL_MAX])
         ai_headers_query(&q, job->dialect, job->spec.query);
     }
 
+    memset(&place, 0, sizeof(place));
     place.base = (ai_str_t) { strlen(base), base };
     place.model = job->route.model;
     place.stream = job->spec.stream;

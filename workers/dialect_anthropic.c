@@ -2,19 +2,14 @@
  * Anthropic's messages.  Owns nothing.
  */
 
-#include "provider.h"
+#include "dialect_anthropic.h"
 
 #include <string.h>
 
 #include "ai_json.h"
 
 
-static int anthropic_request(const provider_request_t *req, char **out,
-    size_t *len, int *added);
-static provider_verdict_e anthropic_event(provider_usage_t *u, ai_str_t raw,
-    int added, provider_cut_t *cut);
 static void anthropic_usage(provider_usage_t *u, ai_str_t usage);
-static void anthropic_body(provider_usage_t *u, ai_str_t body);
 
 
 enum { ANTHROPIC_MODEL = 0 };
@@ -38,15 +33,15 @@ const provider_t  provider_anthropic = {
     .path = "/v1/messages",
     .key_header = "x-api-key: ",
     .version = "anthropic-version: 2023-06-01",
-    .request = anthropic_request,
-    .event = anthropic_event,
-    .body = anthropic_body,
+    .request = anthropic_provider_request,
+    .event = anthropic_provider_event,
+    .body = anthropic_provider_body,
 };
 
 
-static int
-anthropic_request(const provider_request_t *req, char **out, size_t *len,
-    int *added)
+int
+anthropic_provider_request(const provider_request_t *req, char **out,
+    size_t *len, int *added)
 {
     ai_json_t         j;
     ai_json_field_t  *model;
@@ -81,8 +76,8 @@ anthropic_request(const provider_request_t *req, char **out, size_t *len,
 }
 
 
-static provider_verdict_e
-anthropic_event(provider_usage_t *u, ai_str_t raw, int added,
+provider_verdict_e
+anthropic_provider_event(provider_usage_t *u, ai_str_t raw, int added,
     provider_cut_t *cut)
 {
     int                     rc;
@@ -216,8 +211,8 @@ anthropic_usage(provider_usage_t *u, ai_str_t usage)
 }
 
 
-static void
-anthropic_body(provider_usage_t *u, ai_str_t body)
+void
+anthropic_provider_body(provider_usage_t *u, ai_str_t body)
 {
     int                     rc;
     ai_str_t                text;

@@ -19,6 +19,13 @@
  */
 #define ANTHROPIC_TAG  "ai:"
 
+/* As provider_t's. */
+int anthropic_provider_request(const provider_request_t *req, char **out,
+    size_t *len, int *added);
+provider_verdict_e anthropic_provider_event(provider_usage_t *u,
+    ai_str_t raw, int added, provider_cut_t *cut);
+void anthropic_provider_body(provider_usage_t *u, ai_str_t body);
+
 int anthropic_read_request(ir_t *ir, node_t *body);
 int anthropic_write_request(ir_t *ir, out_t *out);
 int anthropic_write_answer(ir_t *ir, const ir_answer_t *a, out_t *out);

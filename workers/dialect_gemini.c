@@ -10,7 +10,9 @@
 
 static int gemini_place(ai_buf_t *b, const provider_place_t *p);
 static int vertex_place(ai_buf_t *b, const provider_place_t *p);
-static int gemini_model(ai_buf_t *b, ai_str_t model, const char *const *paths,
+static int gemini_model(ai_buf_t *b, const provider_place_t *p);
+static int vertex_model(ai_buf_t *b, const provider_place_t *p);
+static int gemini_name(ai_buf_t *b, ai_str_t model, const char *const *paths,
     const char *otherwise);
 static void gemini_method(ai_buf_t *b, const provider_place_t *p);
 
@@ -68,50 +70,93 @@ const dialect_t  dialect_vertex = {
 int
 gemini_is_vertex(const ir_t *ir)
 {
-    return ir->provider == &dialect_vertex;
+    return ir->provider == &dialect_vertex
+           || ir->provider == &dialect_vertex_count;
 }
 
 
 static int
 gemini_place(ai_buf_t *b, const provider_place_t *p)
 {
-    static const char *const  paths[] = { "models/", "tunedModels/", NULL };
-
-    ai_buf_add_z(b, "/v1beta/");
-
-    if (gemini_model(b, p->model, paths, "models/") != 0) {
+    if (gemini_model(b, p) != 0) {
         return -1;
     }
 
     gemini_method(b, p);
 
     return 0;
+}
+
+
+static int
+vertex_place(ai_buf_t *b, const provider_place_t *p)
+{
+    if (vertex_model(b, p) != 0) {
+        return -1;
+    }
+
+    gemini_method(b, p);
+
+    return 0;
+}
+
+
+/* Other methods of a model: path is ":method". */
+
+int
+gemini_place_path(ai_buf_t *b, const provider_place_t *p)
+{
+    if (gemini_model(b, p) != 0) {
+        return -1;
+    }
+
+    ai_buf_add_z(b, p->path);
+
+    return 0;
+}
+
+
+int
+vertex_place_path(ai_buf_t *b, const provider_place_t *p)
+{
+    if (vertex_model(b, p) != 0) {
+        return -1;
+    }
+
+    ai_buf_add_z(b, p->path);
+
+    return 0;
+}
+
+
+static int
+gemini_model(ai_buf_t *b, const provider_place_t *p)
+{
+    static const char *const  paths[] = { "models/", "tunedModels/", NULL };
+
+    ai_buf_add_z(b, "/v1beta/");
+
+    return gemini_name(b, p->model, paths, "models/");
 }
 
 
 /* The URL ends in /v1/projects/PROJECT/locations/LOCATION. */
 
 static int
-vertex_place(ai_buf_t *b, const provider_place_t *p)
+vertex_model(ai_buf_t *b, const provider_place_t *p)
 {
     static const char *const  paths[] = { "publishers/", "endpoints/", NULL };
 
     ai_buf_add_z(b, "/");
 
-    if (gemini_model(b, p->model, paths, "publishers/google/models/") != 0) {
-        return -1;
-    }
-
-    gemini_method(b, p);
-
-    return 0;
+    return gemini_name(b, p->model, paths, "publishers/google/models/");
 }
 
 
 /* A model's name may say what it is: that is kept. */
 
 static int
-gemini_model(ai_buf_t *b, ai_str_t model, const char *const *paths,
+gemini_name(ai_buf_t *b, ai_str_t model, const char *const *paths,
     const char *otherwise)
 {
     for ( /* void */ ; *paths != NULL; paths++) {

@@ -43,6 +43,9 @@ typedef struct {
     unsigned   signed_:1;       /* the content has a call */
 } gemini_contents_t;
 
+/* For provider_t's of other methods, whose path is ":method". */
+int gemini_place_path(ai_buf_t *b, const provider_place_t *p);
+int vertex_place_path(ai_buf_t *b, const provider_place_t *p);
 int gemini_write_request(ir_t *ir, out_t *o);
 /* A part of an open content; what has no place there stays unread. */
 int gemini_part(gemini_contents_t *c, node_t *p, int model);

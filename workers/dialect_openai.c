@@ -2,7 +2,7 @@
  * OpenAI's chat completions, and whatever speaks them.  Owns nothing.
  */
 
-#include "provider.h"
+#include "dialect_openai.h"
 
 #include <stddef.h>
 #include <string.h>
@@ -13,19 +13,14 @@
 #define OPENAI_ASK  "\"include_usage\":true"
 
 
-static int openai_request(const provider_request_t *req, char **out,
-    size_t *len, int *added);
 static int openai_edit_usage(provider_edit_t *e, ai_str_t body,
     const ai_json_field_t *options);
-static provider_verdict_e openai_event(provider_usage_t *u, ai_str_t raw,
-    int added, provider_cut_t *cut);
 static void openai_usage(provider_usage_t *u, ai_str_t usage);
 static int openai_some(ai_str_t usage, const char *name);
 static void openai_usage_media(provider_usage_t *u, ai_str_t usage);
 static void openai_delta(provider_usage_t *u, ai_str_t delta);
 static void openai_cut(ai_str_t raw, size_t base, const ai_json_field_t *f,
     provider_cut_t *cut);
-static void openai_body(provider_usage_t *u, ai_str_t body);
 
 
 enum { OPENAI_MODEL = 0, OPENAI_STREAM_OPTIONS };
@@ -48,7 +43,7 @@ const provider_t  provider_openai = {
 };
 
 
-static int
+int
 openai_request(const provider_request_t *req, char **out, size_t *len,
     int *added)
 {
@@ -165,7 +160,7 @@ openai_edit_usage(provider_edit_t *e, ai_str_t body,
 }
 
 
-static provider_verdict_e
+provider_verdict_e
 openai_event(provider_usage_t *u, ai_str_t raw, int added,
     provider_cut_t *cut)
 {
@@ -238,6 +233,8 @@ openai_event(provider_usage_t *u, ai_str_t raw, int added,
         } else {
             provider_word(text, "finish_reason", u->finish,
                           sizeof(u->finish));
+
+            u->text_bytes += provider_text(text, "text");
 
             if (ai_json_path(text, "delta", &text, &type) == 1) {
                 openai_delta(u, text);
@@ -394,7 +391,7 @@ openai_cut(ai_str_t raw, size_t base, const ai_json_field_t *f,
 }
 
 
-static void
+void
 openai_body(provider_usage_t *u, ai_str_t body)
 {
     int                     rc;
@@ -428,6 +425,7 @@ openai_body(provider_usage_t *u, ai_str_t body)
         text.data = body.data + f->start;
         text.len = f->end - f->start;
         provider_word(text, "0.finish_reason", u->finish, sizeof(u->finish));
+        u->text_bytes += provider_text(text, "0.text");
 
         if (ai_json_path(text, "0.message", &message, &type) == 1) {
             openai_delta(u, message);

@@ -22,6 +22,13 @@ extern const openai_format_t  openai_formats[];
 #define OPENAI_READER_SIZE  2048
 #define OPENAI_WRITER_SIZE  2048
 
+/* As provider_t's; of legacy completions, too. */
+int openai_request(const provider_request_t *req, char **out, size_t *len,
+    int *added);
+provider_verdict_e openai_event(provider_usage_t *u, ai_str_t raw, int added,
+    provider_cut_t *cut);
+void openai_body(provider_usage_t *u, ai_str_t body);
+
 int openai_read_request(ir_t *ir, node_t *body);
 int openai_write_request(ir_t *ir, out_t *out);
 int openai_write_answer(ir_t *ir, const ir_answer_t *a, out_t *out);

@@ -37,6 +37,8 @@ static const char *const  openai_ignore[] = {
     "choices.*.message.role", "choices.*.message.tool_calls.*.index",
     "choices.*.message.reasoning_details.*.index",
     "choices.*.delta.reasoning_details.*.index",
+    "prompt_filter_results", "choices.*.content_filter_results",
+    "choices.*.content_filter_offsets",
     "usage.cost", "usage.cost_details", "usage.is_byok", "usage.total_tokens",
     "usage.queue_time", "usage.prompt_time", "usage.completion_time",
     "usage.total_time", "usage.prompt_cache_miss_tokens",

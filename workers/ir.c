@@ -18,6 +18,13 @@ static const dialect_t *const  dialects[] = {
     &dialect_cohere,
     &dialect_bedrock,
     &dialect_responses,
+    &dialect_completions,
+    &dialect_count,
+    &dialect_gemini_count,
+    &dialect_vertex_count,
+    &dialect_embeddings,
+    &dialect_gemini_embeddings,
+    &dialect_vertex_embeddings,
 };
 
 #define DIALECTS  (sizeof(dialects) / sizeof(dialects[0]))

@@ -57,8 +57,8 @@
  *   service_tier      "auto", "default", "flex", "priority", ...
  *   store             bool
  *   modalities        [string];  audio  any value
- *   input             of embeddings: [part] or [[number]]; dimensions number,
- *                     encoding string, input_type string
+ *   input             of embeddings: [part], or [[number]] of tokens;
+ *                     dimensions number
  *   prompt, suffix    of legacy completions
  *   extra             object: {<dialect's name>: {member: value}}, what only
  *                     this dialect has and its own provider would take
@@ -259,9 +259,17 @@ struct ir_s {
     unsigned         strict:1;
     unsigned         functions:1;   /* client's: tools are legacy functions */
     unsigned         reasons:1;     /* provider's: it is asked for reasoning */
+    unsigned         base64:1;      /* client's: wants vectors so */
     out_t            again;     /* client's: of its request, what its answers
                                  * say again; the core frees it */
     unsigned         calls;     /* client's: legacy calls so far, without ids */
+
+    /* Embeddings: as many as were asked for, each an array of numbers as it
+     * stands.  Reader's, of ir->tree. */
+    unsigned         inputs;
+    unsigned         nvectors;
+    size_t           input_bytes;   /* of their texts */
+    ai_str_t        *vectors;
 
     ir_usage_t       usage_now;
     ir_error_t       error;
@@ -293,7 +301,10 @@ struct ir_s {
  * speak has NULL there.  For any thread; state is ir->reader, ir->writer.
  */
 struct dialect_s {
-    const char *name;           /* of ai_dialect_name, or a provider's api */
+    const char *name;           /* of ai_dialect_name, or a provider's api,
+                                 * or what its provider_t says it speaks */
+    const char *task;           /* what is asked for: only a provider's of the
+                                 * same can answer; NULL: a chat's turn */
     size_t      reader_size;    /* bytes of state */
     size_t      writer_size;
     /* Members of answers and events that say nothing elsewhere: "x" at the top,
@@ -343,6 +354,13 @@ extern const dialect_t  dialect_ollama;
 extern const dialect_t  dialect_cohere;
 extern const dialect_t  dialect_responses;
 extern const dialect_t  dialect_bedrock;
+extern const dialect_t  dialect_completions;
+extern const dialect_t  dialect_count;
+extern const dialect_t  dialect_gemini_count;
+extern const dialect_t  dialect_vertex_count;
+extern const dialect_t  dialect_embeddings;
+extern const dialect_t  dialect_gemini_embeddings;
+extern const dialect_t  dialect_vertex_embeddings;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);

@@ -463,7 +463,10 @@ job_dress(job_t *job)
             || job->dialect == AI_DIALECT_ANTHROPIC)
         {
             job->provider = provider_of(job->dialect);
-            return 0;
+
+            if (provider_same(job->provider, job->dialect, job->spec.op)) {
+                return 0;
+            }
         }
 
         job->provider = &provider_openai;
@@ -471,10 +474,11 @@ job_dress(job_t *job)
         return job_translate(job);
     }
 
-    job->provider = provider_find(job->route.api);
+    job->provider = provider_for(job->route.api, job->spec.op);
     response = job->parent != NULL ? job->parent->response : job->response;
 
-    return job->provider != NULL && job->provider->dialect == job->dialect
+    return job->provider != NULL
+           && provider_same(job->provider, job->dialect, job->spec.op)
            && (response == NULL || !stored_bound(response, 1))
            ? 0 : job_translate(job);
 }
@@ -501,7 +505,7 @@ job_work(uv_work_t *work)
                                             &job->request_len);
     }
 
-    if (ai_str_eqz(job->route.api, "echo")) {
+    if (ai_str_eqz(job->route.api, "echo") && !job->estimate) {
         job->request_rc = job->request_rc != 0 ? job->request_rc
                                                : echo_prepare(job);
         return;

@@ -137,6 +137,7 @@ struct job_s {
                                          * that it did not answer in full */
     unsigned          unknown:1;        /* what earlier attempts used */
     unsigned          paused:1;
+    unsigned          estimate:1;       /* its count is one; nobody is asked */
     unsigned          cancelled:1;
     unsigned          left:1;           /* leave was sent for a dead edge */
 };
@@ -214,6 +215,10 @@ void call_begin(job_t *job);
 void call_abort(job_t *job);
 void call_pause(job_t *job);
 void call_resume(job_t *job);
+
+/* A count that is an estimate: 0, the job is answered (or has failed), or -1:
+ * no memory. */
+int count_begin(job_t *job);
 
 /* The built-in provider.  echo_prepare finds what to say, for any thread: 0,
  * -1 it cannot be read, -2 no memory. */

@@ -253,6 +253,10 @@ job_call_usage(const job_t *job, ai_usage_t *u)
     u->finish = (ai_str_t) { strlen(job->answer.usage.finish),
                              job->answer.usage.finish };
 
+    if (job->provider != NULL && job->provider->free) {
+        return;
+    }
+
     if (job->answer.bytes != 0) {
         answer_usage(&job->answer, job->body.len, u);
 

@@ -10,6 +10,11 @@
 #include <strings.h>
 
 
+#define JOB_OP_MAX  32
+
+
+static const dialect_t *job_client(const job_t *job);
+static int job_fits(const dialect_t *client, const dialect_t *provider);
 static int job_official(const job_t *job);
 static ai_str_t job_version(const job_t *job);
 
@@ -20,17 +25,27 @@ job_translate(job_t *job)
     const dialect_t   *client, *provider;
     translate_call_t   call;
 
-    client = dialect_find(ai_dialect_name(job->dialect));
-    provider = job->provider != NULL ? dialect_find(job->provider->api) : NULL;
+    client = job_client(job);
+    provider = job->provider == NULL ? NULL
+               : dialect_find(job->provider->speaks != NULL
+                              ? job->provider->speaks : job->provider->api);
 
     if (client == NULL || provider == NULL || client->read_request == NULL
-        || provider->write_request == NULL)
+        || provider->write_request == NULL
+        || !job_fits(client, provider))
     {
-        if (!retry_failed(job, RETRY_UNFIT)) {
-            job_fail(job, "bad_request",
-                     "This model does not speak the API of this endpoint.");
+        if (retry_failed(job, RETRY_UNFIT)) {
+            return -1;
         }
 
+        if (ai_str_eqz(job->spec.op, "count_tokens") && !job->spec.strict) {
+            job->estimate = 1;
+            job->provider = &provider_anthropic_count;
+            return 0;
+        }
+
+        job_fail(job, "bad_request",
+                 "This model does not speak the API of this endpoint.");
         return -1;
     }
 
@@ -56,6 +71,34 @@ job_translate(job_t *job)
     }
 
     return 0;
+}
+
+
+/* An operation that is none of its dialect's own turns has its own. */
+
+static const dialect_t *
+job_client(const job_t *job)
+{
+    char      op[JOB_OP_MAX];
+    ai_buf_t  b;
+
+    ai_buf_init(&b, op, sizeof(op) - 1);
+    ai_buf_add_str(&b, job->spec.op);
+    *b.pos = '\0';
+
+    return ai_str_eqz(job->spec.op, "embeddings")
+           || ai_str_eqz(job->spec.op, "completions")
+           || ai_str_eqz(job->spec.op, "count_tokens")
+           ? dialect_find(op) : dialect_find(ai_dialect_name(job->dialect));
+}
+
+
+static int
+job_fits(const dialect_t *client, const dialect_t *provider)
+{
+    return client->task == NULL || provider->task == NULL
+           ? client->task == provider->task
+           : strcmp(client->task, provider->task) == 0;
 }
 
 
@@ -97,6 +140,10 @@ job_official(const job_t *job)
 {
     char      url[CATALOG_URL_MAX];
     ai_str_t  base;
+
+    if (ai_str_eqz(job->route.api, "azure")) {
+        return 1;
+    }
 
     if (catalog_url(&job->route, url) != 0) {
         return 0;

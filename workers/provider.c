@@ -21,6 +21,16 @@ static const provider_t *const  providers[] = {
     &provider_openai,
     &provider_anthropic,
     &provider_responses,
+    &provider_azure,
+    &provider_openai_embeddings,
+    &provider_openai_completions,
+    &provider_azure_embeddings,
+    &provider_azure_completions,
+    &provider_anthropic_count,
+    &provider_gemini_count,
+    &provider_vertex_count,
+    &provider_gemini_embeddings,
+    &provider_vertex_embeddings,
     &provider_gemini,
     &provider_vertex,
     &provider_ollama,
@@ -36,12 +46,43 @@ provider_find(ai_str_t api)
     unsigned  i;
 
     for (i = 0; providers[i] != NULL; i++) {
-        if (ai_str_eqz(api, providers[i]->api)) {
+        if (providers[i]->op == NULL && ai_str_eqz(api, providers[i]->api)) {
             break;
         }
     }
 
     return providers[i];
+}
+
+
+const provider_t *
+provider_for(ai_str_t api, ai_str_t op)
+{
+    unsigned  i;
+
+    for (i = 0; providers[i] != NULL; i++) {
+        if (providers[i]->op != NULL && ai_str_eqz(op, providers[i]->op)
+            && ai_str_eqz(api, providers[i]->api))
+        {
+            return providers[i];
+        }
+    }
+
+    return provider_find(api);
+}
+
+
+int
+provider_same(const provider_t *p, ai_dialect_e dialect, ai_str_t op)
+{
+    if (p->dialect != dialect) {
+        return 0;
+    }
+
+    return p->op != NULL ? ai_str_eqz(op, p->op)
+                         : !ai_str_eqz(op, "embeddings")
+                           && !ai_str_eqz(op, "completions")
+                           && !ai_str_eqz(op, "count_tokens");
 }
 
 
@@ -155,12 +196,13 @@ int
 provider_url(ai_buf_t *b, const provider_t *p, const provider_place_t *place,
     ai_str_t query)
 {
-    int          rc;
-    char         path[PROVIDER_PATH_MAX];
-    size_t       skip;
-    ai_buf_t     to;
-    ai_str_t     base, rest;
-    const char  *mark, *slash;
+    int               rc;
+    char              path[PROVIDER_PATH_MAX];
+    size_t            skip;
+    ai_buf_t          to;
+    ai_str_t          base, rest;
+    const char       *mark, *slash;
+    provider_place_t  at;
 
     base = place->base;
     rest = ai_str("");
@@ -175,7 +217,9 @@ provider_url(ai_buf_t *b, const provider_t *p, const provider_place_t *place,
     rc = 0;
 
     if (p->place != NULL) {
-        rc = p->place(&to, place);
+        at = *place;
+        at.path = p->path;
+        rc = p->place(&to, &at);
 
     } else {
         ai_buf_add_z(&to, p->path);

@@ -58,11 +58,15 @@ typedef struct {
 typedef struct {
     ai_str_t base;              /* the provider's URL; it may have a query */
     ai_str_t model;             /* to be asked */
+    const char *path;           /* provider_t's */
     unsigned stream:1;
 } provider_place_t;
 
 typedef struct {
     const char   *api;          /* in the catalog */
+    const char   *op;           /* a job's, which this is for alone; NULL: for
+                                 * all that it has no other provider_t for */
+    const char   *speaks;       /* name of its dialect_t, NULL: api */
     ai_dialect_e  dialect;      /* AI_DIALECT_LAST: no client speaks it; then
                                  * request, event and body are NULL */
     const char   *path;         /* behind the URL; a version ("/v1") that the
@@ -72,6 +76,8 @@ typedef struct {
     int         (*place)(ai_buf_t *b, const provider_place_t *p);
     const char   *key_header;   /* "name: " before the key */
     const char   *version;      /* header it must have, NULL: none */
+    unsigned      mute:1;       /* its answers have no text */
+    unsigned      free:1;       /* nobody is charged for them */
     unsigned      accounts:1;   /* a key may be a service account's (account.h),
                                  * which is traded for a token */
     const char   *aws;          /* the service that a key of AWS' signs for
@@ -93,6 +99,16 @@ typedef struct {
 
 extern const provider_t  provider_openai;
 extern const provider_t  provider_anthropic;
+extern const provider_t  provider_azure;
+extern const provider_t  provider_openai_embeddings;
+extern const provider_t  provider_openai_completions;
+extern const provider_t  provider_azure_embeddings;
+extern const provider_t  provider_azure_completions;
+extern const provider_t  provider_anthropic_count;
+extern const provider_t  provider_gemini_count;
+extern const provider_t  provider_vertex_count;
+extern const provider_t  provider_gemini_embeddings;
+extern const provider_t  provider_vertex_embeddings;
 extern const provider_t  provider_gemini;
 extern const provider_t  provider_vertex;
 extern const provider_t  provider_ollama;
@@ -102,6 +118,11 @@ extern const provider_t  provider_bedrock;
 
 /* By the catalog's api: NULL if unknown (echo is none of these). */
 const provider_t *provider_find(ai_str_t api);
+/* The one of that api for a job's op; where it has none of its own, as
+ * provider_find. */
+const provider_t *provider_for(ai_str_t api, ai_str_t op);
+/* Whether it takes the bytes of such a client as they are. */
+int provider_same(const provider_t *p, ai_dialect_e dialect, ai_str_t op);
 /* The one whose answers a client of this dialect gets. */
 const provider_t *provider_of(ai_dialect_e dialect);
 void provider_usage_init(provider_usage_t *u);

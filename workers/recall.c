@@ -266,6 +266,9 @@ recall_head(job_t *job, ai_str_t record)
     job->route.provider = job->recall->provider;
     job->route.model = job->recall->model;
     job->provider = provider_of(job->dialect);
+    job->provider = provider_for((ai_str_t) { strlen(job->provider->api),
+                                              job->provider->api },
+                                 job->spec.op);
     answer_init(&job->answer, NULL, job->provider, job->dialect, &job->route);
     answer_head(&job->answer, (int) status);
 

@@ -682,6 +682,7 @@ retry_reset(job_t *job)
     retry_leave(job);
     retry_unprobe(job);
     job->asked = 0;
+    job->estimate = 0;
     job->paused = 0;
     job->token_usec = 0;
     job->rate_msec = 0;

@@ -147,7 +147,8 @@ ai_headers_out(ai_dialect_e d, ai_str_t name)
 int
 ai_headers_said(ai_str_t name)
 {
-    return ai_headers_match("x-ai-dropped", name);
+    return ai_headers_match("x-ai-dropped", name)
+           || ai_headers_match("x-ai-estimated", name);
 }
 
 

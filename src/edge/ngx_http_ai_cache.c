@@ -7,6 +7,7 @@
 #include "ngx_http_ai_cache.h"
 #include "ngx_http_ai_limit.h"
 #include "ngx_http_ai_metrics.h"
+#include "ngx_http_ai_steps.h"
 #include "ngx_http_ai_stream.h"
 
 
@@ -234,7 +235,10 @@ ngx_http_ai_cache_asked(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         share->join = 0;
     }
 
-    if (!conf->cache_any && !seed && !ngx_http_ai_cache_zero(temperature)) {
+    if (!conf->cache_any && !seed && !ngx_http_ai_cache_zero(temperature)
+        && ctx->op != NGX_HTTP_AI_OP_EMBEDDINGS
+        && ctx->op != NGX_HTTP_AI_OP_COUNT)
+    {
         share->look = 0;
         share->store = 0;
     }

@@ -34,6 +34,7 @@ static ngx_http_ai_block_command_t  ngx_http_ai_provider_commands[] = {
 
 static ngx_str_t  ngx_http_ai_apis[] = {
     ngx_string("openai"),
+    ngx_string("azure"),
     ngx_string("anthropic"),
     ngx_string("gemini"),
     ngx_string("vertex"),

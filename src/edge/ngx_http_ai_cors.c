@@ -70,6 +70,7 @@ static ngx_str_t  ngx_http_ai_cors_in[] = {
 static ngx_str_t  ngx_http_ai_cors_out = ngx_string(
     "age, etag, location, preference-applied, retry-after, retry-after-ms, "
     "x-should-retry, request-id, x-request-id, x-ai-cache, x-ai-dropped, "
+    "x-ai-estimated, "
     "x-ai-job, x-ai-provider, x-ai-attempts, x-ai-overhead-ms, "
     "openai-model, openai-processing-ms, openai-version, "
     "ratelimit, ratelimit-policy, "

@@ -191,6 +191,8 @@ static ngx_int_t
 ngx_http_ai_limit_whom(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ai_level_e level, ngx_str_t *s)
 {
+    ai_str_t  name;
+
     switch (level) {
 
     case AI_LEVEL_TENANT:
@@ -215,16 +217,9 @@ ngx_http_ai_limit_whom(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
         break;
 
     case AI_LEVEL_ENDPOINT:
-        if (ctx->op == NGX_HTTP_AI_OP_MESSAGES) {
-            ngx_str_set(s, "messages");
-
-        } else if (ctx->op == NGX_HTTP_AI_OP_RESPONSES) {
-            ngx_str_set(s, "responses");
-
-        } else {
-            ngx_str_set(s, "chat");
-        }
-
+        name = ngx_http_ai_op_name(ctx);
+        s->data = (u_char *) name.data;
+        s->len = name.len;
         break;
 
     case AI_LEVEL_ADDRESS:

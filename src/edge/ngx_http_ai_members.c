@@ -6,6 +6,7 @@
 
 #include "ngx_http_ai_members.h"
 #include "ngx_http_ai_cache.h"
+#include "ngx_http_ai_steps.h"
 
 
 #define NGX_HTTP_AI_MODEL_MAX    256
@@ -72,6 +73,15 @@ ngx_http_ai_members(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 
     if (rc != NGX_OK) {
         return rc;
+    }
+
+    /* What has neither a stream nor text of its own. */
+
+    if (ctx->op == NGX_HTTP_AI_OP_EMBEDDINGS
+        || ctx->op == NGX_HTTP_AI_OP_COUNT)
+    {
+        ctx->max_output = 0;
+        return NGX_OK;
     }
 
     switch (f[NGX_HTTP_AI_FIELD_STREAM].type) {

@@ -54,6 +54,15 @@ static ngx_http_ai_endpoint_t  ngx_http_ai_endpoints[] = {
     { ngx_string("/v1/responses/"), ngx_null_string, 1,
       NGX_HTTP_AI_GET|NGX_HTTP_DELETE, NGX_HTTP_AI_OP_RESPONSE },
 
+    { ngx_string("/v1/messages/count_tokens"), ngx_null_string, 0,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_COUNT },
+
+    { ngx_string("/v1/embeddings"), ngx_null_string, 0,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_EMBEDDINGS },
+
+    { ngx_string("/v1/completions"), ngx_null_string, 0,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_COMPLETIONS },
+
     { ngx_string("/v1/models"), ngx_null_string, 0,
       NGX_HTTP_AI_GET, NGX_HTTP_AI_OP_MODELS },
 
@@ -131,10 +140,13 @@ ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     switch (e->op) {
 
     case NGX_HTTP_AI_OP_CHAT:
+    case NGX_HTTP_AI_OP_EMBEDDINGS:
+    case NGX_HTTP_AI_OP_COMPLETIONS:
         ctx->dialect = AI_DIALECT_OPENAI;
         break;
 
     case NGX_HTTP_AI_OP_MESSAGES:
+    case NGX_HTTP_AI_OP_COUNT:
         ctx->dialect = AI_DIALECT_ANTHROPIC;
         break;
 
@@ -193,6 +205,9 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
     case NGX_HTTP_AI_OP_CHAT:
     case NGX_HTTP_AI_OP_MESSAGES:
     case NGX_HTTP_AI_OP_RESPONSES:
+    case NGX_HTTP_AI_OP_COUNT:
+    case NGX_HTTP_AI_OP_EMBEDDINGS:
+    case NGX_HTTP_AI_OP_COMPLETIONS:
 
         if (!ngx_http_ai_pass_json(r)) {
             return ngx_http_ai_pass_refuse(r, "media_type");

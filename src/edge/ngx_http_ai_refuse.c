@@ -29,7 +29,11 @@ static const ai_str_t  ngx_http_ai_refuse_ops[] = {
     [NGX_HTTP_AI_OP_RESPONSE_ITEMS] = { sizeof("responses_read") - 1,
                                         "responses_read" },
     [NGX_HTTP_AI_OP_RESPONSE_CANCEL] = { sizeof("responses_write") - 1,
-                                         "responses_write" }
+                                         "responses_write" },
+    [NGX_HTTP_AI_OP_EMBEDDINGS] = { sizeof("embeddings") - 1, "embeddings" },
+    [NGX_HTTP_AI_OP_COMPLETIONS] = { sizeof("completions") - 1,
+                                     "completions" },
+    [NGX_HTTP_AI_OP_COUNT] = { sizeof("count_tokens") - 1, "count_tokens" }
 };
 
 

@@ -44,9 +44,12 @@ ngx_int_t ngx_http_ai_pass_handler(ngx_http_request_t *r);
 #define NGX_HTTP_AI_OP_RESPONSE    7
 #define NGX_HTTP_AI_OP_RESPONSE_ITEMS   8
 #define NGX_HTTP_AI_OP_RESPONSE_CANCEL  9
-#define NGX_HTTP_AI_OP_NONE        10         /* no such path */
+#define NGX_HTTP_AI_OP_EMBEDDINGS  10
+#define NGX_HTTP_AI_OP_COMPLETIONS 11
+#define NGX_HTTP_AI_OP_COUNT       12
+#define NGX_HTTP_AI_OP_NONE        20         /* no such path */
 
-/* What ai_role and a job's spec call it. */
+/* What ai_role, a limit and a job's spec call it. */
 ai_str_t ngx_http_ai_op_name(ngx_http_ai_ctx_t *ctx);
 
 /* Responses' state: a job without a model, for a worker that asks Postgres. */

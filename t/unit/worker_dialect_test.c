@@ -342,6 +342,20 @@ dialects_are_found(void **state)
     assert_ptr_equal(provider_find(T("openai")), &provider_openai);
     assert_ptr_equal(provider_find(T("anthropic")), &provider_anthropic);
     assert_null(provider_find(T("echo")));
+    assert_ptr_equal(provider_find(T("azure")), &provider_azure);
+    assert_ptr_equal(provider_for(T("openai"), T("chat")), &provider_openai);
+    assert_ptr_equal(provider_for(T("openai"), T("embeddings")),
+                     &provider_openai_embeddings);
+    assert_ptr_equal(provider_for(T("anthropic"), T("count_tokens")),
+                     &provider_anthropic_count);
+    assert_ptr_equal(provider_for(T("anthropic"), T("completions")),
+                     &provider_anthropic);
+    assert_null(provider_for(T("echo"), T("embeddings")));
+    assert_true(provider_same(&provider_azure, AI_DIALECT_OPENAI, T("chat")));
+    assert_false(provider_same(&provider_openai, AI_DIALECT_OPENAI,
+                               T("embeddings")));
+    assert_false(provider_same(&provider_gemini, AI_DIALECT_OPENAI,
+                               T("chat")));
     assert_null(provider_find(EMPTY));
 }
 
