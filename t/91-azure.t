@@ -75,7 +75,7 @@ close $fh;
 
 $t->start(edge => { ai => <<CONF });
 ai_provider az { api azure; url ${\$azure->url}; key file:key;
-    timeout idle=2s; }
+    timeout first=2s idle=2s; }
 ai_provider dated { key file:key; api azure;
     url ${\$azure->url('/openai?api-version=2025-01-01-preview')}; }
 ai_provider one { api azure; url ${\$azure->url('/openai/v1')}; key file:key; }
@@ -189,8 +189,13 @@ for my $case ([garbage => 502], [reset => 502], [stalled => 504]) {
 {
     my $s = $t->stream('/v1/chat/completions', { model => 'az/cut', @user,
         stream => $yes });
-    my @e = $s->events;
-    like($e[-1]{data}, qr/"error"/, 'a stream that ends early says so');
+    my $status = $s->head->status;
+    if ($status != 200) {                   # it was too fast for a stream
+        is($status, 502, 'a stream that ends early is an error');
+    } else {
+        my @e = $s->events;
+        like($e[-1]{data}, qr/"error"/, 'a stream that ends early says so');
+    }
     $s->close;
 }
 

@@ -48,7 +48,7 @@ my $gone = $t->provider(name => 'gone', script => sub {
 });
 
 $t->start(edge => { ai => <<CONF, location => <<SERVER });
-ai_provider up { api openai; url ${\$up->url('/v1')}; timeout idle=2s; }
+ai_provider up { api openai; url ${\$up->url('/v1')}; timeout first=2s idle=2s; }
 ai_provider ant { api anthropic; url ${\$anthropic->url}; }
 ai_provider gone { api anthropic; url ${\$gone->url}; }
 ai_provider echo { api echo; option word_delay=0; }
@@ -167,8 +167,13 @@ for my $case ([garbage => 502], [reset => 502], [stalled => 504]) {
 {
     my $s = $t->stream('/v1/completions', { model => 'up/cut', prompt => 'x',
         stream => $yes });
-    my @e = $s->events;
-    like($e[-1]{data}, qr/"error"/, 'a stream that ends early says so');
+    my $status = $s->head->status;
+    if ($status != 200) {                   # it was too fast for a stream
+        is($status, 502, 'a stream that ends early is an error');
+    } else {
+        my @e = $s->events;
+        like($e[-1]{data}, qr/"error"/, 'a stream that ends early says so');
+    }
     $s->close;
 }
 

@@ -34,8 +34,8 @@ my $google = $t->provider(name => 'google', script => sub {
 my $openai = $t->provider(name => 'openai');
 
 $t->start(edge => { ai => <<CONF, location => <<SERVER });
-ai_provider up { api anthropic; url ${\$up->url}; timeout idle=2s; }
-ai_provider g { api gemini; url ${\$google->url}; timeout idle=2s; }
+ai_provider up { api anthropic; url ${\$up->url}; timeout first=2s idle=2s; }
+ai_provider g { api gemini; url ${\$google->url}; timeout first=2s idle=2s; }
 ai_provider v { api vertex; url
     ${\$google->url('/v1/projects/p/locations/l')}; }
 ai_provider o { api openai; url ${\$openai->url('/v1')}; }

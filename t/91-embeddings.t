@@ -90,9 +90,9 @@ my $google = $t->provider(name => 'google', script => sub {
 });
 
 $t->start(edge => { ai => <<CONF, location => <<SERVER });
-ai_provider up { api openai; url ${\$up->url('/v1')}; timeout idle=2s; }
+ai_provider up { api openai; url ${\$up->url('/v1')}; timeout first=2s idle=2s; }
 ai_provider ant { api anthropic; url ${\$up->url}; }
-ai_provider g { api gemini; url ${\$google->url}; timeout idle=2s; }
+ai_provider g { api gemini; url ${\$google->url}; timeout first=2s idle=2s; }
 ai_provider v { api vertex; url
     ${\$google->url('/v1/projects/p/locations/l')}; }
 ai_price up/small input=0.02;
