@@ -35,6 +35,9 @@ while (<$in>) {
 
     my $anthropic = $r->{api} =~ /^anthropic/;
     my $responses = $r->{api} =~ /responses/;
+    # State is the gateway's own (docs/wire.md, 9), whoever is behind it.
+    next if $responses
+        && ($r->{request}{background} || $r->{request}{conversation});
     my $path = $anthropic || $responses || $r->{api} eq 'openai.embeddings'
         ? $r->{path} : '/v1/chat/completions';
     next if $anthropic && $path !~ m{^/v1/messages(?:/count_tokens)?(?:\?|$)};
