@@ -369,5 +369,5 @@ provider_data(ai_str_t raw, ai_str_t *event, ai_str_t *data)
 int
 provider_has(ai_str_t s, const char *word)
 {
-    return memmem(s.data, s.len, word, strlen(word)) != NULL;
+    return s.len != 0 && memmem(s.data, s.len, word, strlen(word)) != NULL;
 }

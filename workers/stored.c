@@ -467,7 +467,10 @@ stored_owner(const job_t *job)
         return "";
     }
 
-    memcpy(owner, job->spec.user.data, job->spec.user.len);
+    if (job->spec.user.len != 0) {
+        memcpy(owner, job->spec.user.data, job->spec.user.len);
+    }
+
     owner[job->spec.user.len] = '\0';
 
     return owner;

@@ -249,7 +249,7 @@ ai_models_cmp(ai_str_t one, ai_str_t two)
     size_t  len;
 
     len = one.len < two.len ? one.len : two.len;
-    rc = memcmp(one.data, two.data, len);
+    rc = len != 0 ? memcmp(one.data, two.data, len) : 0;
 
     return rc ? rc : one.len < two.len ? -1 : one.len > two.len;
 }
