@@ -362,7 +362,8 @@ for my $order ([0 .. $#lines], [reverse 0 .. $#lines]) {
     $u->edge(ai => join("\n", @lines[@$order]))->start;
 
     my @keys;
-    wait_for(sub { @keys = @{ $u->redis->cmd('KEYS', 'ai1:catalog:*') } }, 30,
+    my $named = 'ai1:catalog:' . '[0-9a-f]' x 64;
+    wait_for(sub { @keys = @{ $u->redis->cmd('KEYS', $named) } }, 30,
         'the catalog');
     is_deeply(\@keys, ['ai1:catalog:' . sha256_hex($want)],
         'one catalog, named by its hash');

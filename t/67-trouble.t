@@ -79,7 +79,7 @@ is($_->response->status, 200, 'the others are served') for @open;
 $_->close for @open;
 
 # The catalog is set again for a worker that misses it.
-my ($catalog) = grep { /^ai1:catalog:/ } @{ $fake->cmd('KEYS', 'ai1:*') };
+my ($catalog) = grep { /^ai1:catalog:[0-9a-f]{64}$/ } @{ $fake->cmd('KEYS', 'ai1:*') };
 ok($catalog, 'the catalog is in Redis');
 cmp_ok($fake->cmd('TTL', $catalog), '>', 47 * 3600, 'for 48 hours');
 my $content = $fake->cmd('GET', $catalog);
