@@ -4,6 +4,7 @@
 
 #include "hedge.h"
 
+#include "failure.h"
 #include "retry_in.h"
 
 #include <stdlib.h>
@@ -253,7 +254,7 @@ hedge_heard(job_t *lane)
         return 0;
     }
 
-    retry_good(lane);
+    failure_good(lane);
     retry_pay(job, job, "cancelled");
     hedge_swap(job);
 

@@ -4,10 +4,10 @@
  */
 
 #include "body.h"
+#include "failure.h"
 #include "hedge.h"
 #include "job_in.h"
 #include "recall.h"
-#include "retry.h"
 #include "route.h"
 #include "sign.h"
 #include "stored.h"
@@ -637,7 +637,7 @@ int
 job_flow(job_t *job)
 {
     if (job->probe && job->answer.token) {
-        retry_good(job);
+        failure_good(job);
     }
 
     if (job->answer.usage.complete) {

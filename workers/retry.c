@@ -3,6 +3,7 @@
  * first call fails; the table below is the policy.
  */
 
+#include "failure.h"
 #include "hedge.h"
 #include "hello.h"
 #include "retry_in.h"
@@ -11,25 +12,6 @@
 #include <string.h>
 
 
-/* What a failure allows, and what it is held against. */
-#define RETRY_NEXT      0x01        /* another target */
-#define RETRY_SAME      0x02        /* this one again, later */
-#define RETRY_PROVIDER  0x04
-#define RETRY_MODEL     0x08
-#define RETRY_KEY       0x10        /* is benched */
-#define RETRY_LIMIT     0x20        /* the same, for this model */
-
-
-typedef struct {
-    int          status;            /* and those up to the next row's */
-    unsigned     may;
-} retry_row_t;
-
-
-static unsigned retry_may(const job_t *job, retry_why_e why);
-static int retry_refused(const job_t *job);
-static void retry_wish(job_t *job);
-static void retry_note(job_t *job, unsigned may);
 static unsigned retry_fresh(job_t *job);
 static void retry_end(job_t *job);
 static int retry_pick(job_t *job, unsigned may);
@@ -37,46 +19,9 @@ static unsigned retry_repeat(job_t *job);
 static void retry_wait(job_t *job, const job_t *lane, unsigned i,
     unsigned may);
 static void retry_leave(job_t *job);
-static void retry_unprobe(job_t *job);
 static void retry_run(void *data);
 static void retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data);
 static void retry_call(job_t *job);
-
-
-/* By status: what is wrong with a request is its sender's, and is said once. */
-
-static const retry_row_t  retry_status[] = {
-    { 200, 0 },
-    { 401, RETRY_NEXT|RETRY_KEY },
-    { 403, RETRY_NEXT|RETRY_LIMIT },
-    { 404, RETRY_NEXT },
-    { 405, 0 },
-    { 408, RETRY_NEXT|RETRY_SAME },
-    { 409, 0 },
-    { 425, RETRY_NEXT|RETRY_SAME },
-    { 426, 0 },
-    { 429, RETRY_NEXT|RETRY_SAME|RETRY_LIMIT },
-    { 430, 0 },
-    { 500, RETRY_NEXT|RETRY_SAME|RETRY_MODEL },
-    { 501, RETRY_NEXT },
-    { 502, RETRY_NEXT|RETRY_SAME|RETRY_MODEL },
-    { 600, 0 }
-};
-
-/* By what else went wrong, in the order of retry_why_e. */
-
-static const unsigned  retry_whys[] = {
-    [RETRY_UNREACHABLE] = RETRY_NEXT|RETRY_SAME|RETRY_PROVIDER,
-    [RETRY_FIRST] = RETRY_NEXT|RETRY_MODEL,
-    [RETRY_IDLE] = RETRY_NEXT|RETRY_MODEL,
-    [RETRY_TOTAL] = RETRY_NEXT|RETRY_MODEL,
-    [RETRY_SLOW] = RETRY_NEXT|RETRY_MODEL,
-    [RETRY_BROKEN] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
-    [RETRY_GARBAGE] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
-    [RETRY_ERROR] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
-    [RETRY_NO_KEY] = RETRY_NEXT,
-    [RETRY_UNFIT] = RETRY_NEXT
-};
 
 
 int
@@ -97,7 +42,7 @@ retry_first(job_t *job)
 
     job->retry->at[0].asked = 0;
 
-    if (retry_pick(job, RETRY_NEXT) != 0) {
+    if (retry_pick(job, FAILURE_NEXT) != 0) {
         retry_end(job);
 
     } else {
@@ -119,10 +64,10 @@ retry_answer(job_t *job)
     if (a->sse_type || a->flowing) {
 
         if (a->usage.error) {
-            retry_note(job, retry_may(job, RETRY_ERROR));
+            failure_note(job, failure_may(job, RETRY_ERROR));
 
         } else if (a->usage.complete || a->usage.finish[0] != '\0') {
-            retry_good(job);
+            failure_good(job);
         }
 
         return 0;
@@ -142,7 +87,7 @@ retry_answer(job_t *job)
         return retry_failed(job, RETRY_GARBAGE);
     }
 
-    retry_good(job);
+    failure_good(job);
 
     return 0;
 }
@@ -157,9 +102,9 @@ retry_failed(job_t *job, retry_why_e why)
         return 0;
     }
 
-    may = retry_may(job, why);
-    retry_wish(job);
-    retry_note(job, may);
+    may = failure_may(job, why);
+    failure_wish(job);
+    failure_note(job, may);
 
     if (job->parent != NULL) {
         retry_wait(job->parent, job, job->parent->retry->hedge, may);
@@ -229,79 +174,6 @@ retry_slow(job_t *job)
 }
 
 
-/* Whom a failure is held against, once a call. */
-
-static void
-retry_note(job_t *job, unsigned may)
-{
-    uint64_t     msec;
-    breakers_t  *b;
-
-    if (job->noted || job->echo != NULL) {
-        return;
-    }
-
-    if (may == 0) {
-        retry_good(job);
-        return;
-    }
-
-    job->noted = 1;
-    b = job->w->breakers;
-    msec = job->has_answer && job->answer.retry_msec > 0
-           ? (uint64_t) job->answer.retry_msec : 0;
-
-    if (job->target != NULL && (may & (RETRY_PROVIDER|RETRY_MODEL))) {
-        target_took(job->w->targets, job->target, job->spec.stream,
-                    (uint64_t) job->route.first_msec * 1000);
-    }
-
-    if (may & RETRY_PROVIDER) {
-        breaker_failed(b, BREAKER_PROVIDER, &job->route, 0, 0);
-    }
-
-    if (may & RETRY_MODEL) {
-        breaker_failed(b, BREAKER_MODEL, &job->route, 0, 0);
-    }
-
-    if (may & RETRY_KEY) {
-        breaker_failed(b, BREAKER_KEY, &job->route, job->key, 0);
-    }
-
-    if (may & RETRY_LIMIT) {
-        breaker_failed(b, BREAKER_LIMIT, &job->route, job->key, msec);
-    }
-
-    retry_unprobe(job);
-}
-
-
-/* The target answers, whatever it thinks of the request. */
-
-void
-retry_good(job_t *job)
-{
-    if (job->noted) {
-        return;
-    }
-
-    job->noted = 1;
-
-    if (job->target != NULL) {
-        target_took(job->w->targets, job->target, job->spec.stream,
-                    (job->spec.stream && job->token_usec != 0
-                     ? job->token_usec : loop_now_usec(&job->w->loop))
-                    - job->called_usec);
-    }
-
-    if (breakers_any(job->w->breakers)) {
-        breaker_worked(job->w->breakers, &job->route, job->key);
-    }
-
-    retry_unprobe(job);
-}
-
-
 /* Nobody is to be asked just now. */
 
 static void
@@ -316,64 +188,6 @@ retry_end(job_t *job)
                                                  : 1;
     job_fail(job, "unavailable",
              "The provider of this model fails; it is not asked just now.");
-}
-
-
-static unsigned
-retry_may(const job_t *job, retry_why_e why)
-{
-    unsigned  may;
-
-    const retry_row_t  *row;
-
-    if ((why == RETRY_STATUS || why == RETRY_ERROR) && retry_refused(job)) {
-        return RETRY_NEXT|RETRY_KEY;
-    }
-
-    if (why != RETRY_STATUS) {
-        may = why == RETRY_ERROR && job->answer.blamed ? 0 : retry_whys[why];
-
-    } else {
-        for (row = retry_status; job->answer.status >= row[1].status; row++) {
-            /* void */
-        }
-
-        may = row->may;
-    }
-
-    return job->has_answer && job->answer.no_retry ? may & ~RETRY_SAME : may;
-}
-
-
-/* Whether an error is about the key, whatever its status. */
-
-static int
-retry_refused(const job_t *job)
-{
-    const char  *cause;
-
-    cause = job->translate != NULL ? translate_cause(job->translate) : NULL;
-
-    return cause != NULL && strcmp(cause, "unauthenticated") == 0;
-}
-
-
-/* Some say in the body when to come again. */
-
-static void
-retry_wish(job_t *job)
-{
-    int64_t  msec;
-
-    if (!job->has_answer || job->translate == NULL) {
-        return;
-    }
-
-    msec = translate_retry(job->translate);
-
-    if (msec > job->answer.retry_msec && msec > 0) {
-        job->answer.retry_msec = msec;
-    }
 }
 
 
@@ -412,14 +226,14 @@ retry_wait(job_t *job, const job_t *lane, unsigned i, unsigned may)
     at = &r->at[i];
     at->asked = 1;
 
-    if ((may & (RETRY_KEY|RETRY_LIMIT))
+    if ((may & (FAILURE_KEY|FAILURE_LIMIT))
         && breaker_keys_left(job->w->breakers, &lane->route, lane->key))
     {
         at->asked = 0;
         return;
     }
 
-    if (!(may & RETRY_SAME)) {
+    if (!(may & FAILURE_SAME)) {
         at->out = 1;
         return;
     }
@@ -459,7 +273,7 @@ retry_pick(job_t *job, unsigned may)
         return -1;
     }
 
-    i = may & RETRY_NEXT ? retry_fresh(job) : r->n;
+    i = may & FAILURE_NEXT ? retry_fresh(job) : r->n;
 
     if (i != r->n) {
         r->at[i].ready_msec = now;
@@ -680,7 +494,7 @@ retry_reset(job_t *job)
     job->request_added = 0;
     job->request_rc = 0;
     retry_leave(job);
-    retry_unprobe(job);
+    failure_unprobe(job);
     job->asked = 0;
     job->estimate = 0;
     job->paused = 0;
@@ -699,16 +513,6 @@ retry_leave(job_t *job)
     if (job->target != NULL) {
         target_ended(job->target);
         job->target = NULL;
-    }
-}
-
-
-static void
-retry_unprobe(job_t *job)
-{
-    if (job->probe) {
-        job->probe = 0;
-        breaker_unprobe(job->w->breakers, &job->route);
     }
 }
 
@@ -797,7 +601,7 @@ retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data)
         r->at[r->now].asked = 1;
         r->at[r->now].out = 1;
 
-        if (retry_pick(job, RETRY_NEXT) != 0) {
+        if (retry_pick(job, FAILURE_NEXT) != 0) {
             retry_end(job);
 
         } else {
@@ -826,7 +630,7 @@ retry_stop(job_t *job)
 
     retry_leave(job);
 
-    retry_unprobe(job);
+    failure_unprobe(job);
 }
 
 

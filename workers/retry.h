@@ -1,7 +1,7 @@
 /*
  * What follows a call that failed before a word of it had left: another
- * target, the same one again later, or the end.  One table says what each
- * failure means (docs/routing.md); this is the only place that decides.
+ * target, the same one again later, or the end.  What each failure means is
+ * said in failure.h.
  */
 
 #ifndef RETRY_H
@@ -42,8 +42,6 @@ int retry_first(job_t *job);
 int retry_failed(job_t *job, retry_why_e why);
 /* A whole answer that nothing has left of: the same, 0 where it is good. */
 int retry_answer(job_t *job);
-/* The call has shown that its target works. */
-void retry_good(job_t *job);
 /* Whether nothing has left of an answer that comes too slowly: some times a
  * second. */
 int retry_slow(job_t *job);
