@@ -7,6 +7,7 @@
 #ifndef FAILURE_H
 #define FAILURE_H
 
+#include "breaker.h"
 #include "retry.h"
 
 /* What a failure allows, and what it is held against. */
@@ -16,6 +17,7 @@
 #define FAILURE_MODEL     0x08
 #define FAILURE_KEY       0x10      /* is benched */
 #define FAILURE_LIMIT     0x20      /* the same, for this model */
+#define FAILURE_DENIAL    0x40      /* the same, for this tenant */
 
 /* A set of these; 0: it is the request's own fault, or its end. */
 unsigned failure_may(const job_t *job, retry_why_e why);
@@ -25,6 +27,8 @@ void failure_wish(job_t *job);
 void failure_note(job_t *job, unsigned may);
 /* The same of a call that has shown that its target works. */
 void failure_good(job_t *job);
+/* The job's call, for breakers. */
+breaker_call_t failure_call(const job_t *job);
 /* The permit to try an open breaker, if the call had it, is given back. */
 void failure_unprobe(job_t *job);
 

@@ -609,7 +609,9 @@ job_bytes(job_t *job, ai_str_t bytes)
     }
 
     if (rc != 0) {
-        if (rc == -2 && retry_failed(job, RETRY_GARBAGE)) {
+        if ((rc == -2 && retry_failed(job, RETRY_GARBAGE))
+            || (rc == -4 && retry_failed(job, RETRY_LARGE)))
+        {
             return -1;
         }
 
@@ -636,7 +638,7 @@ job_bytes(job_t *job, ai_str_t bytes)
 int
 job_flow(job_t *job)
 {
-    if (job->probe && job->answer.token) {
+    if (job->permit != 0 && job->answer.token) {
         failure_good(job);
     }
 

@@ -102,6 +102,7 @@ struct job_s {
     job_t            *parent;   /* this is one, of that job */
     unsigned          calls;    /* of providers, in this attempt */
     unsigned          key;      /* which of the provider's */
+    uint64_t          permit;   /* to try an open breaker, 0: none */
     unsigned          retry_after;  /* s, of its end; 0: as always */
     const char       *refusal;  /* cause, of a spec that was not taken */
     const char       *ending;   /* of claim's END, or where unended */
@@ -129,7 +130,6 @@ struct job_s {
     unsigned          has_answer:1;     /* answer is initialised */
     unsigned          checked:1;        /* body is what was signed */
     unsigned          shed:1;           /* request and body are let go */
-    unsigned          probe:1;          /* this call tries an open breaker */
     unsigned          noted:1;          /* how this call went */
     unsigned          hedged:1;         /* once */
     unsigned          ever_called:1;

@@ -27,10 +27,16 @@ static void retry_call(job_t *job);
 int
 retry_first(job_t *job)
 {
-    if (!breakers_any(job->w->breakers)
-        || breaker_ask(job->w->breakers, &job->route, &(uint64_t) { 0 })
-           == BREAKER_GO)
-    {
+    uint64_t        msec;
+    breaker_call_t  call;
+
+    if (!breakers_any(job->w->breakers)) {
+        return 0;
+    }
+
+    call = failure_call(job);
+
+    if (breaker_ask(job->w->breakers, &call, &msec) == BREAKER_GO) {
         return 0;
     }
 
@@ -78,8 +84,8 @@ retry_answer(job_t *job)
     }
 
     if (a->usage.error) {
-        job->answer.blamed = hello_blames((ai_str_t) { a->whole_len,
-                                                       a->whole }) ? 1 : 0;
+        job->answer.error_status = hello_status((ai_str_t) { a->whole_len,
+                                                             a->whole });
         return retry_failed(job, RETRY_ERROR);
     }
 
@@ -222,15 +228,22 @@ retry_wait(job_t *job, const job_t *lane, unsigned i, unsigned may)
     retry_t     *r;
     route_at_t  *at;
 
+    breaker_call_t  call;
+
     r = job->retry;
     at = &r->at[i];
     at->asked = 1;
 
-    if ((may & (FAILURE_KEY|FAILURE_LIMIT))
-        && breaker_keys_left(job->w->breakers, &lane->route, lane->key))
-    {
-        at->asked = 0;
-        return;
+    if (may & (FAILURE_KEY|FAILURE_LIMIT|FAILURE_DENIAL)) {
+        call = failure_call(lane);
+        call.tried = at->tried |= 1U << lane->key;
+
+        if (breaker_keys_left(job->w->breakers, &call)) {
+            at->asked = 0;
+            return;
+        }
+
+        at->tried = 0;
     }
 
     if (!(may & FAILURE_SAME)) {
@@ -391,6 +404,18 @@ retry_repeat(job_t *job)
 }
 
 
+unsigned
+retry_tried(const job_t *job)
+{
+    const retry_t  *r;
+
+    r = job->parent != NULL ? job->parent->retry : job->retry;
+
+    return r == NULL ? 0
+           : r->at[job->parent != NULL ? r->hedge : r->now].tried;
+}
+
+
 int
 retry_route(const job_t *job, unsigned i, route_t *route)
 {
@@ -422,6 +447,8 @@ retry_ask(job_t *job, unsigned i)
     retry_t    *r;
     breaker_e   may;
 
+    breaker_call_t  call;
+
     r = job->retry;
 
     if (!breakers_any(job->w->breakers)) {
@@ -433,7 +460,9 @@ retry_ask(job_t *job, unsigned i)
         return BREAKER_NO;
     }
 
-    may = breaker_ask(job->w->breakers, &route, &msec);
+    call = failure_call(job);
+    call.route = &route;
+    may = breaker_ask(job->w->breakers, &call, &msec);
     r->at[i].open_msec = msec;
 
     if (may != BREAKER_GO && msec < r->open_msec) {
@@ -531,9 +560,10 @@ retry_kick(job_t *job)
 static void
 retry_run(void *data)
 {
-    job_t    *job;
-    retry_t  *r;
-    route_t   route;
+    job_t          *job;
+    retry_t        *r;
+    route_t         route;
+    breaker_call_t  call;
 
     r = data;
     job = r->job;
@@ -556,15 +586,26 @@ retry_run(void *data)
 
     job->route = route;
 
-    if (!r->probe
-        || breaker_probe(job->w->breakers, &job->route, retry_on_permit, job)
-           != 0)
-    {
+    if (!r->probe) {
         retry_call(job);
+        job_unref(job);
+        return;
+    }
+
+    call = failure_call(job);
+
+    if (breaker_probe(job->w->breakers, &call,
+                      (ai_str_t) { AI_JOB_ID_LEN, job->id }, retry_on_permit,
+                      job)
+        == 0)
+    {
+        r->asking = 1;
+        r->permit = call.permit;
+        job_ref(job);
 
     } else {
-        r->asking = 1;
-        job_ref(job);
+        job->permit = call.permit;
+        retry_call(job);
     }
 
     job_unref(job);
@@ -588,13 +629,14 @@ retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data)
     if (job->state != JOB_RETRYING) {
 
         if (redis_str(reply).len != 0) {
-            breaker_unprobe(job->w->breakers, &job->route);
+            breaker_unprobe(job->w->breakers, r->permit,
+                            (ai_str_t) { AI_JOB_ID_LEN, job->id });
         }
 
     } else if (reply == NULL || reply->type == AI_RESP_ERROR
                || redis_str(reply).len != 0)
     {
-        job->probe = 1;
+        job->permit = r->permit;
         retry_call(job);
 
     } else {

@@ -26,6 +26,7 @@ typedef enum {
     RETRY_SLOW,                 /* too few bytes a second */
     RETRY_BROKEN,               /* no answer, or one that broke off */
     RETRY_GARBAGE,              /* what no provider says */
+    RETRY_LARGE,                /* an answer over a bound of ours */
     RETRY_ERROR,                /* one inside a 200 */
     RETRY_STATUS,               /* by the answer's status */
     RETRY_NO_KEY,               /* nothing to call it with */
@@ -45,6 +46,8 @@ int retry_answer(job_t *job);
 /* Whether nothing has left of an answer that comes too slowly: some times a
  * second. */
 int retry_slow(job_t *job);
+/* The keys that have failed its call of this target, a bit each. */
+unsigned retry_tried(const job_t *job);
 /* Its time may have come: some times a second. */
 void retry_kick(job_t *job);
 /* Ends it: takes back what waits. */

@@ -26,6 +26,7 @@ struct retry_s {
     size_t       lines_len;
     int64_t      cost;
     unsigned     estimated:1;
+    uint64_t     permit;            /* that is asked for */
     unsigned     probe:1;           /* a permit is to be asked for */
     unsigned     asking:1;
 };
