@@ -5,6 +5,7 @@
 #include "hedge.h"
 
 #include "failure.h"
+#include "paid.h"
 #include "retry_in.h"
 
 #include <stdlib.h>
@@ -188,7 +189,7 @@ void
 hedge_end(job_t *job)
 {
     if (job->hedge != NULL && job->hedge->state != JOB_DEAD) {
-        retry_pay(job, job->hedge, "cancelled");
+        paid_add(job, job->hedge, "cancelled");
         hedge_drop(job->hedge);
     }
 }
@@ -198,7 +199,7 @@ void
 hedge_lost(job_t *lane)
 {
     if (lane->state != JOB_DEAD) {
-        retry_pay(lane->parent, lane, "failed");
+        paid_add(lane->parent, lane, "failed");
         hedge_drop(lane);
     }
 }
@@ -221,7 +222,7 @@ hedge_follows(job_t *job)
         return 0;
     }
 
-    retry_pay(job, job, "failed");
+    paid_add(job, job, "failed");
     hedge_swap(job);
     job_move(job, JOB_CALLING);
 
@@ -255,7 +256,7 @@ hedge_heard(job_t *lane)
     }
 
     failure_good(lane);
-    retry_pay(job, job, "cancelled");
+    paid_add(job, job, "cancelled");
     hedge_swap(job);
 
     return hedge_tell(job);
@@ -292,7 +293,7 @@ hedge_whole(job_t *lane)
         return;
     }
 
-    retry_pay(job, job, "cancelled");
+    paid_add(job, job, "cancelled");
     hedge_swap(job);
     job_move(job, JOB_READING);
     job_whole(job);

@@ -6,6 +6,7 @@
 #include "failure.h"
 #include "hedge.h"
 #include "hello.h"
+#include "paid.h"
 #include "retry_in.h"
 
 #include <stdlib.h>
@@ -136,7 +137,7 @@ retry_failed(job_t *job, retry_why_e why)
     }
 
     job->w->metrics.calls_again_total++;
-    retry_pay(job, job, "failed");
+    paid_add(job, job, "failed");
     retry_reset(job);
     job_move(job, JOB_RETRYING);
     retry_kick(job);
@@ -568,7 +569,9 @@ retry_run(void *data)
     r = data;
     job = r->job;
 
-    if (job->state != JOB_RETRYING || r->asking || !job_ours(job)) {
+    if (job->state != JOB_RETRYING || r->asking || !paid_kept(job)
+        || !job_ours(job))
+    {
         return;
     }
 
@@ -681,7 +684,6 @@ retry_free(job_t *job)
 {
     if (job->retry != NULL) {
         retry_stop(job);
-        free(job->retry->lines);
         free(job->retry);
         job->retry = NULL;
     }

@@ -54,9 +54,4 @@ void retry_kick(job_t *job);
 void retry_stop(job_t *job);
 void retry_free(job_t *job);
 
-/* Usage of failed calls that are to be paid: adds their cost to u, which is
- * the last call's, and its line and theirs to b, each behind a line end; none
- * where there are none. */
-void retry_usage(const job_t *job, ai_usage_t *u, ai_buf_t *b);
-
 #endif

@@ -1,6 +1,6 @@
 /*
- * What retry.c (what follows a failed call), retry_pay.c (what it costs) and
- * hedge.c (a second call beside one that is late) share.
+ * What retry.c (what follows a failed call) and hedge.c (a second call beside
+ * one that is late) share.
  */
 
 #ifndef RETRY_IN_H
@@ -22,10 +22,6 @@ struct retry_s {
     unsigned     repeats;
     uint64_t     due_msec;
     uint64_t     open_msec;         /* what was not asked is, the earliest */
-    char        *lines;             /* usage of calls that are to be paid */
-    size_t       lines_len;
-    int64_t      cost;
-    unsigned     estimated:1;
     uint64_t     permit;            /* that is asked for */
     unsigned     probe:1;           /* a permit is to be asked for */
     unsigned     asking:1;
@@ -43,9 +39,5 @@ breaker_e retry_ask(job_t *job, unsigned i);
 int retry_budget(job_t *job, int take);
 /* Nothing is left of the call but what it cost. */
 void retry_reset(job_t *job);
-
-/* retry_pay.c */
-/* What the call of lane, the job or its hedge, will be billed. */
-void retry_pay(job_t *job, job_t *lane, const char *state);
 
 #endif
