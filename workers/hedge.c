@@ -16,6 +16,7 @@ static int hedge_due(const job_t *job);
 static unsigned hedge_pick(job_t *job);
 static void hedge_begin(job_t *job, const route_t *route);
 static void hedge_drop(job_t *lane);
+static void hedge_await(job_t *job);
 static void hedge_swap(job_t *job);
 static int hedge_tell(job_t *job);
 
@@ -198,16 +199,36 @@ hedge_end(job_t *job)
 void
 hedge_lost(job_t *lane)
 {
-    if (lane->state != JOB_DEAD) {
-        paid_add(lane->parent, lane, "failed");
-        hedge_drop(lane);
+    job_t  *job;
+
+    if (lane->state == JOB_DEAD) {
+        return;
     }
+
+    job = lane->parent;
+    job_ref(job);
+    paid_add(job, lane, "failed");
+    hedge_drop(lane);
+
+    if (job->awaits) {
+        job->awaits = 0;
+        retry_alone(job);
+    }
+
+    job_unref(job);
 }
 
 
 int
 hedge_follows(job_t *job)
 {
+    /* One that has answered: what it said is being read. */
+
+    if (job->hedge->state == JOB_READING) {
+        hedge_await(job);
+        return 1;
+    }
+
     /* One that was not called yet is asked in its turn. */
 
     if (job->hedge->state != JOB_CALLING || job->hedge->call == NULL) {
@@ -231,6 +252,25 @@ hedge_follows(job_t *job)
     }
 
     return 1;
+}
+
+
+/* The job's own call is over, and is not forgotten yet. */
+
+static void
+hedge_await(job_t *job)
+{
+    if (job->call != NULL) {
+        job->asked = http_sent(job->call) ? 1 : 0;
+    }
+
+    if (job->done_usec == 0) {
+        job->done_usec = loop_now_usec(&job->w->loop);
+    }
+
+    call_abort(job);
+    job->awaits = 1;
+    job_move(job, JOB_READING);
 }
 
 
@@ -286,14 +326,15 @@ hedge_whole(job_t *lane)
 
     /* A stream that is whole without a word; or the other is being read. */
 
-    if (lane->answer.sse_type || job->state != JOB_CALLING
+    if (lane->answer.sse_type || (job->state != JOB_CALLING && !job->awaits)
         || emit_begun(job->emit))
     {
         hedge_lost(lane);
         return;
     }
 
-    paid_add(job, job, "cancelled");
+    paid_add(job, job, job->awaits ? "failed" : "cancelled");
+    job->awaits = 0;
     hedge_swap(job);
     job_move(job, JOB_READING);
     job_whole(job);

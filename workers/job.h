@@ -136,6 +136,7 @@ struct job_s {
     unsigned          shed:1;           /* request and body are let go */
     unsigned          noted:1;          /* how this call went */
     unsigned          hedged:1;         /* once */
+    unsigned          awaits:1;         /* what its hedge says is being read */
     unsigned          ever_called:1;
     unsigned          asked:1;          /* the provider had all of a request
                                          * that it did not answer in full */

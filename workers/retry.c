@@ -13,6 +13,7 @@
 #include <string.h>
 
 
+static int retry_again(job_t *job);
 static unsigned retry_fresh(job_t *job);
 static void retry_end(job_t *job);
 static int retry_pick(job_t *job, unsigned may);
@@ -126,13 +127,18 @@ retry_failed(job_t *job, retry_why_e why)
         return 0;
     }
 
+    job->retry->why = why;
+    job->retry->may = may;
     retry_wait(job, job, job->retry->now, may);
 
-    if (job->hedge != NULL && hedge_follows(job)) {
-        return 1;
-    }
+    return (job->hedge != NULL && hedge_follows(job)) || retry_again(job);
+}
 
-    if (retry_pick(job, may) != 0) {
+
+static int
+retry_again(job_t *job)
+{
+    if (job->cancelled || retry_pick(job, job->retry->may) != 0) {
         return 0;
     }
 
@@ -143,6 +149,28 @@ retry_failed(job_t *job, retry_why_e why)
     retry_kick(job);
 
     return 1;
+}
+
+
+void
+retry_alone(job_t *job)
+{
+    retry_why_e  why;
+
+    if (retry_again(job)) {
+        return;
+    }
+
+    why = job->retry->why;
+
+    if ((why == RETRY_STATUS || why == RETRY_ERROR) && !job->answer.sse_type) {
+        job_whole(job);
+
+    } else {
+        job_fail(job, why == RETRY_UNREACHABLE ? "provider_unreachable"
+                      : why <= RETRY_SLOW ? "provider_timeout"
+                                          : "provider_bad", NULL);
+    }
 }
 
 

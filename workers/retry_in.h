@@ -19,6 +19,8 @@ struct retry_s {
     unsigned     n;
     unsigned     now;               /* the one that is asked */
     unsigned     hedge;             /* the one that is asked beside it */
+    retry_why_e  why;               /* the last failure, and what may */
+    unsigned     may;               /* follow it */
     unsigned     repeats;
     uint64_t     due_msec;
     uint64_t     open_msec;         /* what was not asked is, the earliest */
@@ -37,6 +39,9 @@ int retry_route(const job_t *job, unsigned i, route_t *route);
 breaker_e retry_ask(job_t *job, unsigned i);
 /* 0, or -1: this process has repeated enough calls for now. */
 int retry_budget(job_t *job, int take);
+/* The second call, whose answer was waited for when the job's own failed, is
+ * no good, either. */
+void retry_alone(job_t *job);
 /* Nothing is left of the call but what it cost. */
 void retry_reset(job_t *job);
 
