@@ -491,7 +491,7 @@ fetch_begin(fetch_item_t *item)
     item->age = FETCH_AGE;
 
     if (item->name.url[0] == '\0') {
-        fetch_end(item, "its URL or its key is not set");
+        fetch_end(item, "it has no URL now, or no key that can ask");
         return;
     }
 

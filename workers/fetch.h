@@ -24,7 +24,7 @@
 #define FETCH_TTL           "172800000" /* ms, of what is in Redis */
 #define FETCH_LOOP_MAX      (64 * 1024) /* larger ones are read elsewhere */
 #define FETCH_URL_MAX       1024
-#define FETCH_HEADERS_MAX   2
+#define FETCH_HEADERS_MAX   8
 #define FETCH_HEADER_MAX    1024
 
 typedef struct fetch_s  fetch_t;
