@@ -18,6 +18,7 @@
 #define FETCH_CALL_MSEC     10000       /* a fetch, from begin to end */
 #define FETCH_CONNECT_MSEC  5000
 #define FETCH_SOONEST_MSEC  30000       /* between fetches of one */
+#define FETCH_KEEP_MSEC     5000        /* between looks whether Redis has it */
 #define FETCH_AGE           300         /* s, where the answer does not say */
 #define FETCH_AGE_MIN       60
 #define FETCH_AGE_MAX       86400
