@@ -2,6 +2,7 @@
  * What the failed calls of a job cost.  The lines belong to its retry_t.
  */
 
+#include "models.h"
 #include "retry_in.h"
 
 #include <stdlib.h>
@@ -41,6 +42,12 @@ retry_pay(job_t *job, job_t *lane, const char *state)
     u.input = 0;
     u.output = 0;
     u.estimated = 0;
+
+    if (!ai_price_known(&lane->route.price)) {
+        models_last(lane->w->models, lane->route.list, lane->route.model,
+                    &lane->route.price);
+    }
+
     job_call_usage(lane, &u);
 
     if (u.input <= 0 && u.output <= 0) {
