@@ -78,13 +78,16 @@ const provider_t  provider_ollama = {
 static int
 ollama_read_answer(ir_t *ir, node_t *body)
 {
-    ir_event_t  e;
+    node_t      *m;
+    ir_event_t   e;
 
     if (node_peek(&ir->tree, body, "error") != NULL) {
         return ollama_fail(ir, body);
     }
 
-    if (node_peek(&ir->tree, body, "message") == NULL
+    m = node_peek(&ir->tree, body, "message");
+
+    if (m == NULL || m->type != AI_JSON_OBJECT
         || ollama_read(ir, &ir->tree, body) != 0)
     {
         return -1;
