@@ -29,7 +29,6 @@ static int ollama_call(ir_t *ir, tree_t *t, node_t *c);
 static int ollama_logprobs(ir_t *ir, tree_t *t, node_t *all);
 static int ollama_usage(ir_t *ir, tree_t *t, node_t *body);
 static int ollama_fail(ir_t *ir, node_t *body);
-static void ollama_read_error(ir_t *ir, node_t *body);
 static long ollama_frame(ai_str_t bytes, ai_str_t *name, ai_str_t *data);
 
 
@@ -392,7 +391,7 @@ ollama_fail(ir_t *ir, node_t *body)
 }
 
 
-static void
+void
 ollama_read_error(ir_t *ir, node_t *body)
 {
     node_t      *e;
