@@ -6,6 +6,7 @@
 
 #include "worker_ask.h"
 #include "worker_frames.h"
+#include "worker_say_anthropic.h"
 
 #include "aws.h"
 
