@@ -8,8 +8,9 @@ use AiFault;
 my $t = AiTest->new;
 my $yes = JSON::PP::true;
 my @dialects = sort keys %AiFault::dialects;
-my $up = $t->provider(name => 'up', script => AiFault::script());
-my $keyed = $t->provider(name => 'keyed', script => AiFault::script());
+my @script = (script => AiFault::script($t->dir));
+my $up = $t->provider(name => 'up', @script);
+my $keyed = $t->provider(name => 'keyed', @script);
 my $good = $t->provider(name => 'good');
 
 # A failure, as an object (o) or a stream (s): whether another target is asked,
@@ -54,11 +55,13 @@ for my $d (@dialects) {
 }
 my $url = $up->url;
 $t->start(edge => { ai => AiFault::conf($url, name => 'a-%s',
-        more => 'key file:one; timeout first=20s idle=20s;')
+        more => 'key file:one;')
     . AiFault::conf($url, name => 'b-%s', more => 'key file:one;')
     . AiFault::conf($keyed->url, name => 'k-%s', more => 'key file:one file:two;')
     . AiFault::conf($url, name => 'hasty-%s',
-        more => 'key file:one; timeout first=2s idle=2s;')
+        more => 'key file:one; timeout first=2s;')
+    . AiFault::conf($url, name => 'idle-%s',
+        more => 'key file:one; timeout idle=2s;')
     . "ai_provider good { api openai; url ${\$good->url('/v1')}; }\n"
     . $routes });
 $t->{pooled} = 128;
@@ -80,12 +83,13 @@ sub asked {
 }
 
 # Many at once, those that wait for a timeout together; each one's answer is
-# looked at by its own sub.
+# looked at by its own sub, behind another one of all.
 sub all {
     my @left = sort { ($a->[0][1] =~ /silent|stalls/)
         <=> ($b->[0][1] =~ /silent|stalls/) } @_;
     while (my @now = splice @left, 0, 64) {
         $_->[0] = asked(@{ $_->[0] }) for @now;
+        $_->[2] && $_->[2]->($_->[0]) for @now;
         for (@now) {
             $_->[1]->($_->[0]);
             $_->[0]->close;
@@ -146,7 +150,7 @@ for my $d (@dialects) {
 
 sub begun {
     my ($who, $how, $s) = @_;
-    return 'status' if $s->head->status != 200;
+    return 'status' if $s->{res}->status != 200;
     my @e = map { $_->{data} eq '[DONE]' ? {} : eval { decode_json($_->{data}) }
         // return 'no JSON' } grep { defined $_->{data} } $s->events;
     my $error = $e[-1]{error} || ($e[-1]{response} || {})->{error}
@@ -166,11 +170,14 @@ sub begun {
         for my $how (qw(inside broken ends torn cut reset stalls)) {
             push @{ $bad{"$d: $how"} }, ();
             for my $who (sort keys %client) {
-                my $p = $how eq 'stalls' ? 'hasty' : 'a';
+                my $p = $how eq 'stalls' ? 'idle' : 'a';
                 push @all, [[$who, "$p-$d/$how.$who", 's'], sub {
                     my $wrong = begun($who, $how, $_[0]);
                     push @{ $bad{"$d: $how"} }, "$who: $wrong: "
                         . $_[0]{res}->body if $wrong;
+                }, sub {
+                    $_[0]->head;
+                    AiFault::go($t->dir, $d, "$how.$who");
                 }];
             }
         }

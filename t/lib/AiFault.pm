@@ -1,10 +1,13 @@
 # Providers of every dialect that fail as the model's name says, in each one's
 # own words.
 #
-#   my $up = $t->provider(script => AiFault::script());
+#   my $up = $t->provider(script => AiFault::script($t->dir));
 #   AiFault::conf($up->url, name => 'p-%s', more => 'timeout idle=2s;')
 #
-# A name is <fault>.<anything>: what stands behind keeps breakers apart.
+# A name is <fault>.<anything>: what stands behind keeps breakers apart.  What
+# comes behind a word waits until somebody who has it says so:
+#
+#   AiFault::go($t->dir, 'openai', 'reset.chat')
 package AiFault;
 
 use strict;
@@ -205,7 +208,14 @@ sub conf {
 }
 
 
-# The dialect, fault and kind of a request.
+sub go {
+    my ($dir, $name, $model) = @_;
+
+    open my $fh, '>', "$dir/go-$name-$model" or die "$dir: $!\n";
+}
+
+
+# The dialect, model, fault and kind of a request.
 sub told {
     my ($req) = @_;
     my ($name) = $req->{path} =~ m{^/(\w+)};
@@ -214,14 +224,16 @@ sub told {
 
     $model //= $ask->{model};
     my ($fault) = $model =~ /^([^.]+)/;
-    return ($name, $fault, $ask->{stream} || $req->{path} =~ /[:-]stream/);
+    return ($name, $model, $fault, $ask->{stream} || $req->{path} =~ /[:-]stream/);
 }
 
 
 sub script {
+    my ($dir) = @_;
+
     return sub {
         my ($req, $out) = @_;
-        my ($name, $fault, $stream) = told($req);
+        my ($name, $model, $fault, $stream) = told($req);
         my $d = $dialects{$name};
         my %json = ('Content-Type' => $stream ? $d->{type}
             : 'application/json');
@@ -266,9 +278,9 @@ sub script {
         $out->chunk($d->{hello});
         if (!$hello) {
             $out->chunk($d->{word});
-            $out->wait(0.3);                # it is at the client's
         }
         return $out->stall if $how eq 'stalls';
+        $out->wait(0.02) until $hello || -e "$dir/go-$name-$model";
         $out->chunk($d->{$how}) if $how =~ /^(?:inside|broken)$/;
         $out->chunk(substr $d->{word}, 0, 15) if $how eq 'torn';
         return $out->cut($how eq 'reset') if $how =~ /^(?:cut|reset)$/;
