@@ -6,8 +6,9 @@ use AiTest;
 my $t = AiTest->new;
 my ($yes, $no) = (JSON::PP::true, JSON::PP::false);
 
-# Says what it was asked with; "slow" after a while, "broken" not at all, "tool"
-# by a call.
+# Says what it was asked with; "slow" when it may, "broken" not at all, "tool" by
+# a call.
+my $gate = $t->dir . '/gate';
 my $provider = $t->provider(script => sub {
     my ($req, $out) = @_;
     my $ask = $req->{json};
@@ -18,7 +19,9 @@ my $provider = $t->provider(script => sub {
 
     return $out->answer(500, { error => { message => 'broken' } })
         if $ask->{model} eq 'broken';
-    $out->wait(2) if $ask->{model} eq 'slow';
+    if ($ask->{model} eq 'slow') {
+        select undef, undef, undef, 0.02 until -e $gate;
+    }
 
     my %base = (id => "chatcmpl-$req->{n}", created => 1700000000,
         model => 'gpt-real');
@@ -226,9 +229,154 @@ like($res->json->{error}{message}, qr/^Duplicate item.*$last->{id}/,
     'is a duplicate');
 is(scalar(items($d->{id})), 4, 'none of it was added');
 
-# One response at a time.
-my $first = $t->begin(POST => '/v1/responses', { model => 'o/slow',
-    conversation => $d->{id}, input => 'A' }) if $t->can('begin');
+# One response at a time: who comes meanwhile is told so, and nothing is lost.
+my $n = () = $provider->requests;
+my $open = $t->stream('/v1/responses', { model => 'o/slow', input => 'A',
+    conversation => $d->{id} });
+$provider->request($n + 1);
+for (1, 2) {
+    $res = respond($d->{id}, input => 'B');
+    is($res->status, 400, 'another one at the same time');
+    is($res->json->{error}{code}, 'conversation_locked', 'is refused');
+}
+is(respond($d->{id}, input => 'B', store => $no)->status, 200,
+    'but for one that adds nothing');
+is(post("$d->{id}/items", { items => [{ role => 'user', content => 'C' }] })
+    ->status, 200, 'items are taken');
+open my $fh, '>', $gate or die;
+close $fh;
+is($open->response->status, 200, 'the first goes on');
+$open->close;
+like(join('|', map { /^user: (.)$/ } items($d->{id})), qr/C\|A$/,
+    'in this order');
+is(respond($d->{id}, input => 'D')->status, 200, 'then the next may');
+is((items($d->{id}))[-2], 'user: D', 'and is added');
+
+# Many at the same time: each is refused, or there.
+$d = post('', {})->json;
+my @many = map { $t->stream('/v1/responses', { model => 'o/x',
+    input => "n$_", conversation => $d->{id} }) } 1 .. 12;
+my %got = map { my $res = $many[$_ - 1]->response; ("n$_" => $res->status) }
+    1 .. 12;
+$_->close for @many;
+my @there = map { /^user: (n\d+)$/ } items($d->{id});
+is_deeply([sort @there], [sort grep { $got{$_} == 200 } keys %got],
+    'of many at once those that were not refused are there, each once');
+is(scalar(items($d->{id})), 2 * @there, 'with their answers');
+
+# In the background.
+my $back = respond($d->{id}, background => $yes, input => 'back')->json;
+is($back->{status}, 'queued', 'in the background');
+is_deeply($back->{conversation}, { id => $d->{id} }, 'where it belongs');
+wait_for(sub { $t->get("/v1/responses/$back->{id}")->json->{status}
+    eq 'completed' }, 20, 'its end');
+is((items($d->{id}))[-2], 'user: back', 'it is added');
+
+# What is large, and what comes in pieces.
+my $large = join ' ', map { "word$_" } 1 .. 20000;
+$res = post("$d->{id}/items", { items => [{ id => 'large', role => 'user',
+    content => $large }] });
+is($res->status, 200, 'a large item') or diag($res->body);
+is(get("$d->{id}/items/large")->json->{content}[0]{text}, $large, 'is kept');
+for my $size (10, 9000) {
+    my $text = encode_json({ items => [{ id => "piece$size", role => 'user',
+        content => 'y' x $size }] });
+    $res = AiHttp->request(method => 'POST', port => $t->edge->port,
+        path => "$path/$d->{id}/items", key => $t->{key},
+        headers => ['Content-Type' => 'application/json'],
+        chunked => [map { substr $text, 7 * $_, 7 } 0 .. length($text) / 7]);
+    is($res->status, 200, "in pieces, $size bytes") or diag($res->body);
+    is(get("$d->{id}/items/piece$size")->json->{content}[0]{text},
+        'y' x $size, 'the same');
+}
+like(text(respond($d->{id}, input => 'all')->json), qr/\Q$large\E.*y{9000}/s,
+    'and asked with');
+
+# What is no text of ours stays as it is.
+$res = post("$d->{id}/items", '{"items":[{"type":"thing","id":"odd","a":1.0,'
+    . '"b":"\\ud800\\u0000","c":[{},1e400]}]}',
+    headers => { 'Content-Type' => 'application/json' });
+is($res->status, 200, 'an item of a type that nobody knows')
+    or diag($res->body);
+is(get("$d->{id}/items/odd")->body, '{"type":"thing","id":"odd","a":1.0,'
+    . '"b":"\\ud800\\u0000","c":[{},1e400]}', 'is as it came');
+is(drop_it("$d->{id}/items/odd")->status, 200, 'and goes');
+
+# Bounds: of what a conversation holds, and how many there may be.
+my $limit = sub { $t->pg->psql('ngxai', "update ngxai.conversations
+    set $_[0] where id = '$c->{id}'") };
+$limit->('items = 9998');
+is(post("$c->{id}/items", { items => [map { { role => 'user',
+    content => 'x' } } 1 .. 3] })->status, 400, 'more than there may be');
+is(post("$c->{id}/items", { items => [map { { role => 'user',
+    content => 'x' } } 1 .. 2] })->status, 200, 'as many as there may be');
+$res = respond($c->{id});
+is($res->status, 400, 'a full one takes no response');
+like($res->json->{error}{message}, qr/takes 10000 items/, 'it says why');
+is(respond($c->{id}, store => $no)->status, 200,
+    'but one that adds nothing');
+$limit->('items = 9998');
+is(respond($c->{id})->status, 200, 'the last one that may');
+is($t->pg->value("select items from ngxai.conversations
+    where id = '$c->{id}'"), 10000, 'fills it');
+$limit->('items = 10, bytes = 16777216 - 206');
+my $one = { id => 'fits', type => 'message', role => 'user',
+    status => 'completed', content => [{ type => 'input_text',
+    text => '' }] };
+$one->{content}[0]{text} = 'x' x (206 - length encode_json($one));
+$one->{content}[0]{text} .= 'x';
+is(post("$c->{id}/items", { items => [$one] })->status, 400, 'a byte more');
+chop $one->{content}[0]{text};
+is(post("$c->{id}/items", { items => [$one] })->status, 200, 'the last byte');
+is(respond($c->{id})->status, 400, 'so is one full of bytes');
+my ($tenant) = $t->pg->value("select tenant from ngxai.conversations
+    where id = '$c->{id}'");
+my $have = $t->pg->value("select count(*) from ngxai.conversations
+    where tenant = '$tenant'");
+$t->pg->psql('ngxai', "insert into ngxai.conversations (tenant, id)
+    select '$tenant', 'conv_x' || n from generate_series(1, 99999 - $have) n");
+is(post('', {})->status, 200, 'the last conversation');
+is(post('', {})->status, 400, 'is followed by none');
+is(post('', {}, key => $other)->status, 200, 'of this tenant');
+$t->pg->psql('ngxai', "delete from ngxai.conversations
+    where id like 'conv_x%'");
+
+# Users of one tenant: what is somebody's is nobody else's.
+my %key = map { $_ => $t->key($tenant, '--user', $_) } qw(ann bob);
+my $hers = post('', { items => [{ role => 'user', content => 'her' }] },
+    key => $key{ann})->json;
+is(get($hers->{id}, key => $key{ann})->status, 200, 'hers');
+is(get($hers->{id}, key => $key{bob})->status, 404, 'is not his');
+is(get($hers->{id})->status, 200, 'a key of no user sees the tenant\'s');
+my $admin = $t->key($tenant, '--role', 'tenant_admin');
+is(get($hers->{id}, key => $admin)->status, 200, 'but the admin\'s');
+my $viewer = $t->key($tenant, '--role', 'viewer');
+is(get($c->{id}, key => $viewer)->status, 200, 'a viewer reads');
+is(post($c->{id}, { metadata => {} }, key => $viewer)->status, 403,
+    'and changes nothing');
+is(AiHttp->request(method => 'DELETE', port => $t->edge->port,
+    path => "$path/$c->{id}", key => $viewer)->status, 403, 'nor deletes');
+
+# The database's own walls.
+my $as = sub { my $got = eval { $t->pg->psql('ngxai', join('; ', @_),
+    'ngxai_worker') }; $@ ? "error: $@" : $got =~ s/\s+\z//r };
+is($as->("select count(*) from ngxai.conversations"), 0,
+    'a worker without a tenant sees none');
+is($as->("select count(*) from ngxai.conversation_items"), 0, 'nor items');
+like($as->("set app.current_tenant_id = 'other'", "insert into
+    ngxai.conversations (tenant, id) values ('$tenant', 'conv_y')"),
+    qr/row-level security/, 'makes none of another');
+like($as->("set app.current_tenant_id = 'other'", "insert into
+    ngxai.conversation_items values ('$tenant', '$c->{id}', 1, 'i', 'j',
+    '{}')"), qr/row-level security/, 'nor items');
+is($as->("set app.current_tenant_id = 'other'", "delete from
+    ngxai.conversations where id = '$c->{id}' returning 1"), '0E0',
+    'and deletes none');
+
+$d = post('', { items => [{ role => 'user', content => 'x' }] })->json;
+respond($d->{id}) for 1;
+$last = get("$d->{id}/items?limit=1")->json->{data}[0];
+my $held = scalar(items($d->{id}));
 
 # Others.
 for my $what (['', 'GET'], ['', 'POST', { metadata => {} }],
@@ -246,7 +394,7 @@ for my $what (['', 'GET'], ['', 'POST', { metadata => {} }],
 }
 is($t->post('/v1/responses', { model => 'o/x', input => 'x',
     conversation => $d->{id} }, key => $other)->status, 404, 'nor a response');
-is(scalar(items($d->{id})), 4, 'it is as it was');
+is(scalar(items($d->{id})), $held, 'it is as it was');
 
 # Deleted.
 is_deeply(drop_it($d->{id})->json, { id => $d->{id},
@@ -267,7 +415,9 @@ is(post("$c->{id}/items/x", {})->header('allow'), 'GET, HEAD, DELETE',
     'an item is not changed');
 is(drop_it("$c->{id}/items")->header('allow'), 'GET, HEAD, POST',
     'nor are all deleted');
-is($t->post($path, {}, headers => ['Content-Type: text/plain'])->status, 415,
-    'only JSON') if 0;
+is(post('', '{}', headers => { 'Content-Type' => 'text/plain' })->status, 415,
+    'only JSON');
+is(post('', '{"a":', headers => { 'Content-Type' => 'application/json' })
+    ->status, 400, 'and all of it');
 
 done_testing();

@@ -311,7 +311,8 @@ conversation_metadata(conversation_t *c, ai_str_t text)
         key = json_object_iter_key(i);
         value = json_object_iter_value(i);
         s = (ai_str_t) { strlen(key), key };
-        good &= conversation_chars(s) <= CONVERSATION_KEY && json_is_string(value);
+        good &= conversation_chars(s) <= CONVERSATION_KEY
+                && json_is_string(value);
 
         if (good) {
             s = (ai_str_t) { json_string_length(value),

@@ -336,12 +336,13 @@ items_array(const out_t *o)
         return NULL;
     }
 
-    if (o->len == 0) {
-        return strcpy(text, "{}");
-    }
+    if (o->len != 0) {
+        memcpy(text, o->data, o->len);
+        memcpy(text + o->len, "}", 2);
 
-    memcpy(text, o->data, o->len);
-    memcpy(text + o->len, "}", 2);
+    } else {
+        memcpy(text, "{}", 3);
+    }
 
     return text;
 }
