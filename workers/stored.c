@@ -582,7 +582,14 @@ stored_put(job_t *job, ai_str_t whole)
     s->id[text.len - 2] = '\0';
 
     job_ref(job);
-    rc = s->conversation[0] != '\0' ? converse_end(s) : stored_send(s);
+
+    /* Who gives what was added again must not have said a part of it. */
+
+    if (s->adds) {
+        emit_hold(job->emit);
+    }
+
+    rc = s->adds ? converse_end(s) : stored_send(s);
 
     if (rc != 0) {
         stored_failed(s, "no Postgres");
