@@ -1,6 +1,6 @@
 #!/usr/bin/perl
 # Conversations through the stock client, with Anthropic behind; as they were
-# recorded; and with workers that die, and Postgres away, in the midst.
+# recorded; and with workers that die in the midst.
 use AiTest;
 
 my $node = (glob("$AiTest::root/t/node/node_modules/node-linux-*/bin/node"))[0];
