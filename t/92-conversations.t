@@ -374,7 +374,13 @@ is($as->("set app.current_tenant_id = 'other'", "delete from
     'and deletes none');
 
 $d = post('', { items => [{ role => 'user', content => 'x' }] })->json;
-respond($d->{id}) for 1;
+$t->pg->psql('ngxai', "delete from ngxai.conversations where id = '$d->{id}'",
+    'ngxai_admin');
+is($t->pg->value("select count(*) from ngxai.conversation_items
+    where conversation = '$d->{id}'"), 0, 'with one go its items');
+
+$d = post('', { items => [{ role => 'user', content => 'x' }] })->json;
+respond($d->{id});
 $last = get("$d->{id}/items?limit=1")->json->{data}[0];
 my $held = scalar(items($d->{id}));
 
