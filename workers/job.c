@@ -323,10 +323,7 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (ai_str_eqz(job->spec.op, "responses_read")
-        || ai_str_eqz(job->spec.op, "responses_write"))
-    {
-        state_begin(job);
+    if (state_begin(job)) {
         return;
     }
 

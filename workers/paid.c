@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "job_in.h"
+#include "models.h"
 #include "retry.h"
 
 
@@ -61,6 +62,12 @@ paid_add(job_t *job, job_t *lane, const char *state)
     u.input = 0;
     u.output = 0;
     u.estimated = 0;
+
+    if (!ai_price_known(&lane->route.price)) {
+        models_last(lane->w->models, lane->route.list, lane->route.model,
+                    &lane->route.price);
+    }
+
     job_call_usage(lane, &u);
 
     if (u.input <= 0 && u.output <= 0) {
