@@ -129,7 +129,7 @@ createServer((req, res) => {
         const dialect = Object.keys(paths).find(name => paths[name].test(req.url));
         const o = JSON.parse(body || '{}');
         n++;
-        log.push(JSON.stringify({ path: req.url, dialect, tools: tools(o).map(t => t.name), results: results(o) }));
+        log.push(JSON.stringify({ path: req.url, dialect, model: o.model, tools: tools(o).map(t => t.name), results: results(o) }));
         if (!dialect) return res.writeHead(404, { 'content-type': 'application/json' }).end('{"error":{"message":"no such path"}}');
         const said = say[dialect](o, decide(o), /stream/i.test(req.url));
         res.writeHead(200, { 'content-type': said.type });
