@@ -467,6 +467,13 @@ http_bury(http_t *h)
 
 
 int
+http_begun(const http_call_t *call)
+{
+    return call->begun_msec != 0;
+}
+
+
+int
 http_sent(http_call_t *call)
 {
     curl_off_t  n;
@@ -479,6 +486,13 @@ http_sent(http_call_t *call)
 
     return curl_easy_getinfo(call->easy, CURLINFO_SIZE_UPLOAD_T, &n)
            == CURLE_OK && n >= (curl_off_t) call->body_len;
+}
+
+
+int
+http_lost(http_call_t *call)
+{
+    return call->repeated;
 }
 
 

@@ -31,6 +31,8 @@ static const provider_t *const  providers[] = {
     &provider_vertex_count,
     &provider_gemini_embeddings,
     &provider_vertex_embeddings,
+    &provider_ollama_embeddings,
+    &provider_cohere_embeddings,
     &provider_gemini,
     &provider_vertex,
     &provider_ollama,

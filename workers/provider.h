@@ -109,6 +109,8 @@ extern const provider_t  provider_gemini_count;
 extern const provider_t  provider_vertex_count;
 extern const provider_t  provider_gemini_embeddings;
 extern const provider_t  provider_vertex_embeddings;
+extern const provider_t  provider_ollama_embeddings;
+extern const provider_t  provider_cohere_embeddings;
 extern const provider_t  provider_gemini;
 extern const provider_t  provider_vertex;
 extern const provider_t  provider_ollama;
