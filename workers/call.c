@@ -557,11 +557,7 @@ call_on_body(void *data, ai_str_t bytes)
 static void
 call_on_done(void *data, http_status_e status, const char *why)
 {
-<<<<<<< HEAD
-    int     lost;
-=======
-    int     begun;
->>>>>>> six-route
+    int     begun, lost;
     job_t  *job;
 
     job = data;
@@ -582,16 +578,9 @@ call_on_done(void *data, http_status_e status, const char *why)
             "provider %.*s: %s", (int) job->route.provider.len,
             job->route.provider.data, why);
 
-<<<<<<< HEAD
     if (retry_failed(job, status == HTTP_TIMEOUT
-                          || (status == HTTP_UNREACHABLE && !lost)
+                          || (status == HTTP_UNREACHABLE && !begun && !lost)
                           ? RETRY_UNREACHABLE : RETRY_BROKEN))
-=======
-    if (retry_failed(job, status == HTTP_UNREACHABLE && !begun
-                          ? RETRY_UNREACHABLE
-                          : status == HTTP_TIMEOUT ? RETRY_UNREACHABLE
-                          : RETRY_BROKEN))
->>>>>>> six-route
     {
         return;
     }
