@@ -319,6 +319,16 @@ provider_count(ai_str_t json, const char *path, int64_t otherwise)
 }
 
 
+int64_t
+provider_output(int64_t input, int64_t output, int64_t reasoning,
+    int64_t total)
+{
+    return input >= 0 && output >= 0 && reasoning > 0
+           && total == input + output + reasoning ? output + reasoning
+                                                  : output;
+}
+
+
 int
 provider_word(ai_str_t json, const char *path, char *buf, size_t size)
 {
