@@ -557,17 +557,12 @@ call_on_body(void *data, ai_str_t bytes)
 static void
 call_on_done(void *data, http_status_e status, const char *why)
 {
-<<<<<<< HEAD
-    int     lost;
-=======
     int     begun;
->>>>>>> six-route
     job_t  *job;
 
     job = data;
     begun = http_begun(job->call);
     job->asked = status != HTTP_OK && http_sent(job->call);
-    lost = job->asked || http_lost(job->call);
     job->call = NULL;
 
     if (status == HTTP_OK
@@ -582,16 +577,10 @@ call_on_done(void *data, http_status_e status, const char *why)
             "provider %.*s: %s", (int) job->route.provider.len,
             job->route.provider.data, why);
 
-<<<<<<< HEAD
-    if (retry_failed(job, status == HTTP_TIMEOUT
-                          || (status == HTTP_UNREACHABLE && !lost)
-                          ? RETRY_UNREACHABLE : RETRY_BROKEN))
-=======
     if (retry_failed(job, status == HTTP_UNREACHABLE && !begun
                           ? RETRY_UNREACHABLE
                           : status == HTTP_TIMEOUT ? RETRY_UNREACHABLE
                           : RETRY_BROKEN))
->>>>>>> six-route
     {
         return;
     }

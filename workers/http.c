@@ -489,13 +489,6 @@ http_sent(http_call_t *call)
 }
 
 
-int
-http_lost(http_call_t *call)
-{
-    return call->repeated;
-}
-
-
 static void
 http_free(http_call_t *call)
 {

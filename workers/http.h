@@ -72,8 +72,5 @@ void http_resume(http_call_t *call);
 /* 1 when it has a connection; when the request has left as a whole. */
 int http_begun(const http_call_t *call);
 int http_sent(http_call_t *call);
-/* In done: 1 when a connection that was used before ended without a byte, and
- * some of the request had left. */
-int http_lost(http_call_t *call);
 
 #endif
