@@ -57,7 +57,8 @@ my $url = $up->url;
 $t->start(edge => { ai => AiFault::conf($url, name => 'a-%s',
         more => 'key file:one;')
     . AiFault::conf($url, name => 'b-%s', more => 'key file:one;')
-    . AiFault::conf($keyed->url, name => 'k-%s', more => 'key file:one file:two;')
+    . AiFault::conf($keyed->url, name => 'k-%s',
+        more => 'key file:one file:two;')
     . AiFault::conf($url, name => 'hasty-%s',
         more => 'key file:one; timeout first=2s;')
     . AiFault::conf($url, name => 'idle-%s',
