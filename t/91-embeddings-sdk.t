@@ -10,12 +10,16 @@ my $replay = AiReplay->start($t);
 my $port = $replay->{port};
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 
-my $google = $t->provider(name => 'google', script => sub {
+my $other = $t->provider(name => 'other', script => sub {
     my ($req, $out) = @_;
     return $out->answer(200, { totalTokens => 23 })
         if $req->{path} =~ /:countTokens$/;
-    $out->answer(200, { embeddings => [map { { values =>
-        [0.5, -0.25, 0.3333333432674408] } } @{ $req->{json}{requests} }] });
+    my @vector = (0.5, -0.25, 0.3333333432674408);
+    my $ask = $req->{json};
+    $out->answer(200, { embeddings => $req->{path} eq '/api/embed'
+        ? [map { \@vector } @{ $ask->{input} }] : $req->{path} eq '/v2/embed'
+        ? { float => [map { \@vector } @{ $ask->{texts} }] }
+        : [map { { values => \@vector } } @{ $ask->{requests} }] });
 });
 
 my @records;
@@ -26,7 +30,9 @@ while (<$in>) {
 }
 close $in;
 
-my $ai = "ai_provider g { api gemini; url ${\$google->url}; }\n"
+my $ai = "ai_provider g { api gemini; url ${\$other->url}; }\n"
+    . "ai_provider o { api ollama; url ${\$other->url}; }\n"
+    . "ai_provider c { api cohere; url ${\$other->url}; }\n"
     . "ai_provider echo { api echo; option word_delay=0; }\n";
 $ai .= "ai_provider e-$_->{id} { api openai; "
     . "url http://127.0.0.1:$port/by-id/$_->{id}/v1; }\n" for @records;
@@ -62,7 +68,7 @@ SKIP: {
     }
     close $out;
     is($?, 0, 'the SDKs ended well');
-    cmp_ok($said, '>=', 27, 'and checked what they should');
+    cmp_ok($said, '>=', 33, 'and checked what they should');
 }
 
 $replay->stop;

@@ -57,7 +57,8 @@ my $url = $up->url;
 $t->start(edge => { ai => AiFault::conf($url, name => 'a-%s',
         more => 'key file:one;')
     . AiFault::conf($url, name => 'b-%s', more => 'key file:one;')
-    . AiFault::conf($keyed->url, name => 'k-%s', more => 'key file:one file:two;')
+    . AiFault::conf($keyed->url, name => 'k-%s',
+        more => 'key file:one file:two;')
     . AiFault::conf($url, name => 'hasty-%s',
         more => 'key file:one; timeout first=2s;')
     . AiFault::conf($url, name => 'idle-%s',
@@ -195,7 +196,7 @@ sub hear {
     my $late = time + 20;
     while ((my $m = $heard->message(0.3)) || time < $late) {
         $held{$2}{$1} = 1 if $m
-            && $m->[1] =~ m{^[CO] .* ([pmkld]) \w+-(.*)@\d+(?: [\w.-]+)?$};
+            && $m->[1] =~ m{^[CO] .* ([pmkld]) \w+-(.*?)@\d+(?: demo)?$};
         last if !$m && !grep { my ($kind, $name) = split / /;
             !$held{$name}{$kind} } @want;
     }

@@ -8,7 +8,6 @@
 #include <string.h>
 
 
-static int anthropic_is_system(ir_t *ir, node_t *m);
 static void anthropic_part(ir_t *ir, out_t *o, node_t *p);
 static void anthropic_text(ir_t *ir, out_t *o, node_t *p);
 static void anthropic_media(ir_t *ir, out_t *o, node_t *p, const char *type);
@@ -16,39 +15,6 @@ static void anthropic_id(ir_t *ir, out_t *o, const char *key, node_t *id);
 static void anthropic_call(ir_t *ir, out_t *o, node_t *p);
 static void anthropic_result(ir_t *ir, out_t *o, node_t *p);
 static void anthropic_reasoning(ir_t *ir, out_t *o, node_t *p);
-
-
-/* A conversation must have a turn: where there is none the last word is. */
-
-static int
-anthropic_is_system(ir_t *ir, node_t *m)
-{
-    node_t  *role, *last;
-    tree_t  *t;
-
-    t = &ir->tree;
-    role = node_peek(t, m, "role");
-
-    if (!node_is(role, "system") && !node_is(role, "developer")) {
-        return 0;
-    }
-
-    if (m->next != NULL) {
-        return 1;
-    }
-
-    last = node_first(t, node_peek(t, ir->request, "messages"));
-
-    for ( /* void */ ; last != m; last = last->next) {
-        role = node_peek(t, last, "role");
-
-        if (!node_is(role, "system") && !node_is(role, "developer")) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
 
 
 void
@@ -70,7 +36,7 @@ anthropic_write_system(ir_t *ir, out_t *o)
 
     for ( /* void */ ; m != NULL; m = m->next) {
 
-        if (!anthropic_is_system(ir, m)) {
+        if (!ir_is_system(ir, m)) {
             late = 1;
             continue;
         }
@@ -121,7 +87,7 @@ anthropic_write_messages(ir_t *ir, out_t *o)
 
     for ( /* void */ ; m != NULL; m = m->next) {
 
-        if (anthropic_is_system(ir, m)) {
+        if (ir_is_system(ir, m)) {
             continue;
         }
 

@@ -381,8 +381,7 @@ bedrock_effort(ir_t *ir, out_t *extra, node_t *r)
                  : node_is(word, "medium") ? "medium" : "high";
 
     } else {
-        effort = budget < 0 ? "medium" : budget <= 2048 ? "low"
-                 : budget <= 12288 ? "medium" : "high";
+        effort = budget < 0 ? "medium" : ir_effort(budget);
     }
 
     node_whole(r);

@@ -8,7 +8,6 @@
 #include <string.h>
 
 
-static int bedrock_is_system(ir_t *ir, node_t *m);
 static void bedrock_system(ir_t *ir, out_t *o);
 static void bedrock_messages(ir_t *ir, out_t *o);
 static void bedrock_turn(bedrock_contents_t *c, char role);
@@ -23,39 +22,6 @@ bedrock_write_request(ir_t *ir, out_t *o)
     bedrock_tools(ir, o);
     bedrock_config(ir, o);
     out_close(o, '}');
-
-    return 0;
-}
-
-
-/* There must be a turn: where there is no other the last word is. */
-
-static int
-bedrock_is_system(ir_t *ir, node_t *m)
-{
-    node_t  *role, *last;
-    tree_t  *t;
-
-    t = &ir->tree;
-    role = node_peek(t, m, "role");
-
-    if (!node_is(role, "system") && !node_is(role, "developer")) {
-        return 0;
-    }
-
-    if (m->next != NULL) {
-        return 1;
-    }
-
-    last = node_first(t, node_peek(t, ir->request, "messages"));
-
-    for ( /* void */ ; last != m; last = last->next) {
-        role = node_peek(t, last, "role");
-
-        if (!node_is(role, "system") && !node_is(role, "developer")) {
-            return 1;
-        }
-    }
 
     return 0;
 }
@@ -79,7 +45,7 @@ bedrock_system(ir_t *ir, out_t *o)
 
     for ( /* void */ ; m != NULL; m = m->next) {
 
-        if (!bedrock_is_system(ir, m)) {
+        if (!ir_is_system(ir, m)) {
             late = 1;
             continue;
         }
@@ -143,7 +109,7 @@ bedrock_messages(ir_t *ir, out_t *o)
 
     for ( /* void */ ; m != NULL; m = m->next) {
 
-        if (bedrock_is_system(ir, m)) {
+        if (ir_is_system(ir, m)) {
             continue;
         }
 

@@ -9,8 +9,6 @@
 
 #include "ir.h"
 
-#define COHERE_NAMES_MAX  1024      /* of the tools that are allowed */
-
 int cohere_write_request(ir_t *ir, out_t *out);
 void cohere_read_error(ir_t *ir, node_t *body);
 

@@ -12,7 +12,6 @@
 
 
 static void cohere_tools(ir_t *ir, out_t *o);
-static int cohere_offered(ir_t *ir, node_t *choice, node_t *name);
 static void cohere_choice(ir_t *ir, out_t *o, node_t *choice);
 static void cohere_format(ir_t *ir, out_t *o);
 static void cohere_effort(ir_t *ir, out_t *o);
@@ -72,60 +71,17 @@ static void
 cohere_tools(ir_t *ir, out_t *o)
 {
     size_t   n, strict;
-    node_t  *tool, *tools, *c, *schema;
+    node_t  *tool;
     tree_t  *t;
 
     t = &ir->tree;
-    tools = node_get(t, ir->request, "tools");
-    c = node_get(t, ir->request, "tool_choice");
-    n = 0;
-    strict = 0;
-
-    for (tool = node_first(t, tools); tool != NULL; tool = tool->next) {
-
-        if (!node_is(node_peek(t, tool, "type"), "function")) {
-            continue;
-        }
-
-        if (!cohere_offered(ir, c, node_peek(t, tool, "name"))) {
-            node_whole(tool);
-            continue;
-        }
-
-        if (n++ == 0) {
-            out_key(o, "tools");
-            out_open(o, '[');
-        }
-
-        strict += node_true(node_peek(t, tool, "strict"));
-        node_read(tool);
-        (void) node_get(t, tool, "type");
-        out_item(o);
-        out_open(o, '{');
-        out_key_z(o, "type", "function");
-        out_key(o, "function");
-        out_open(o, '{');
-        out_key_node(o, t, "name", node_get(t, tool, "name"));
-        out_key_node(o, t, "description", node_get(t, tool, "description"));
-        schema = node_get(t, tool, "schema");
-        out_key(o, "parameters");
-
-        if (node_first(t, schema) != NULL) {
-            out_node(o, t, schema);
-
-        } else {
-            out_z(o, "{\"type\":\"object\",\"properties\":{}}");
-        }
-
-        out_z(o, "}}");
-    }
+    n = ir_functions(ir, o, &strict);
 
     if (n == 0) {
         return;
     }
 
-    out_close(o, ']');
-    cohere_choice(ir, o, c);
+    cohere_choice(ir, o, node_get(t, ir->request, "tool_choice"));
 
     /* Strict are all or none. */
 
@@ -133,45 +89,14 @@ cohere_tools(ir_t *ir, out_t *o)
         return;
     }
 
-    for (tool = node_first(t, tools); tool != NULL; tool = tool->next) {
+    tool = node_first(t, node_get(t, ir->request, "tools"));
+
+    for ( /* void */ ; tool != NULL; tool = tool->next) {
         node_read(node_peek(t, tool, "strict"));
     }
 
     out_key(o, "strict_tools");
     out_z(o, "true");
-}
-
-
-static int
-cohere_offered(ir_t *ir, node_t *choice, node_t *name)
-{
-    node_t    *n;
-    tree_t    *t;
-    unsigned   i;
-
-    t = &ir->tree;
-    n = node_get(t, choice, "name");
-
-    if (n != NULL) {
-        return ai_str_eq(node_text(n), node_text(name));
-    }
-
-    n = node_peek(t, choice, "names");
-
-    if (n == NULL) {
-        return 1;
-    }
-
-    node_whole(n);
-    n = node_first(t, n);
-
-    for (i = 0; n != NULL && i < COHERE_NAMES_MAX; n = n->next, i++) {
-        if (ai_str_eq(node_text(n), node_text(name))) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 
-static int gemini_is_system(ir_t *ir, node_t *m);
 static void gemini_system(ir_t *ir, out_t *o);
 static int gemini_contents(ir_t *ir, out_t *o);
 static void gemini_turn(gemini_contents_t *c, char role);
@@ -69,39 +68,6 @@ gemini_version(ai_str_t model)
 }
 
 
-/* There must be a content: where there is no other the last word is. */
-
-static int
-gemini_is_system(ir_t *ir, node_t *m)
-{
-    node_t  *role, *last;
-    tree_t  *t;
-
-    t = &ir->tree;
-    role = node_peek(t, m, "role");
-
-    if (!node_is(role, "system") && !node_is(role, "developer")) {
-        return 0;
-    }
-
-    if (m->next != NULL) {
-        return 1;
-    }
-
-    last = node_first(t, node_peek(t, ir->request, "messages"));
-
-    for ( /* void */ ; last != m; last = last->next) {
-        role = node_peek(t, last, "role");
-
-        if (!node_is(role, "system") && !node_is(role, "developer")) {
-            return 1;
-        }
-    }
-
-    return 0;
-}
-
-
 static void
 gemini_system(ir_t *ir, out_t *o)
 {
@@ -122,7 +88,7 @@ gemini_system(ir_t *ir, out_t *o)
 
     for ( /* void */ ; m != NULL; m = m->next) {
 
-        if (!gemini_is_system(ir, m)) {
+        if (!ir_is_system(ir, m)) {
             late = 1;
             continue;
         }
@@ -182,7 +148,7 @@ gemini_contents(ir_t *ir, out_t *o)
 
     for ( /* void */ ; m != NULL && rc == 0; m = m->next) {
 
-        if (gemini_is_system(ir, m)) {
+        if (ir_is_system(ir, m)) {
             continue;
         }
 

@@ -21,7 +21,6 @@ static size_t ollama_media(ir_t *ir, out_t *o, node_t *parts, size_t n,
 static void ollama_thinking(ir_t *ir, out_t *o, node_t *parts);
 static void ollama_calls(ir_t *ir, out_t *o, node_t *parts);
 static void ollama_tools(ir_t *ir, out_t *o);
-static int ollama_offered(ir_t *ir, node_t *choice, node_t *name);
 static void ollama_format(ir_t *ir, out_t *o);
 static void ollama_think(ir_t *ir, out_t *o, node_t *own);
 static void ollama_options(ir_t *ir, out_t *o, node_t *own);
@@ -432,17 +431,16 @@ ollama_calls(ir_t *ir, out_t *o, node_t *parts)
 static void
 ollama_tools(ir_t *ir, out_t *o)
 {
-    size_t   n;
-    node_t  *tool, *tools, *c, *type, *schema;
+    size_t   strict;
+    node_t  *c, *type;
     tree_t  *t;
 
     t = &ir->tree;
-    tools = node_get(t, ir->request, "tools");
     c = node_get(t, ir->request, "tool_choice");
     type = node_get(t, c, "type");
 
     if (node_is(type, "none")) {
-        node_whole(tools);
+        node_whole(node_get(t, ir->request, "tools"));
         return;
     }
 
@@ -454,80 +452,7 @@ ollama_tools(ir_t *ir, out_t *o)
         node_whole(node_peek(t, c, "mode"));
     }
 
-    n = 0;
-
-    for (tool = node_first(t, tools); tool != NULL; tool = tool->next) {
-
-        if (!node_is(node_peek(t, tool, "type"), "function")) {
-            continue;
-        }
-
-        if (!ollama_offered(ir, c, node_peek(t, tool, "name"))) {
-            node_whole(tool);
-            continue;
-        }
-
-        if (n++ == 0) {
-            out_key(o, "tools");
-            out_open(o, '[');
-        }
-
-        node_read(tool);
-        (void) node_get(t, tool, "type");
-        out_item(o);
-        out_open(o, '{');
-        out_key_z(o, "type", "function");
-        out_key(o, "function");
-        out_open(o, '{');
-        out_key_node(o, t, "name", node_get(t, tool, "name"));
-        out_key_node(o, t, "description", node_get(t, tool, "description"));
-        schema = node_get(t, tool, "schema");
-        out_key(o, "parameters");
-
-        if (node_first(t, schema) != NULL) {
-            out_node(o, t, schema);
-
-        } else {
-            out_z(o, "{\"type\":\"object\",\"properties\":{}}");
-        }
-
-        out_z(o, "}}");
-    }
-
-    out_z(o, n != 0 ? "]" : "");
-}
-
-
-static int
-ollama_offered(ir_t *ir, node_t *choice, node_t *name)
-{
-    node_t    *n;
-    tree_t    *t;
-    unsigned   i;
-
-    t = &ir->tree;
-    n = node_get(t, choice, "name");
-
-    if (n != NULL) {
-        return ai_str_eq(node_text(n), node_text(name));
-    }
-
-    n = node_peek(t, choice, "names");
-
-    if (n == NULL) {
-        return 1;
-    }
-
-    node_whole(n);
-    n = node_first(t, n);
-
-    for (i = 0; n != NULL && i < OLLAMA_CALLS_MAX; n = n->next, i++) {
-        if (ai_str_eq(node_text(n), node_text(name))) {
-            return 1;
-        }
-    }
-
-    return 0;
+    (void) ir_functions(ir, o, &strict);
 }
 
 
@@ -583,8 +508,9 @@ ollama_think(ir_t *ir, out_t *o, node_t *own)
 
     } else if (budget != NULL) {
         (void) node_get(t, r, "mode");
-        out_z(o, n <= 2048 ? "\"low\"" : n <= 12288 ? "\"medium\""
-                 : "\"high\"");
+        out_z(o, "\"");
+        out_z(o, ir_effort(n));
+        out_z(o, "\"");
 
     } else {
         (void) node_get(t, r, "mode");

@@ -719,8 +719,7 @@ openai_effort(ir_t *ir, out_t *o)
 
     if (node_get_is(t, r, "mode", "on") && budget != NULL) {
         n = node_int(node_read(budget), 0);
-        out_key_z(o, "reasoning_effort", n <= 2048 ? "low"
-                                         : n <= 12288 ? "medium" : "high");
+        out_key_z(o, "reasoning_effort", ir_effort(n));
         return;
     }
 

@@ -595,8 +595,7 @@ responses_effort(ir_t *ir, out_t *o)
 
     } else {
         n = node_int(budget, 4096);
-        out_key_z(o, "effort", n <= 2048 ? "low" : n <= 12288 ? "medium"
-                               : "high");
+        out_key_z(o, "effort", ir_effort(n));
     }
 
     if (shown) {

@@ -394,6 +394,14 @@ void ir_arguments_string(ir_t *ir, out_t *out, node_t *arguments);
 int ir_arguments_object(ir_t *ir, out_t *out, node_t *arguments);
 /* The same of an answer's text: empty is {}. */
 void ir_text_object(ir_t *ir, out_t *out, ai_str_t text);
+/* Whether a message stands before the conversation.  There must be a turn:
+ * where there is no other the last word is. */
+int ir_is_system(ir_t *ir, node_t *message);
+/* Writes the functions that are offered as "tools", in OpenAI's shape but for
+ * "strict", which is not read: how many, and how many of them say it. */
+size_t ir_functions(ir_t *ir, out_t *out, size_t *strict);
+/* A budget of reasoning, in tokens, as one of OpenAI's words. */
+const char *ir_effort(int64_t budget);
 
 /* Events. */
 void ir_usage_init(ir_usage_t *u);

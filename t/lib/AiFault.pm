@@ -224,7 +224,8 @@ sub told {
 
     $model //= $ask->{model};
     my ($fault) = $model =~ /^([^.]+)/;
-    return ($name, $model, $fault, $ask->{stream} || $req->{path} =~ /[:-]stream/);
+    return ($name, $model, $fault,
+        $ask->{stream} || $req->{path} =~ /[:-]stream/);
 }
 
 

@@ -1,5 +1,5 @@
 // The stock SDKs on what stands beside their main endpoints: node embeddings.mjs GATEWAY KEY RECORDINGS prints TAP.
-// Model "e-<id>/…" answers with a recording, "g/…" is Google's, "echo/echo" echo.
+// Model "e-<id>/…" answers with a recording, "g/…" is Google's, "o/…" Ollama's, "c/…" Cohere's, "echo/echo" echo.
 console.warn = () => {};
 import { readFileSync } from 'node:fs';
 import OpenAI from 'openai';
@@ -37,11 +37,11 @@ for (const line of readFileSync(file, 'utf8').trim().split('\n')) {
 }
 
 const vector = [0.5, -0.25, Math.fround(1 / 3)];
-for (const format of [undefined, 'float', 'base64']) {
-    const got = await openai.embeddings.create({ model: 'g/m', input: ['a', 'b'], ...(format && { encoding_format: format }) });
+for (const [who, format] of ['g', 'o', 'c'].flatMap(p => [undefined, 'float', 'base64'].map(f => [p, f]))) {
+    const got = await openai.embeddings.create({ model: `${who}/m`, input: ['a', 'b'], ...(format && { encoding_format: format }) });
     const v = got.data[1].embedding;
     ok(got.data.length === 2 && same(typeof v === 'string' ? floats(v) : Array.from(v).map(Math.fround), vector),
-        `Google's, asked in ${format ?? 'what the SDK asks in'}`, JSON.stringify(got));
+        `${who}: another's, asked in ${format ?? 'what the SDK asks in'}`, JSON.stringify(got));
 }
 
 const text = await openai.completions.create({ model: 'echo/echo', prompt: 'one two', max_tokens: 50 });
