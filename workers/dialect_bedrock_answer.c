@@ -19,7 +19,6 @@ static int bedrock_said_call(ir_t *ir, node_t *call);
 static int bedrock_said_reasoning(ir_t *ir, tree_t *t, node_t *r);
 static int bedrock_said_cited(ir_t *ir, node_t *cited);
 static int bedrock_said_image(ir_t *ir, node_t *block, node_t *image);
-static int bedrock_cite(ir_t *ir, tree_t *t, int part, node_t *c);
 static int bedrock_sign(ir_t *ir, int part, ai_str_t text);
 static ai_str_t bedrock_redacted(ir_t *ir, tree_t *t, ai_str_t data);
 static int bedrock_block_start(ir_t *ir, node_t *data);
@@ -315,39 +314,6 @@ bedrock_said_image(ir_t *ir, node_t *block, node_t *image)
 
     return bedrock_whole(ir, IR_IMAGE, (ai_str_t) { format.len + 6, z },
                          node_text(bytes));
-}
-
-
-static int
-bedrock_cite(ir_t *ir, tree_t *t, int part, node_t *c)
-{
-    node_t      *to, *native, *n, *location;
-    out_t        text;
-    ir_event_t   e;
-
-    memset(&text, 0, sizeof(text));
-    native = node_move(t, c);
-    n = node_first(t, node_peek(t, c, "sourceContent"));
-
-    for ( /* void */ ; n != NULL; n = n->next) {
-        out_add(&text, node_text(node_peek(t, n, "text")));
-    }
-
-    location = node_peek(t, node_peek(t, c, "location"), "web");
-    to = node_object(t);
-    node_set(to, "url", node_move(t, node_peek(t, location, "url")));
-    node_set(to, "title", node_move(t, node_peek(t, c, "title")));
-    node_set(to, "text", node_string(t, tree_copy(t, (ai_str_t) { text.len,
-                                                                text.data })));
-    node_set(to, "native", native);
-    t->failed |= text.failed;
-    out_free(&text);
-
-    ir_event(&e, IR_CITATION);
-    e.part = (unsigned) part;
-    e.node = to;
-
-    return ir_emit(ir, &e);
 }
 
 
