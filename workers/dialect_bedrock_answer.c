@@ -44,7 +44,7 @@ static const ir_word_t  bedrock_finishes[] = {
 };
 
 /* What an error in a stream would have been as an answer, and those that are
- * the key's fault, whatever their status. */
+ * the key's fault, or the model's, whatever their status. */
 static const struct {
     const char *type;
     int         status;
@@ -54,6 +54,7 @@ static const struct {
     { "accessDeniedException", 403, NULL },
     { "resourceNotFoundException", 404, NULL },
     { "modelTimeoutException", 408, NULL },
+    { "modelErrorException", 424, "bad_gateway" },
     { "throttlingException", 429, NULL },
     { "modelNotReadyException", 429, NULL },
     { "serviceQuotaExceededException", 429, NULL },
@@ -397,6 +398,11 @@ bedrock_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
     t = &ir->event;
     r = ir->reader;
 
+    if (bedrock_is(name, "initial-response")) {
+        node_whole(data);
+        return 0;
+    }
+
     if (data == NULL
         || (name.len > 9
             && memcmp(name.data + name.len - 9, "Exception", 9) == 0))
@@ -406,11 +412,6 @@ bedrock_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
 
     if (bedrock_is(name, "messageStart")) {
         return bedrock_start(ir);
-    }
-
-    if (bedrock_is(name, "initial-response")) {
-        node_whole(data);
-        return 0;
     }
 
     if (bedrock_start(ir) != 0) {
@@ -448,6 +449,12 @@ bedrock_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
 
         ir_event(&e, IR_END);
         return ir_emit(ir, &e);
+    }
+
+    /* No event of an answer has one. */
+
+    if (node_text(node_peek(t, data, "message")).len != 0) {
+        return bedrock_failed(ir, name, data, text);
     }
 
     ir_note(ir, data, "an event that is not known");
@@ -667,18 +674,18 @@ bedrock_usage(ir_t *ir, tree_t *t, node_t *usage)
     }
 
     u = &ir->usage_now;
-    plain = node_int(node_get(t, usage, "inputTokens"), -1);
-    u->output = node_int(node_get(t, usage, "outputTokens"), u->output);
-    u->cached_read = node_int(node_get(t, usage, "cacheReadInputTokens"),
+    plain = node_use(node_get(t, usage, "inputTokens"), -1);
+    u->output = node_use(node_get(t, usage, "outputTokens"), u->output);
+    u->cached_read = node_use(node_get(t, usage, "cacheReadInputTokens"),
                               u->cached_read);
-    u->cached_write = node_int(node_get(t, usage, "cacheWriteInputTokens"),
+    u->cached_write = node_use(node_get(t, usage, "cacheWriteInputTokens"),
                                u->cached_write);
     (void) node_get(t, usage, "totalTokens");
     n = node_first(t, node_get(t, usage, "cacheDetails"));
 
     for ( /* void */ ; n != NULL; n = n->next) {
         if (node_is(node_peek(t, n, "ttl"), "1h")) {
-            u->cached_write_1h = node_int(node_peek(t, n, "inputTokens"),
+            u->cached_write_1h = node_use(node_peek(t, n, "inputTokens"),
                                           u->cached_write_1h);
         }
 

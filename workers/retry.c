@@ -27,7 +27,7 @@ typedef struct {
 
 
 static unsigned retry_may(const job_t *job, retry_why_e why);
-static int retry_refused(const job_t *job);
+static int retry_caused(const job_t *job, const char *what);
 static void retry_wish(job_t *job);
 static void retry_note(job_t *job, unsigned may);
 static unsigned retry_fresh(job_t *job);
@@ -322,11 +322,14 @@ retry_end(job_t *job)
 static unsigned
 retry_may(const job_t *job, retry_why_e why)
 {
+    int       status;
     unsigned  may;
 
     const retry_row_t  *row;
 
-    if ((why == RETRY_STATUS || why == RETRY_ERROR) && retry_refused(job)) {
+    if ((why == RETRY_STATUS || why == RETRY_ERROR)
+        && retry_caused(job, "unauthenticated"))
+    {
         return RETRY_NEXT|RETRY_KEY;
     }
 
@@ -334,7 +337,10 @@ retry_may(const job_t *job, retry_why_e why)
         may = why == RETRY_ERROR && job->answer.blamed ? 0 : retry_whys[why];
 
     } else {
-        for (row = retry_status; job->answer.status >= row[1].status; row++) {
+        status = retry_caused(job, "bad_gateway") && job->answer.status < 500
+                 ? 502 : job->answer.status;
+
+        for (row = retry_status; status >= row[1].status; row++) {
             /* void */
         }
 
@@ -345,16 +351,17 @@ retry_may(const job_t *job, retry_why_e why)
 }
 
 
-/* Whether an error is about the key, whatever its status. */
+/* What an error says that it is, whatever its status: about the key, or the
+ * model's. */
 
 static int
-retry_refused(const job_t *job)
+retry_caused(const job_t *job, const char *what)
 {
     const char  *cause;
 
     cause = job->translate != NULL ? translate_cause(job->translate) : NULL;
 
-    return cause != NULL && strcmp(cause, "unauthenticated") == 0;
+    return cause != NULL && strcmp(cause, what) == 0;
 }
 
 
