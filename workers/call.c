@@ -505,16 +505,20 @@ call_signs(const job_t *job, ai_str_t name, ai_str_t value)
 }
 
 
-/* Whether a name begins with that of a line, or that with it. */
+/* Whether a name is that of a line, or one begins with the other and goes on
+ * with what is less than the colon behind that. */
 
 static int
 call_begins(ai_str_t name, const char *line)
 {
-    size_t  len;
+    size_t  len, same;
 
     len = strcspn(line, ":");
+    same = len < name.len ? len : name.len;
 
-    return strncasecmp(name.data, line, len < name.len ? len : name.len) == 0;
+    return strncasecmp(name.data, line, same) == 0
+           && (len == name.len
+               || (len < name.len ? name.data[same] : line[same]) < ':');
 }
 
 

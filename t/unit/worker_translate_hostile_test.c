@@ -8,7 +8,11 @@
 
 #include "worker_translate_unit.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define CPU_MAX  10             /* s */
+#else
 #define CPU_MAX  1              /* s, of what takes some ms */
+#endif
 #define SSE(json)  "data: " json "\n\n"
 
 
