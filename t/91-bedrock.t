@@ -327,7 +327,7 @@ my $path = '/model/eu.anthropic.claude-sonnet-4-5-20250929-v1%3A0/converse';
     my @rows = ([400, 'invalid_request_error'],
         [401, 'authentication_error'], [403, 'permission_error'],
         [404, 'not_found_error'], [408, 'invalid_request_error'],
-        [413, 'request_too_large'], [424, 'invalid_request_error'],
+        [413, 'request_too_large'], [424, 'api_error'],
         [429, 'rate_limit_error'], [500, 'api_error'],
         [503, 'overloaded_error'], [529, 'overloaded_error']);
     for (@rows) {

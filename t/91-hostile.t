@@ -45,6 +45,8 @@ my $up = $t->provider(name => 'up', script => sub {
     return $out->answer(400, { error => { message => 'wrong',
         type => 'invalid_request_error', code => 'content_filter' } })
         if $wrong;
+    return $out->answer(503, { error => { message => 'down' } })
+        if $req->{json}{model} eq 'down';
     return $out->answer(200, { input_tokens => 3 })
         if $path =~ /count_tokens$/;
     return $out->answer(200, { object => 'list', data => [map { {
@@ -137,6 +139,21 @@ for my $case (
         "$name: wrong, each time") if !$stream || !$seen{400};
     my $res = $t->post($path, { $ask->('right') }, @head);
     is($res->status, 200, "$name: then right") or diag($res->body);
+}
+
+# A count that is a guess asks nobody, so it shows nobody to work, and comes
+# while its provider is down.
+{
+    my ($open, %counts) = 0;
+    for (1 .. 40) {
+        $open += $t->post('/v1/chat/completions', { model => 'o/down',
+            user('x') })->body =~ /not asked just now/;
+        $counts{ $t->post('/v1/messages/count_tokens', { model => 'o/down',
+            user('x') }, @head)->status }++ for 1, 2;
+        last if $open > 3;
+    }
+    cmp_ok($open, '>', 3, 'a provider that is down is not asked for a while');
+    is(join(' ', keys %counts), 200, 'what needs no provider goes on');
 }
 
 # Members without end are the client's fault.

@@ -57,18 +57,21 @@ call_begin(job_t *job)
         job->began_usec = job->called_usec;
     }
 
+    job->answer.calls = job->calls;
+    job->answer.began_usec = job->began_usec;
+
+    /* It shows nothing of a provider. */
+
+    if (job->estimate) {
+        job->noted = 1;
+        count_begin(job);
+        return;
+    }
+
     if (job->route.by == CATALOG_BY_BUSY
         || job->route.by == CATALOG_BY_LATENCY || job->route.hedge_msec == 0)
     {
         job->target = target_began(job->w->targets, &job->route);
-    }
-
-    job->answer.calls = job->calls;
-    job->answer.began_usec = job->began_usec;
-
-    if (job->estimate) {
-        count_begin(job);
-        return;
     }
 
     if (ai_str_eqz(job->route.api, "echo")) {

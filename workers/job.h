@@ -217,6 +217,8 @@ void call_abort(job_t *job);
 void call_pause(job_t *job);
 void call_resume(job_t *job);
 
+/* Whether its target has no way to count, so that it is not asked. */
+int job_estimates(const job_t *job);
 /* A count that is an estimate.  count_prepare makes it, for any thread: 0, -1
  * it has too many members, -2 no memory; then the job is answered by it. */
 int count_prepare(job_t *job);

@@ -82,7 +82,7 @@ static const unsigned  retry_whys[] = {
 int
 retry_first(job_t *job)
 {
-    if (!breakers_any(job->w->breakers)
+    if (!breakers_any(job->w->breakers) || job_estimates(job)
         || breaker_ask(job->w->breakers, &job->route, &(uint64_t) { 0 })
            == BREAKER_GO)
     {
