@@ -5,6 +5,7 @@
  */
 
 #include "worker_ask.h"
+#include "worker_say_anthropic.h"
 
 #define HEAD  "data: {'id':'c','model':'m','choices':[{'index':0,'delta':{"     \
               "'role':'assistant'}}]}\n\n"
