@@ -195,9 +195,9 @@ errors_that_are_events(void **state)
     /* AWS' own errors have their words in a header; they may be JSON. */
 
     memset(&f, 0, sizeof(f));
-    n = frames_header(headers, ":message-type", "error");
-    n += frames_header(headers + n, ":error-code", "InternalFailure");
-    n += frames_header(headers + n, ":error-message",
+    n = frame_header(headers, ":message-type", "error");
+    n += frame_header(headers + n, ":error-code", "InternalFailure");
+    n += frame_header(headers + n, ":error-message",
                        "{\"message\":\"lost it\"}");
     frames_raw(&f, headers, n, "", 0);
     out = frames_said(&f, &end);
