@@ -1,7 +1,8 @@
 /*
- * Anthropic's messages: the calls of a stream.  Some providers say the arguments
- * of several by turns, but here one block is open at a time: a call that has
- * begun stays open until its arguments are whole, and those behind it wait.
+ * Anthropic's messages: the calls of a stream.  Some providers say the
+ * arguments of several by turns, but here one block is open at a time: a call
+ * that has begun stays open until its arguments are whole, and those behind it
+ * wait.
  * Owns nothing; what waits lies in the ir_t's tree.
  */
 

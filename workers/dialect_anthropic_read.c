@@ -243,7 +243,6 @@ anthropic_cited(ir_t *ir, node_t *b, node_t *part)
 }
 
 
-
 static void
 anthropic_result(ir_t *ir, node_t *b, node_t *to, unsigned depth)
 {

@@ -56,8 +56,8 @@ const provider_t  provider_azure_completions = {
 };
 
 
-/* A URL that ends in "/v1", or names a deployment, is whole; "/openai" may stand
- * in one or not. */
+/* A URL that ends in "/v1", or names a deployment, is whole; "/openai" may
+ * stand in one or not. */
 
 static int
 azure_place(ai_buf_t *b, const provider_place_t *p)

@@ -12,7 +12,7 @@
 #include "ai_sip.h"
 
 
-#define CALLS_FIRST   64            /* slots; twice as many whenever half full */
+#define CALLS_FIRST   64            /* slots; twice as many when half full */
 #define CALLS_MARK    9             /* bytes of what tells changed ids apart */
 
 

@@ -27,15 +27,16 @@
                              "','metrics':{'latencyMs':3}}"
 
 #define CITED  "output.message.content[0].citationsContent.citations"
-#define HISTORY                                                                \
-    "{'max_tokens':9,'messages':[{'role':'user','content':'x'},{'role':"       \
-    "'assistant','content':[{'type':'text','text':'a','citations':[{'type':"    \
-    "'char_location','cited_text':'q','document_index':1,'document_title':'t'," \
-    "'start_char_index':2,'end_char_index':3,'file_id':null},{'type':"          \
-    "'search_result_location','cited_text':'q','search_result_index':0,"        \
-    "'title':'s','source':'https://h','start_block_index':0,"                   \
-    "'end_block_index':1},{'type':'web_search_result_location','url':"          \
-    "'https://w','title':'w','cited_text':'q','encrypted_index':'e'},{'type':"  \
+#define HISTORY \
+    "{'max_tokens':9,'messages':[{'role':'user','content':'x'},{'role':" \
+    "'assistant','content':[{'type':'text','text':'a','citations':[{'type':" \
+    "'char_location','cited_text':'q','document_index':1,'document_title':"    \
+    "'t'," \
+    "'start_char_index':2,'end_char_index':3,'file_id':null},{'type':" \
+    "'search_result_location','cited_text':'q','search_result_index':0," \
+    "'title':'s','source':'https://h','start_block_index':0," \
+    "'end_block_index':1},{'type':'web_search_result_location','url':" \
+    "'https://w','title':'w','cited_text':'q','encrypted_index':'e'},{'type':" \
     "'newer','cited_text':'q'}]}]},{'role':'user','content':'y'}]}"
 
 #define CLAUDE   "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -172,11 +173,13 @@ calls(void **state)
        "'content':[{'type':'text','text':'2'},{'type':'text','text':'3'}]},"
        "{'role':'user','content':'y'}]," F "}",
        "{'messages':[{'role':'user','content':[{'text':'x'}]},{'role':"
-       "'assistant','content':[{'toolUse':{'toolUseId':'a_b_c6f6f6be','name':'f',"
+       "'assistant','content':[{'toolUse':{'toolUseId':'a_b_c6f6f6be',"
+       "'name':'f',"
        "'input':{'arguments':'no'}}},{'toolUse':{'toolUseId':'b','name':'g',"
        "'input':{'k':1}}}]},{'role':'user','content':[{'toolResult':{"
        "'toolUseId':'b','content':[{'text':'1'}]}},{'toolResult':{'toolUseId':"
-       "'a_b_c6f6f6be','content':[{'text':'2'},{'text':'3'}]}},{'text':'y'}]}]}",
+       "'a_b_c6f6f6be','content':[{'text':'2'},{'text':'3'}]}},{"
+       "'text':'y'}]}]}",
        "messages[1].tool_calls[0].function.arguments (is not a JSON object)");
     AB("{'max_tokens':9,'messages':[{'role':'assistant','content':[{'type':"
        "'tool_use','id':'a','name':'f','input':{'k':[1]}}]},{'role':'user',"

@@ -7,9 +7,9 @@
 #include "worker_ask.h"
 #include "worker_say_anthropic.h"
 
-#define HEAD  "data: {'id':'c','model':'m','choices':[{'index':0,'delta':{"     \
+#define HEAD  "data: {'id':'c','model':'m','choices':[{'index':0,'delta':{"    \
               "'role':'assistant'}}]}\n\n"
-#define TAIL  "data: {'id':'c','model':'m','choices':[{'index':0,'delta':{},"   \
+#define TAIL  "data: {'id':'c','model':'m','choices':[{'index':0,'delta':{},"  \
               "'finish_reason':'tool_calls'}]}\n\ndata: [DONE]\n\n"
 #define CALL(index, member)                                                    \
     "data: {'id':'c','model':'m','choices':[{'index':0,'delta':{'tool_calls'"  \
@@ -21,6 +21,7 @@
 #define TEXT(text)                                                             \
     "data: {'id':'c','model':'m','choices':[{'index':0,'delta':{'content':'"   \
     text "'}}]}\n\n"
+#define LONG     "0123456789012345678901234567890123456789"
 #define RESULTS  8000
 
 
@@ -158,10 +159,10 @@ ids_are_their_own(void **state)
 
     static const char *const  both[] = { "anthropic", "bedrock" };
     static const char *const  two[][2] = {
-        { "call.1", "call:1" }, { "call_1", "call.1" }, { "a/b", "a\\/b\\u00e9" },
+        { "call.1", "call:1" }, { "call_1", "call.1" },
+        { "a/b", "a\\/b\\u00e9" },
         { "functions.f:0", "functions.f:1" },
-        { "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-          "baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
+        { "a" LONG LONG, "b" LONG LONG },
     };
 
     (void) state;
