@@ -70,6 +70,10 @@ ai_provider dated { key file:key; api azure;
 ai_provider one { api azure; url ${\$azure->url('/openai/v1')}; key file:key; }
 ai_provider next { api azure; key file:key;
     url ${\$azure->url('/openai/v1?api-version=preview')}; }
+ai_provider whole { api azure; key file:key;
+    url ${\$azure->url('/openai/deployments/its%20own/')}; }
+ai_provider slash { api azure; key file:key;
+    url ${\$azure->url('/openai/v1/?api-version=preview')}; }
 ai_model gpt { route az model=my-gpt; }
 ai_price az/my-gpt input=1 output=2;
 CONF
@@ -87,7 +91,9 @@ for my $case (
     ['dated/d', '/openai/deployments/d/chat/completions'
         . '?api-version=2025-01-01-preview'],
     ['one/d', '/openai/v1/chat/completions'],
-    ['next/d', '/openai/v1/chat/completions?api-version=preview'])
+    ['next/d', '/openai/v1/chat/completions?api-version=preview'],
+    ['slash/d', '/openai/v1/chat/completions?api-version=preview'],
+    ['whole/d', "/openai/deployments/its%20own/chat/completions?$v"])
 {
     my ($model, $at) = @$case;
     my $res = $t->post('/v1/chat/completions', { model => $model, @user });

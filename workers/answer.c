@@ -28,7 +28,6 @@ static int answer_waits(answer_t *a, ai_str_t raw, ai_str_t one,
 static int answer_failed(const answer_t *a);
 static int answer_stream(answer_t *a, ai_str_t bytes);
 static int answer_whole(answer_t *a, ai_str_t bytes);
-static void answer_pass(answer_t *a);
 static int answer_flow(answer_t *a);
 static int answer_hold(answer_t *a, size_t held);
 
@@ -628,24 +627,15 @@ answer_whole(answer_t *a, ai_str_t bytes)
         answer_pass(a);
     }
 
+    if (a->unread) {
+        answer_tail(a, bytes);
+    }
+
     if (a->flowing) {
         return answer_emit(a, bytes, 0);
     }
 
     return a->translate == NULL && need > ANSWER_WHOLE_MAX ? answer_flow(a) : 0;
-}
-
-
-/* Nobody reads the rest of a body: its bytes pass. */
-
-static void
-answer_pass(answer_t *a)
-{
-    a->unread = 1;
-    free(a->whole);
-    a->whole = NULL;
-    a->whole_len = 0;
-    a->whole_size = 0;
 }
 
 
@@ -694,6 +684,9 @@ answer_read(const answer_t *a, provider_usage_t *u)
 
     } else if (!a->sse_type && a->whole_len != 0) {
         a->provider->body(u, (ai_str_t) { a->whole_len, a->whole });
+
+    } else if (a->unread && !a->sse_type) {
+        (void) answer_tail_read(a, u);
     }
 
     keep_make(a->keep, a->sse_type, whole);

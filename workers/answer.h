@@ -18,6 +18,7 @@
 #define ANSWER_HEADERS_MAX  (16 * 1024) /* that pass, bytes */
 #define ANSWER_WHOLE_MAX    (256 * 1024 - 16 * 1024)   /* goes with settle */
 #define ANSWER_USAGE_MAX    (4 * 1024 * 1024)   /* over it usage is guessed */
+#define ANSWER_TAIL_MAX     1024    /* of such a one, where most say it */
 #define ANSWER_EVENT_MAX    AI_SSE_EVENT_MAX
 #define ANSWER_MAX          (64 * 1024 * 1024)  /* all of it, decoded */
 #define ANSWER_ALL_MAX      (128 * 1024 * 1024) /* unfinished ones, a process */
@@ -56,6 +57,9 @@ typedef struct {
     keep_t            *keep;        /* NULL: it is not to be kept */
     int                status;
     int                error_status;    /* of one in a 200, 0: unknown */
+
+    size_t             tail_len;    /* of a body that is not read */
+    char               tail[ANSWER_TAIL_MAX];
 
     unsigned           hold:1;      /* another may be asked until a word */
     unsigned           hedged:1;    /* it waits until it has won */
@@ -96,6 +100,12 @@ int answer_release(answer_t *a);
  * -2 the last event is broken, -3 as answer_bytes.
  */
 int answer_finish(answer_t *a);
+/* For answer.c (answer_tail.c): nobody reads the rest of a body; more of it;
+ * what its end says of usage: 1, or 0: nothing. */
+void answer_pass(answer_t *a);
+void answer_tail(answer_t *a, ai_str_t bytes);
+int answer_tail_read(const answer_t *a, provider_usage_t *u);
+
 /* Reads usage from an answer that is no stream into u, which has what is
  * known.  For any thread. */
 void answer_read(const answer_t *a, provider_usage_t *u);

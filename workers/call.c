@@ -31,6 +31,8 @@ static int call_aws(job_t *job, ai_str_t key, char *url, aws_t *aws,
 static int call_headers(job_t *job, ai_str_t key, const aws_t *aws);
 static int call_add(job_t *job, ai_str_t a, ai_str_t b);
 static int call_foreign(const job_t *job, ai_str_t name);
+static int call_signs(const job_t *job, ai_str_t name, ai_str_t value);
+static int call_begins(ai_str_t name, const char *line);
 static int call_has(const job_t *job, ai_str_t line);
 static void call_free(job_t *job);
 static void call_on_header(void *data, ai_str_t name, ai_str_t value);
@@ -54,21 +56,21 @@ call_begin(job_t *job)
         job->began_usec = job->called_usec;
     }
 
+    job->answer.calls = job->calls;
+    job->answer.began_usec = job->began_usec;
+
+    /* It shows nothing of a provider. */
+
+    if (job->estimate) {
+        job->noted = 1;
+        count_begin(job);
+        return;
+    }
+
     if (job->route.by == CATALOG_BY_BUSY
         || job->route.by == CATALOG_BY_LATENCY || job->route.hedge_msec == 0)
     {
         job->target = target_began(job->w->targets, &job->route);
-    }
-
-    job->answer.calls = job->calls;
-    job->answer.began_usec = job->began_usec;
-
-    if (job->estimate) {
-        if (count_begin(job) != 0) {
-            job_fail(job, "internal", NULL);
-        }
-
-        return;
     }
 
     if (ai_str_eqz(job->route.api, "echo")) {
@@ -130,6 +132,7 @@ call_ask(job_t *job)
     }
 
     if (call_aws(job, key, url, &aws, &req, target) != 0) {
+        ai_wipe(&aws, sizeof(aws));
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s: its key cannot sign, or has no region",
                 (int) job->route.provider.len, job->route.provider.data);
@@ -393,7 +396,8 @@ call_headers(job_t *job, ai_str_t key, const aws_t *aws)
 
         if (ai_headers_valid(name, value) && !ai_headers_never(name)
             && value.len != 0 && !call_foreign(job, name)
-            && !call_has(job, line))
+            && !call_has(job, line)
+            && (aws == NULL || call_signs(job, name, value)))
         {
             rc |= call_add(job, line, ai_str(""));
         }
@@ -461,6 +465,66 @@ call_foreign(const job_t *job, ai_str_t name)
 {
     return job->translate != NULL && ai_headers_in(job->dialect, name)
            && !ai_headers_in(job->provider->dialect, name);
+}
+
+
+/*
+ * Whether a client's header can be signed with the others.  AWS' own are not
+ * its business; older libcurls order a name that begins with another wrongly,
+ * and nobody can say what bytes a server makes of what is no ASCII.
+ */
+
+static int
+call_signs(const job_t *job, ai_str_t name, ai_str_t value)
+{
+    size_t              i;
+    struct curl_slist  *h;
+
+    static const char *const  own[] = {
+        "Host:", "User-Agent:", "Content-Type:", "X-Amz-Date:",
+        "X-Amz-Security-Token:", NULL
+    };
+
+    if (name.len >= 6 && strncasecmp(name.data, "x-amz-", 6) == 0) {
+        return 0;
+    }
+
+    for (i = 0; i < value.len; i++) {
+        if (value.data[i] < ' ' || value.data[i] > '~') {
+            return 0;
+        }
+    }
+
+    for (i = 0; own[i] != NULL; i++) {
+        if (call_begins(name, own[i])) {
+            return 0;
+        }
+    }
+
+    for (h = job->headers; h != NULL; h = h->next) {
+        if (call_begins(name, h->data)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+/* Whether a name is that of a line, or one begins with the other and goes on
+ * with what is less than the colon behind that. */
+
+static int
+call_begins(ai_str_t name, const char *line)
+{
+    size_t  len, same;
+
+    len = strcspn(line, ":");
+    same = len < name.len ? len : name.len;
+
+    return strncasecmp(name.data, line, same) == 0
+           && (len == name.len
+               || (len < name.len ? name.data[same] : line[same]) < ':');
 }
 
 

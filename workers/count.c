@@ -18,32 +18,40 @@ static size_t count_bytes(tree_t *t, node_t *n, unsigned depth);
 
 
 int
-count_begin(job_t *job)
+count_prepare(job_t *job)
 {
-    char      text[64];
-    size_t    n;
-    tree_t    t;
-    node_t   *root;
-    ai_buf_t  b;
+    tree_t   t;
+    node_t  *root;
+    int      rc;
 
     tree_init(&t);
     root = tree_parse(&t, job->request != NULL
                           ? (ai_str_t) { job->request_len, job->request }
                           : job->body);
-    n = root != NULL ? count_bytes(&t, node_peek(&t, root, "system"), 0)
-                       + count_bytes(&t, node_peek(&t, root, "messages"), 0)
-                       + count_bytes(&t, node_peek(&t, root, "tools"), 0)
-                     : 0;
+    job->guess = root != NULL
+                 ? count_bytes(&t, node_peek(&t, root, "system"), 0)
+                   + count_bytes(&t, node_peek(&t, root, "messages"), 0)
+                   + count_bytes(&t, node_peek(&t, root, "tools"), 0)
+                 : 0;
 
-    if (t.failed) {
-        tree_free(&t);
-        return -1;
-    }
+    /* The texts of a request fit; its members may be too many. */
 
+    rc = !t.failed ? 0 : t.nodes >= TREE_NODES_MAX ? -1 : -2;
     tree_free(&t);
+
+    return rc;
+}
+
+
+void
+count_begin(job_t *job)
+{
+    char      text[64];
+    ai_buf_t  b;
+
     ai_buf_init(&b, text, sizeof(text));
     ai_buf_add_z(&b, "{\"input_tokens\":");
-    ai_buf_add_int(&b, (int64_t) (n + 3) / 4);
+    ai_buf_add_int(&b, (int64_t) (job->guess + 3) / 4);
     ai_buf_add_z(&b, "}");
 
     answer_header(&job->answer, ai_str("content-type"),
@@ -55,8 +63,6 @@ count_begin(job_t *job)
     if (job_bytes(job, (ai_str_t) { ai_buf_len(&b), text }) == 0) {
         job_done(job);
     }
-
-    return 0;
 }
 
 

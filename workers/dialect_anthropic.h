@@ -3,7 +3,8 @@
  * (dialect_anthropic_read.c), requests out (dialect_anthropic_write.c, with
  * their messages: dialect_anthropic_messages_write.c), a provider's answers and
  * the table (dialect_anthropic_answer.c), a client's answers
- * (dialect_anthropic_answer_write.c).
+ * (dialect_anthropic_answer_write.c, with their calls:
+ * dialect_anthropic_calls.c), citations of both (dialect_anthropic_cite.c).
  */
 
 #ifndef DIALECT_ANTHROPIC_H
@@ -31,6 +32,32 @@ int anthropic_write_request(ir_t *ir, out_t *out);
 int anthropic_write_answer(ir_t *ir, const ir_answer_t *a, out_t *out);
 int anthropic_write_event(ir_t *ir, const ir_event_t *e, out_t *out);
 int anthropic_write_error(ir_t *ir, const ir_error_t *e, out_t *out);
+
+/*
+ * The calls of a stream to a client (dialect_anthropic_calls.c), of which one
+ * at a time is open: as zeros at first.  0, or -1: no memory, a bound.
+ */
+typedef struct anthropic_call_s  anthropic_call_t;
+
+typedef struct {
+    anthropic_call_t *first;    /* is open, the others wait */
+    anthropic_call_t *last;
+} anthropic_calls_t;
+
+int anthropic_call_begin(ir_t *ir, anthropic_calls_t *q, const ir_event_t *e,
+    int block, out_t *o);
+int anthropic_call_delta(ir_t *ir, anthropic_calls_t *q, const ir_event_t *e,
+    out_t *o);
+void anthropic_call_end(anthropic_calls_t *q, const ir_event_t *e, out_t *o);
+/* All of them, before what is no call. */
+void anthropic_calls_end(anthropic_calls_t *q, out_t *o);
+/* An event's begin, up to its type. */
+void anthropic_write_type(out_t *o, const char *type);
+
+/* A citation of Anthropic's as the intermediate form has it, which marks all of
+ * it; and one of that as Anthropic's: 1, or 0: there is none like it. */
+node_t *anthropic_read_citation(tree_t *t, node_t *c);
+int anthropic_write_citation(tree_t *t, out_t *o, node_t *c);
 
 /* Members of a request: with their key where there is something to say. */
 void anthropic_write_system(ir_t *ir, out_t *o);

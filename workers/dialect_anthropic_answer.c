@@ -278,15 +278,11 @@ anthropic_sign(ir_t *ir, int part, ai_str_t text)
 static int
 anthropic_cite(ir_t *ir, tree_t *t, int part, node_t *c)
 {
-    node_t      *to, *native;
+    node_t      *to;
     ir_event_t   e;
 
-    to = node_object(t);
-    native = node_move(t, c);
-    node_set(to, "url", node_move(t, node_peek(t, c, "url")));
-    node_set(to, "title", node_move(t, node_peek(t, c, "title")));
-    node_set(to, "text", node_move(t, node_peek(t, c, "cited_text")));
-    node_set(to, "native", native);
+    to = anthropic_read_citation(t, c);
+    node_set(to, "native", node_move(t, c));
 
     ir_event(&e, IR_CITATION);
     e.part = (unsigned) part;

@@ -12,6 +12,7 @@
 
 typedef struct {
     int         blocks;         /* told so far */
+    anthropic_calls_t  calls;
     ir_finish_e finish;
     ai_str_t    stop;
     unsigned    refused:1;
@@ -27,9 +28,7 @@ static void anthropic_usage(out_t *o, const ir_usage_t *u);
 static void anthropic_tagged(out_t *o, const char *key, const char *format,
     ai_str_t text);
 static void anthropic_citations(ir_t *ir, out_t *o, const ir_part_t *p);
-static int anthropic_cite(ir_t *ir, tree_t *t, out_t *o, node_t *c);
-static void anthropic_event(out_t *o, const char *type);
-static void anthropic_begin(ir_t *ir, const ir_event_t *e, out_t *o);
+static int anthropic_begin(ir_t *ir, const ir_event_t *e, out_t *o);
 static void anthropic_delta(out_t *o, int block, const char *type);
 static void anthropic_write_delta(ir_t *ir, const ir_event_t *e, out_t *o,
     int block);
@@ -224,7 +223,7 @@ anthropic_citations(ir_t *ir, out_t *o, const ir_part_t *p)
     c = node_first(&ir->tree, p->citations);
 
     for ( /* void */ ; c != NULL; c = c->next) {
-        if (!anthropic_cite(ir, &ir->tree, o, c)) {
+        if (!anthropic_write_citation(&ir->tree, o, c)) {
             ir_note(ir, node_peek(&ir->tree, c, "native"), NULL);
         }
     }
@@ -238,39 +237,10 @@ anthropic_citations(ir_t *ir, out_t *o, const ir_part_t *p)
 }
 
 
-/* Another dialect's as a result of a search, which has a URL. */
-
-static int
-anthropic_cite(ir_t *ir, tree_t *t, out_t *o, node_t *c)
-{
-    node_t  *url;
-
-    (void) ir;
-
-    url = node_get(t, c, "url");
-
-    if (url == NULL) {
-        return 0;
-    }
-
-    out_item(o);
-    out_open(o, '{');
-    out_key_z(o, "type", "web_search_result_location");
-    out_key_node(o, t, "url", url);
-    out_key(o, "title");
-    out_node(o, t, node_get(t, c, "title"));
-    out_key_escaped(o, "cited_text", node_text(node_get(t, c, "text")));
-    out_key_z(o, "encrypted_index", "");
-    out_close(o, '}');
-
-    return 1;
-}
-
-
 /* A stream. */
 
-static void
-anthropic_event(out_t *o, const char *type)
+void
+anthropic_write_type(out_t *o, const char *type)
 {
     out_z(o, "event: ");
     out_z(o, type);
@@ -296,7 +266,7 @@ anthropic_write_event(ir_t *ir, const ir_event_t *e, out_t *o)
     switch (e->type) {
 
     case IR_START:
-        anthropic_event(o, "message_start");
+        anthropic_write_type(o, "message_start");
         out_key(o, "message");
         out_z(o, "{\"id\":");
         anthropic_id(o, ir->answer.id);
@@ -309,8 +279,7 @@ anthropic_write_event(ir_t *ir, const ir_event_t *e, out_t *o)
         return 0;
 
     case IR_PART:
-        anthropic_begin(ir, e, o);
-        return 0;
+        return anthropic_begin(ir, e, o);
 
     case IR_PART_END:
         anthropic_end(ir, e, o);
@@ -319,6 +288,10 @@ anthropic_write_event(ir_t *ir, const ir_event_t *e, out_t *o)
     case IR_DELTA:
     case IR_SIGNATURE:
     case IR_CITATION:
+        if (e->type == IR_DELTA && e->kind == IR_TOOL_CALL) {
+            return anthropic_call_delta(ir, &w->calls, e, o);
+        }
+
         block = w->block[e->part];
 
         if (block >= 0) {
@@ -332,6 +305,7 @@ anthropic_write_event(ir_t *ir, const ir_event_t *e, out_t *o)
         return 0;
 
     case IR_FINISH:
+        anthropic_calls_end(&w->calls, o);
         w->finish = e->finish;
         w->stop = tree_copy(&ir->tree, e->text);
         return 0;
@@ -356,7 +330,7 @@ anthropic_write_event(ir_t *ir, const ir_event_t *e, out_t *o)
 }
 
 
-static void
+static int
 anthropic_begin(ir_t *ir, const ir_event_t *e, out_t *o)
 {
     anthropic_writer_t  *w;
@@ -365,48 +339,47 @@ anthropic_begin(ir_t *ir, const ir_event_t *e, out_t *o)
     w->signed_ = 0;
     w->block[e->part] = -1;
 
+    if (e->kind == IR_TOOL_CALL) {
+        w->block[e->part] = (int16_t) w->blocks;
+        return anthropic_call_begin(ir, &w->calls, e, w->blocks++, o);
+    }
+
+    anthropic_calls_end(&w->calls, o);
+
     if (e->kind == IR_OTHER || e->kind == IR_IMAGE || e->kind == IR_AUDIO) {
         ir_note(ir, e->node, e->kind == IR_IMAGE ? "an image of the answer"
                 : e->kind == IR_AUDIO ? "audio of the answer" : NULL);
-        return;
+        return 0;
     }
 
     /* It says all at once, with its data. */
 
     if (e->kind == IR_REDACTED) {
         w->block[e->part] = (int16_t) w->blocks;
-        return;
+        return 0;
     }
 
     w->refused |= e->kind == IR_REFUSAL;
     w->block[e->part] = (int16_t) w->blocks++;
-    anthropic_event(o, "content_block_start");
+    anthropic_write_type(o, "content_block_start");
     out_key_int(o, "index", w->block[e->part]);
 
-    switch (e->kind) {
-
-    case IR_TOOL_CALL:
-        out_z(o, ",\"content_block\":{\"type\":\"tool_use\"");
-        out_key_escaped(o, "id", e->id);
-        out_key_escaped(o, "name", e->name);
-        out_z(o, ",\"input\":{}}}\n\n");
-        break;
-
-    case IR_REASONING:
+    if (e->kind == IR_REASONING) {
         out_z(o, ",\"content_block\":{\"type\":\"thinking\",\"thinking\":\"\","
                  "\"signature\":\"\"}}\n\n");
-        break;
 
-    default:
+    } else {
         out_z(o, ",\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n");
     }
+
+    return 0;
 }
 
 
 static void
 anthropic_delta(out_t *o, int block, const char *type)
 {
-    anthropic_event(o, "content_block_delta");
+    anthropic_write_type(o, "content_block_delta");
     out_key_int(o, "index", block);
     out_z(o, ",\"delta\":{\"type\":\"");
     out_z(o, type);
@@ -429,7 +402,7 @@ anthropic_write_delta(ir_t *ir, const ir_event_t *e, out_t *o, int block)
         anthropic_delta(o, block, "citations_delta");
         out_key(o, "citation");
 
-        if (!anthropic_cite(ir, &ir->event, o, e->node)) {
+        if (!anthropic_write_citation(&ir->event, o, e->node)) {
             ir_note(ir, node_peek(&ir->event, e->node, "native"), NULL);
             o->len = mark;
             return;
@@ -456,11 +429,6 @@ anthropic_write_delta(ir_t *ir, const ir_event_t *e, out_t *o, int block)
 
     switch (e->kind) {
 
-    case IR_TOOL_CALL:
-        anthropic_delta(o, block, "input_json_delta");
-        out_key_escaped(o, "partial_json", e->text);
-        break;
-
     case IR_REASONING:
         anthropic_delta(o, block, "thinking_delta");
         out_key_escaped(o, "thinking", e->text);
@@ -468,7 +436,7 @@ anthropic_write_delta(ir_t *ir, const ir_event_t *e, out_t *o, int block)
 
     case IR_REDACTED:
         w->blocks++;
-        anthropic_event(o, "content_block_start");
+        anthropic_write_type(o, "content_block_start");
         out_key_int(o, "index", block);
         out_z(o, ",\"content_block\":{\"type\":\"redacted_thinking\"");
         anthropic_tagged(o, "data", format, e->text);
@@ -491,6 +459,12 @@ anthropic_end(ir_t *ir, const ir_event_t *e, out_t *o)
     anthropic_writer_t  *w;
 
     w = ir->writer;
+
+    if (e->kind == IR_TOOL_CALL) {
+        anthropic_call_end(&w->calls, e, o);
+        return;
+    }
+
     block = w->block[e->part];
     format = ir->answer.choices[0]->last->format;
 
@@ -506,7 +480,7 @@ anthropic_end(ir_t *ir, const ir_event_t *e, out_t *o)
         out_z(o, "}}\n\n");
     }
 
-    anthropic_event(o, "content_block_stop");
+    anthropic_write_type(o, "content_block_stop");
     out_key_int(o, "index", block);
     out_z(o, "}\n\n");
 }
@@ -518,7 +492,7 @@ anthropic_message_end(ir_t *ir, out_t *o)
     anthropic_writer_t  *w;
 
     w = ir->writer;
-    anthropic_event(o, "message_delta");
+    anthropic_write_type(o, "message_delta");
     out_z(o, ",\"delta\":{\"stop_reason\":\"");
     out_z(o, ir_word(anthropic_finishes, w->refused ? IR_FINISH_REFUSAL
                                                     : w->finish));
@@ -534,7 +508,7 @@ anthropic_message_end(ir_t *ir, out_t *o)
     out_z(o, "},\"usage\":");
     anthropic_usage(o, &ir->usage_now);
     out_z(o, "}\n\n");
-    anthropic_event(o, "message_stop");
+    anthropic_write_type(o, "message_stop");
     out_z(o, "}\n\n");
 }
 

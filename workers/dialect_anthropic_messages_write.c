@@ -11,7 +11,6 @@
 static void anthropic_part(ir_t *ir, out_t *o, node_t *p);
 static void anthropic_text(ir_t *ir, out_t *o, node_t *p);
 static void anthropic_media(ir_t *ir, out_t *o, node_t *p, const char *type);
-static void anthropic_id(ir_t *ir, out_t *o, const char *key, node_t *id);
 static void anthropic_call(ir_t *ir, out_t *o, node_t *p);
 static void anthropic_result(ir_t *ir, out_t *o, node_t *p);
 static void anthropic_reasoning(ir_t *ir, out_t *o, node_t *p);
@@ -282,33 +281,6 @@ anthropic_media(ir_t *ir, out_t *o, node_t *p, const char *type)
 }
 
 
-/* Only letters, digits, _ and - may stand there. */
-
-static void
-anthropic_id(ir_t *ir, out_t *o, const char *key, node_t *id)
-{
-    char      *p;
-    size_t     i;
-    ai_str_t   text;
-
-    text = node_text(id);
-    p = tree_alloc(&ir->tree, text.len + 1);
-
-    if (p == NULL) {
-        return;
-    }
-
-    for (i = 0; i < text.len; i++) {
-        p[i] = (text.data[i] >= '0' && text.data[i] <= '9')
-               || ((text.data[i] | 0x20) >= 'a' && (text.data[i] | 0x20) <= 'z')
-               || text.data[i] == '_' || text.data[i] == '-'
-               ? text.data[i] : '_';
-    }
-
-    out_key_escaped(o, key, (ai_str_t) { text.len, p });
-}
-
-
 static void
 anthropic_call(ir_t *ir, out_t *o, node_t *p)
 {
@@ -320,7 +292,7 @@ anthropic_call(ir_t *ir, out_t *o, node_t *p)
     out_item(o);
     out_open(o, '{');
     out_key_z(o, "type", "tool_use");
-    anthropic_id(ir, o, "id", node_get(t, p, "id"));
+    out_key_escaped(o, "id", ir_call_id(ir, node_get(t, p, "id"), 0));
     out_key_node(o, t, "name", node_get(t, p, "name"));
     out_key(o, "input");
     (void) ir_arguments_object(ir, o, node_get(t, p, "arguments"));
@@ -342,7 +314,8 @@ anthropic_result(ir_t *ir, out_t *o, node_t *p)
     out_item(o);
     out_open(o, '{');
     out_key_z(o, "type", "tool_result");
-    anthropic_id(ir, o, "tool_use_id", node_get(t, p, "id"));
+    out_key_escaped(o, "tool_use_id",
+                    ir_call_id(ir, node_get(t, p, "id"), 0));
     out_key(o, "content");
     out_open(o, '[');
     q = node_first(t, node_get(t, p, "parts"));

@@ -15,6 +15,7 @@ static void anthropic_blocks(ir_t *ir, node_t *content, node_t *to,
 static void anthropic_block(ir_t *ir, node_t *b, node_t *to, unsigned depth);
 static void anthropic_media(ir_t *ir, node_t *b, node_t *to, const char *type,
     unsigned depth);
+static void anthropic_cited(ir_t *ir, node_t *b, node_t *part);
 static void anthropic_result(ir_t *ir, node_t *b, node_t *to, unsigned depth);
 static void anthropic_thinking(ir_t *ir, node_t *b, node_t *to,
     const char *member);
@@ -135,6 +136,7 @@ anthropic_block(ir_t *ir, node_t *b, node_t *to, unsigned depth)
         node_read(b);
         part = ir_part(ir, to, "text", b);
         node_set(part, "text", node_move(t, node_get(t, b, "text")));
+        anthropic_cited(ir, b, part);
         anthropic_marker(ir, b, part);
 
     } else if (ir_is(ir, b, "image")) {
@@ -214,6 +216,30 @@ anthropic_media(ir_t *ir, node_t *b, node_t *to, const char *type,
 
     anthropic_marker(ir, b, part);
     node_add(node_peek(t, to, "parts"), part);
+}
+
+
+/* What its text was of. */
+
+static void
+anthropic_cited(ir_t *ir, node_t *b, node_t *part)
+{
+    node_t  *all, *c;
+    tree_t  *t;
+
+    t = &ir->tree;
+    c = node_first(t, node_get_type(t, b, "citations", AI_JSON_ARRAY));
+
+    if (c == NULL) {
+        return;
+    }
+
+    all = node_from(node_array(t), c->parent);
+    node_set(part, "citations", all);
+
+    for ( /* void */ ; c != NULL; c = c->next) {
+        node_add(all, anthropic_read_citation(t, c));
+    }
 }
 
 

@@ -56,7 +56,8 @@ const provider_t  provider_azure_completions = {
 };
 
 
-/* A URL that ends in "/v1" is whole; "/openai" may stand in one or not. */
+/* A URL that ends in "/v1", or names a deployment, is whole; "/openai" may
+ * stand in one or not. */
 
 static int
 azure_place(ai_buf_t *b, const provider_place_t *p)
@@ -71,19 +72,28 @@ azure_place(ai_buf_t *b, const provider_place_t *p)
         base.len = (size_t) (mark - base.data);
     }
 
+    while (base.len != 0 && base.data[base.len - 1] == '/') {
+        base.len--;
+    }
+
     if (azure_is_v1(base)) {
         ai_buf_add_z(b, p->path);
         return 0;
     }
 
-    if (base.len < 7 || memcmp(base.data + base.len - 7, "/openai", 7) != 0) {
-        ai_buf_add_z(b, "/openai");
-    }
+    if (!provider_has(base, "/openai/deployments/")) {
 
-    ai_buf_add_z(b, "/deployments/");
+        if (base.len < 7
+            || memcmp(base.data + base.len - 7, "/openai", 7) != 0)
+        {
+            ai_buf_add_z(b, "/openai");
+        }
 
-    if (provider_escape(b, p->model, "") != 0) {
-        return -1;
+        ai_buf_add_z(b, "/deployments/");
+
+        if (provider_escape(b, p->model, "") != 0) {
+            return -1;
+        }
     }
 
     ai_buf_add_z(b, p->path);

@@ -2,7 +2,8 @@
  * What the files of AWS Bedrock's Converse share: requests out
  * (dialect_bedrock_write.c, its parts in dialect_bedrock_part.c, its settings
  * in dialect_bedrock_config.c), a provider's answers
- * (dialect_bedrock_answer.c), the frames of its streams
+ * (dialect_bedrock_answer.c), citations of both (dialect_bedrock_cite.c), the
+ * frames of its streams
  * (dialect_bedrock_frame.c), the tables (dialect_bedrock.c).  No client speaks
  * it.
  */
@@ -69,6 +70,11 @@ void bedrock_base64(out_t *o, ai_str_t bytes);
 /* Tools, by need those of the history; settings. */
 void bedrock_tools(ir_t *ir, out_t *o);
 void bedrock_config(ir_t *ir, out_t *o);
+
+/* A citation as an event. */
+int bedrock_cite(ir_t *ir, tree_t *t, int part, node_t *c);
+/* A text with its citations: 1, or 0: it has none that can stand there. */
+int bedrock_write_cited(ir_t *ir, out_t *o, node_t *p, node_t *text);
 
 int bedrock_read_answer(ir_t *ir, node_t *body);
 int bedrock_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text);

@@ -19,7 +19,6 @@ static int bedrock_said_call(ir_t *ir, node_t *call);
 static int bedrock_said_reasoning(ir_t *ir, tree_t *t, node_t *r);
 static int bedrock_said_cited(ir_t *ir, node_t *cited);
 static int bedrock_said_image(ir_t *ir, node_t *block, node_t *image);
-static int bedrock_cite(ir_t *ir, tree_t *t, int part, node_t *c);
 static int bedrock_sign(ir_t *ir, int part, ai_str_t text);
 static ai_str_t bedrock_redacted(ir_t *ir, tree_t *t, ai_str_t data);
 static int bedrock_block_start(ir_t *ir, node_t *data);
@@ -45,7 +44,7 @@ static const ir_word_t  bedrock_finishes[] = {
 };
 
 /* What an error in a stream would have been as an answer, and those that are
- * the key's fault, whatever their status. */
+ * the key's fault, or the model's, whatever their status. */
 static const struct {
     const char *type;
     int         status;
@@ -55,6 +54,7 @@ static const struct {
     { "accessDeniedException", 403, NULL },
     { "resourceNotFoundException", 404, NULL },
     { "modelTimeoutException", 408, NULL },
+    { "modelErrorException", 424, "bad_gateway" },
     { "throttlingException", 429, NULL },
     { "modelNotReadyException", 429, NULL },
     { "serviceQuotaExceededException", 429, NULL },
@@ -319,39 +319,6 @@ bedrock_said_image(ir_t *ir, node_t *block, node_t *image)
 
 
 static int
-bedrock_cite(ir_t *ir, tree_t *t, int part, node_t *c)
-{
-    node_t      *to, *native, *n, *location;
-    out_t        text;
-    ir_event_t   e;
-
-    memset(&text, 0, sizeof(text));
-    native = node_move(t, c);
-    n = node_first(t, node_peek(t, c, "sourceContent"));
-
-    for ( /* void */ ; n != NULL; n = n->next) {
-        out_add(&text, node_text(node_peek(t, n, "text")));
-    }
-
-    location = node_peek(t, node_peek(t, c, "location"), "web");
-    to = node_object(t);
-    node_set(to, "url", node_move(t, node_peek(t, location, "url")));
-    node_set(to, "title", node_move(t, node_peek(t, c, "title")));
-    node_set(to, "text", node_string(t, tree_copy(t, (ai_str_t) { text.len,
-                                                                text.data })));
-    node_set(to, "native", native);
-    t->failed |= text.failed;
-    out_free(&text);
-
-    ir_event(&e, IR_CITATION);
-    e.part = (unsigned) part;
-    e.node = to;
-
-    return ir_emit(ir, &e);
-}
-
-
-static int
 bedrock_sign(ir_t *ir, int part, ai_str_t text)
 {
     ir_event_t  e;
@@ -431,6 +398,11 @@ bedrock_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
     t = &ir->event;
     r = ir->reader;
 
+    if (bedrock_is(name, "initial-response")) {
+        node_whole(data);
+        return 0;
+    }
+
     if (data == NULL
         || (name.len > 9
             && memcmp(name.data + name.len - 9, "Exception", 9) == 0))
@@ -440,11 +412,6 @@ bedrock_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
 
     if (bedrock_is(name, "messageStart")) {
         return bedrock_start(ir);
-    }
-
-    if (bedrock_is(name, "initial-response")) {
-        node_whole(data);
-        return 0;
     }
 
     if (bedrock_start(ir) != 0) {
@@ -482,6 +449,12 @@ bedrock_read_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
 
         ir_event(&e, IR_END);
         return ir_emit(ir, &e);
+    }
+
+    /* No event of an answer has one. */
+
+    if (node_text(node_peek(t, data, "message")).len != 0) {
+        return bedrock_failed(ir, name, data, text);
     }
 
     ir_note(ir, data, "an event that is not known");

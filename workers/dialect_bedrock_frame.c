@@ -5,6 +5,8 @@
 
 #include "dialect_bedrock.h"
 
+#include <pthread.h>
+
 
 #define FRAME_PRELUDE  12
 #define FRAME_CRC      4
@@ -14,17 +16,41 @@
 #define FRAME_STRING   7
 
 
+static void frame_make(void);
 static uint32_t frame_int(const char *p);
-static uint32_t frame_crc(const char *p, size_t len);
+static uint32_t frame_crc(const char *text, size_t len);
 static int frame_header(ai_str_t *rest, ai_str_t *name, ai_str_t *value);
 
 
-/* By four bits at a time, of the polynomial EDB88320. */
-static const uint32_t  frame_table[16] = {
-    0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4,
-    0x4DB26158, 0x5005713C, 0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C,
-    0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C
-};
+/* Of the polynomial EDB88320: of a byte, and of one that has i others behind
+ * it; made once. */
+static uint32_t        frame_table[8][256];
+static pthread_once_t  frame_made = PTHREAD_ONCE_INIT;
+
+
+static void
+frame_make(void)
+{
+    unsigned  i, n;
+    uint32_t  c;
+
+    for (n = 0; n < 256; n++) {
+        c = n;
+
+        for (i = 0; i < 8; i++) {
+            c = c >> 1 ^ (0xEDB88320 & -(c & 1));
+        }
+
+        frame_table[0][n] = c;
+    }
+
+    for (n = 0; n < 256; n++) {
+        for (i = 1; i < 8; i++) {
+            c = frame_table[i - 1][n];
+            frame_table[i][n] = c >> 8 ^ frame_table[0][c & 255];
+        }
+    }
+}
 
 
 static uint32_t
@@ -39,17 +65,30 @@ frame_int(const char *p)
 }
 
 
-static uint32_t
-frame_crc(const char *p, size_t len)
-{
-    uint32_t  crc;
+/* By eight bytes at a time: frames may have MBs. */
 
+static uint32_t
+frame_crc(const char *text, size_t len)
+{
+    uint32_t              crc;
+    const unsigned char  *p;
+
+    (void) pthread_once(&frame_made, frame_make);
+    p = (const unsigned char *) text;
     crc = 0xFFFFFFFF;
 
+    for ( /* void */ ; len >= 8; len -= 8) {
+        crc ^= (uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16
+               | (uint32_t) p[3] << 24;
+        crc = frame_table[7][crc & 255] ^ frame_table[6][crc >> 8 & 255]
+              ^ frame_table[5][crc >> 16 & 255] ^ frame_table[4][crc >> 24]
+              ^ frame_table[3][p[4]] ^ frame_table[2][p[5]]
+              ^ frame_table[1][p[6]] ^ frame_table[0][p[7]];
+        p += 8;
+    }
+
     for ( /* void */ ; len != 0; len--) {
-        crc ^= (unsigned char) *p++;
-        crc = crc >> 4 ^ frame_table[crc & 15];
-        crc = crc >> 4 ^ frame_table[crc & 15];
+        crc = crc >> 8 ^ frame_table[0][(crc ^ *p++) & 255];
     }
 
     return ~crc;

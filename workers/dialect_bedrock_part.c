@@ -15,7 +15,6 @@ static void bedrock_text(bedrock_contents_t *c, node_t *p);
 static void bedrock_call(bedrock_contents_t *c, node_t *p);
 static void bedrock_result(bedrock_contents_t *c, node_t *p);
 static void bedrock_reasoning(bedrock_contents_t *c, node_t *p);
-static void bedrock_id(ir_t *ir, out_t *o, node_t *id);
 static int bedrock_media(bedrock_contents_t *c, node_t *p, const char *kind);
 static void bedrock_document(bedrock_contents_t *c, node_t *p);
 static void bedrock_source(bedrock_contents_t *c, node_t *n, const char *from);
@@ -132,43 +131,17 @@ bedrock_text(bedrock_contents_t *c, node_t *p)
         return;
     }
 
+    if (c->model->claude && c->role == 'a'
+        && node_peek(t, p, "citations") != NULL
+        && bedrock_write_cited(c->ir, c->o, p, text))
+    {
+        return;
+    }
+
     out_item(c->o);
     out_open(c->o, '{');
     out_key_node(c->o, t, "text", text);
     out_close(c->o, '}');
-}
-
-
-/* Letters, digits, _ and -, of which the last are the most telling. */
-
-static void
-bedrock_id(ir_t *ir, out_t *o, node_t *id)
-{
-    char      *p;
-    size_t     i;
-    ai_str_t   text;
-
-    text = node_text(id);
-
-    if (text.len > BEDROCK_ID_MAX) {
-        text.data += text.len - BEDROCK_ID_MAX;
-        text.len = BEDROCK_ID_MAX;
-    }
-
-    p = tree_alloc(&ir->tree, text.len + 1);
-
-    if (p == NULL) {
-        return;
-    }
-
-    for (i = 0; i < text.len; i++) {
-        p[i] = (text.data[i] >= '0' && text.data[i] <= '9')
-               || ((text.data[i] | 0x20) >= 'a' && (text.data[i] | 0x20) <= 'z')
-               || text.data[i] == '_' || text.data[i] == '-'
-               ? text.data[i] : '_';
-    }
-
-    out_key_escaped(o, "toolUseId", (ai_str_t) { text.len, p });
 }
 
 
@@ -184,7 +157,8 @@ bedrock_call(bedrock_contents_t *c, node_t *p)
     (void) node_get(t, p, "type");
     out_item(o);
     out_z(o, "{\"toolUse\":{");
-    bedrock_id(c->ir, o, node_get(t, p, "id"));
+    out_key_escaped(o, "toolUseId",
+                    ir_call_id(c->ir, node_get(t, p, "id"), BEDROCK_ID_MAX));
     out_key_node(o, t, "name", node_get(t, p, "name"));
     out_key(o, "input");
     (void) ir_arguments_object(c->ir, o, node_get(t, p, "arguments"));
@@ -206,7 +180,8 @@ bedrock_result(bedrock_contents_t *c, node_t *p)
     (void) node_get(t, p, "name");
     out_item(o);
     out_z(o, "{\"toolResult\":{");
-    bedrock_id(c->ir, o, node_get(t, p, "id"));
+    out_key_escaped(o, "toolUseId",
+                    ir_call_id(c->ir, node_get(t, p, "id"), BEDROCK_ID_MAX));
     out_key(o, "content");
     out_open(o, '[');
     q = node_first(t, node_get(t, p, "parts"));

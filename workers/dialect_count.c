@@ -163,11 +163,11 @@ count_gemini_read(ir_t *ir, node_t *body)
     ir_event(&e, IR_START);
     e.id = ir->job;
 
-    if (node_int(n, -1) < 0 || ir_emit(ir, &e) != 0) {
+    if (node_use(n, -1) < 0 || ir_emit(ir, &e) != 0) {
         return -1;
     }
 
-    ir->usage_now.input = node_int(n, 0);
+    ir->usage_now.input = node_use(n, 0);
     ir->usage_now.output = 0;
     ir_event(&e, IR_END);
 

@@ -6,6 +6,7 @@
 
 #include "dialect_embeddings.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ static int embeddings_read_request(ir_t *ir, node_t *body);
 static int embeddings_input(ir_t *ir, node_t *input);
 static int embeddings_is_tokens(ir_t *ir, node_t *n);
 static int embeddings_write_answer(ir_t *ir, const ir_answer_t *a, out_t *out);
+static int embeddings_is_vector(ai_str_t text);
 static int embeddings_no_event(ir_t *ir, const ir_event_t *e, out_t *out);
 static int embeddings_floats(ir_t *ir, out_t *out, ai_str_t numbers);
 static int embeddings_float(const char **at, const char *end,
@@ -205,6 +207,7 @@ int
 embeddings_vector(ir_t *ir, node_t *numbers)
 {
     if (numbers == NULL || numbers->type != AI_JSON_ARRAY
+        || !embeddings_is_vector(numbers->text)
         || ir->nvectors == ir->inputs)
     {
         return -1;
@@ -214,6 +217,31 @@ embeddings_vector(ir_t *ir, node_t *numbers)
     ir->vectors[ir->nvectors++] = numbers->text;
 
     return 0;
+}
+
+
+/* At least one number, and nothing else: it is JSON already. */
+
+static int
+embeddings_is_vector(ai_str_t text)
+{
+    size_t  i, n;
+
+    n = 0;
+
+    for (i = 1; i + 1 < text.len; i++) {
+
+        if (text.data[i] >= '0' && text.data[i] <= '9') {
+            n++;
+
+        } else if (text.data[i] == '\0'
+                   || strchr("+-.eE, \n\r\t", text.data[i]) == NULL)
+        {
+            return 0;
+        }
+    }
+
+    return n != 0;
 }
 
 
@@ -388,7 +416,7 @@ embeddings_float(const char **at, const char *end, unsigned char bits[4])
     text[len] = '\0';
     f = strtof(text, &stop);
 
-    if (*stop != '\0') {
+    if (*stop != '\0' || !isfinite(f)) {
         return -1;
     }
 

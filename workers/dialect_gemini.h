@@ -37,9 +37,7 @@ typedef struct {
     size_t     empty;           /* its length without a part */
     out_t      later;           /* parts of results: the user's, behind them */
     node_t    *sign;            /* a signature, of the next part */
-    node_t    *calls;           /* the message and the call that was answered */
-    node_t    *call;            /* last */
-    unsigned   steps;           /* of looking for calls */
+    ir_calls_t calls;           /* before it */
     unsigned   signed_:1;       /* the content has a call */
 } gemini_contents_t;
 
@@ -48,7 +46,7 @@ int gemini_place_path(ai_buf_t *b, const provider_place_t *p);
 int vertex_place_path(ai_buf_t *b, const provider_place_t *p);
 int gemini_write_request(ir_t *ir, out_t *o);
 /* A part of an open content; what has no place there stays unread. */
-int gemini_part(gemini_contents_t *c, node_t *p, int model);
+void gemini_part(gemini_contents_t *c, node_t *p, int model);
 void gemini_tools(ir_t *ir, out_t *o);
 void gemini_config(ir_t *ir, out_t *o);
 void gemini_tier(ir_t *ir, out_t *o);

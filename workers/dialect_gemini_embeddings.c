@@ -141,7 +141,7 @@ gemini_embed_read(ir_t *ir, node_t *body)
 
     n = node_get(t, node_get(t, body, "usageMetadata"), "promptTokenCount");
 
-    return embeddings_end(ir, node_int(n, -1));
+    return embeddings_end(ir, node_use(n, -1));
 }
 
 
@@ -210,7 +210,7 @@ vertex_embed_read(ir_t *ir, node_t *body)
         }
 
         count = node_get(t, node_get(t, e, "statistics"), "token_count");
-        one = (int64_t) node_number(count, -1);
+        one = node_use(count, -1);
         tokens = one < 0 || tokens < 0 ? -1 : tokens + one;
     }
 

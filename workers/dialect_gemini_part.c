@@ -8,8 +8,6 @@
 #include <strings.h>
 
 
-#define GEMINI_STEPS_MAX  (4 * 1024 * 1024)
-
 /* What stands for a signature that is not there. */
 #define GEMINI_UNSIGNED   "skip_thought_signature_validator"
 
@@ -17,8 +15,7 @@
 static void gemini_text(gemini_contents_t *c, node_t *p);
 static void gemini_reasoning(gemini_contents_t *c, node_t *p);
 static void gemini_call(gemini_contents_t *c, node_t *p);
-static int gemini_result(gemini_contents_t *c, node_t *p);
-static int gemini_name(gemini_contents_t *c, node_t *id, node_t **name);
+static void gemini_result(gemini_contents_t *c, node_t *p);
 static int gemini_media(ir_t *ir, out_t *o, node_t *p);
 static ai_str_t gemini_type(ir_t *ir, node_t *p, ai_str_t url);
 static void gemini_uri(out_t *o, node_t *n);
@@ -45,7 +42,7 @@ static const struct {
 };
 
 
-int
+void
 gemini_part(gemini_contents_t *c, node_t *p, int model)
 {
     node_t  *type;
@@ -56,7 +53,7 @@ gemini_part(gemini_contents_t *c, node_t *p, int model)
         gemini_text(c, p);
 
     } else if (node_is(type, "tool_result")) {
-        return gemini_result(c, p);
+        gemini_result(c, p);
 
     } else if (node_is(type, "tool_call") && model) {
         gemini_call(c, p);
@@ -69,8 +66,6 @@ gemini_part(gemini_contents_t *c, node_t *p, int model)
     {
         (void) gemini_media(c->ir, c->o, p);
     }
-
-    return 0;
 }
 
 
@@ -175,6 +170,7 @@ gemini_call(gemini_contents_t *c, node_t *p)
     node_read(p);
     (void) node_get(t, p, "type");
     id = node_get(t, p, "id");
+    ir_calls_add(c->ir, &c->calls, p, node_text(id));
     sign = c->sign;
     c->sign = NULL;
 
@@ -211,68 +207,9 @@ gemini_call(gemini_contents_t *c, node_t *p)
 }
 
 
-/*
- * The name of the call that a result is of: they are looked for from the one
- * behind the last that was found, so that results in the order of their calls
- * take one step each.  0, or -1: it took too many.
- */
-
-static int
-gemini_name(gemini_contents_t *c, node_t *id, node_t **name)
-{
-    int      round;
-    node_t  *m, *p, *first, *n;
-    tree_t  *t;
-
-    t = &c->ir->tree;
-    *name = NULL;
-    first = node_first(t, node_peek(t, c->ir->request, "messages"));
-    m = c->calls;
-    p = c->call != NULL ? c->call->next : NULL;
-
-    for (round = 0; round < 2; round++) {
-
-        while (m != NULL) {
-
-            for ( /* void */ ; p != NULL; p = p->next) {
-                n = node_peek(t, p, "id");
-
-                if (n != NULL && node_text(n).len == node_text(id).len
-                    && memcmp(node_text(n).data, node_text(id).data,
-                              node_text(n).len) == 0
-                    && node_is(node_peek(t, p, "type"), "tool_call"))
-                {
-                    c->calls = m;
-                    c->call = p;
-                    *name = node_peek(t, p, "name");
-                    return 0;
-                }
-
-                if (++c->steps > GEMINI_STEPS_MAX) {
-                    return -1;
-                }
-            }
-
-            m = m->next;
-
-            if (++c->steps > GEMINI_STEPS_MAX) {
-                return -1;
-            }
-
-            p = node_first(t, node_peek(t, m, "parts"));
-        }
-
-        m = first;
-        p = node_first(t, node_peek(t, m, "parts"));
-    }
-
-    return 0;
-}
-
-
 /* Media of a result stands in it where models know that, else behind it. */
 
-static int
+static void
 gemini_result(gemini_contents_t *c, node_t *p)
 {
     int        inside;
@@ -291,8 +228,8 @@ gemini_result(gemini_contents_t *c, node_t *p)
     id = node_get(t, p, "id");
     name = node_get(t, p, "name");
 
-    if (name == NULL && gemini_name(c, id, &name) != 0) {
-        return ir_refuse(c->ir, "too many results without their calls.", p);
+    if (name == NULL) {
+        name = node_peek(t, ir_calls_find(&c->calls, node_text(id)), "name");
     }
 
     out_item(o);
@@ -362,8 +299,6 @@ gemini_result(gemini_contents_t *c, node_t *p)
     out_z(o, "}}");
     o->failed |= media.failed;
     out_free(&media);
-
-    return 0;
 }
 
 

@@ -10,7 +10,7 @@
 
 
 static void gemini_system(ir_t *ir, out_t *o);
-static int gemini_contents(ir_t *ir, out_t *o);
+static void gemini_contents(ir_t *ir, out_t *o);
 static void gemini_turn(gemini_contents_t *c, char role);
 static void gemini_open(gemini_contents_t *c, char role);
 
@@ -20,11 +20,7 @@ gemini_write_request(ir_t *ir, out_t *o)
 {
     out_open(o, '{');
     gemini_system(ir, o);
-
-    if (gemini_contents(ir, o) != 0) {
-        return -1;
-    }
-
+    gemini_contents(ir, o);
     gemini_tools(ir, o);
     gemini_config(ir, o);
     gemini_tier(ir, o);
@@ -129,10 +125,10 @@ gemini_system(ir_t *ir, out_t *o)
 }
 
 
-static int
+static void
 gemini_contents(ir_t *ir, out_t *o)
 {
-    int                 rc, model;
+    int                 model;
     node_t             *m, *p;
     tree_t             *t;
     gemini_contents_t   c;
@@ -141,12 +137,11 @@ gemini_contents(ir_t *ir, out_t *o)
     memset(&c, 0, sizeof(c));
     c.ir = ir;
     c.o = o;
-    rc = 0;
     out_key(o, "contents");
     out_open(o, '[');
     m = node_first(t, node_get(t, ir->request, "messages"));
 
-    for ( /* void */ ; m != NULL && rc == 0; m = m->next) {
+    for ( /* void */ ; m != NULL; m = m->next) {
 
         if (ir_is_system(ir, m)) {
             continue;
@@ -156,11 +151,11 @@ gemini_contents(ir_t *ir, out_t *o)
         model = node_is(node_get(t, m, "role"), "assistant");
         p = node_first(t, node_get(t, m, "parts"));
 
-        for ( /* void */ ; p != NULL && rc == 0; p = p->next) {
+        for ( /* void */ ; p != NULL; p = p->next) {
             gemini_turn(&c, model ? 'm'
                             : node_is(node_peek(t, p, "type"), "tool_result")
                             ? 't' : 'u');
-            rc = gemini_part(&c, p, model);
+            gemini_part(&c, p, model);
         }
     }
 
@@ -168,8 +163,6 @@ gemini_contents(ir_t *ir, out_t *o)
     out_close(o, ']');
     o->failed |= c.later.failed;
     out_free(&c.later);
-
-    return rc;
 }
 
 

@@ -17,7 +17,7 @@ typedef struct {
 
 static int failure_inside(const job_t *job);
 static unsigned failure_of_status(int status);
-static int failure_refused(const job_t *job);
+static int failure_caused(const job_t *job, const char *what);
 static void failure_worked(job_t *job, int good);
 
 
@@ -64,12 +64,21 @@ failure_may(const job_t *job, retry_why_e why)
     int       status;
     unsigned  may;
 
-    if ((why == RETRY_STATUS || why == RETRY_ERROR) && failure_refused(job)) {
+    if ((why == RETRY_STATUS || why == RETRY_ERROR)
+        && failure_caused(job, "unauthenticated"))
+    {
         return FAILURE_NEXT|FAILURE_KEY;
     }
 
     status = why == RETRY_STATUS ? job->answer.status
              : why == RETRY_ERROR ? failure_inside(job) : 0;
+
+    if (why == RETRY_STATUS && status < 500
+        && failure_caused(job, "bad_gateway"))
+    {
+        status = 502;
+    }
+
     may = status != 0 ? failure_of_status(status) : failure_whys[why];
 
     return job->has_answer && job->answer.no_retry ? may & ~FAILURE_SAME : may;
@@ -109,16 +118,17 @@ failure_of_status(int status)
 }
 
 
-/* Whether an error is about the key, whatever its status. */
+/* What an error says that it is, whatever its status: about the key, or the
+ * model's. */
 
 static int
-failure_refused(const job_t *job)
+failure_caused(const job_t *job, const char *what)
 {
     const char  *cause;
 
     cause = job->translate != NULL ? translate_cause(job->translate) : NULL;
 
-    return cause != NULL && strcmp(cause, "unauthenticated") == 0;
+    return cause != NULL && strcmp(cause, what) == 0;
 }
 
 

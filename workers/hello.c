@@ -16,6 +16,7 @@
 
 
 #define HELLO_WISH_MAX  (24 * 3600 * 1000L)     /* ms; more is as much */
+#define HELLO_MAX       (64 * 1024)             /* a larger event says more */
 
 
 static int hello_openai(const json_t *choices);
@@ -75,6 +76,10 @@ hello_is(ai_str_t raw)
     ai_str_t           event, data;
     const char        *type;
     const json_t      *item;
+
+    if (raw.len > HELLO_MAX) {
+        return 0;
+    }
 
     if (!provider_data(raw, &event, &data)) {
         return !provider_has(raw, "data:");

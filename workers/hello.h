@@ -15,7 +15,8 @@
 /*
  * One whole SSE event of any client dialect: 1 where nothing of the answer is
  * in it: a comment, a ping, a first chunk with a role, the start of a message
- * or of an empty block of text.  Whatever is not known says something: 0.
+ * or of an empty block of text.  Whatever is not known, or is over 64 KB, says
+ * something: 0.
  */
 int hello_is(ai_str_t raw);
 /* An event, or a body, that is an error: the status that it would have had

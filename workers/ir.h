@@ -66,7 +66,7 @@
  * A marker is {ttl: string}: a provider's prompt cache may end here.
  *
  * A part is an object; type says which:
- *   text         text, citations [any value]
+ *   text         text, citations [citation]
  *   image        url, or data (base64) and media_type, or file (an id); detail
  *   audio        data and format ("wav", "mp3", ...), or file
  *   video        url, or data and media_type
@@ -81,6 +81,10 @@
  *   other        native: any value of one dialect alone; kind its word for it
  * and each may have cache, a marker; tool_call and text may have a signature
  * and its format as reasoning has.
+ *
+ * A citation is {url, title, text}, or {place, title, text} of a place in the
+ * request: {kind: "char"|"page"|"block" of a document, "search": block of a
+ * search's result, index, start, end, source}; handle is one dialect's own.
  *
  * ----------------------------------------------------------------------------
  * Answers are events, whether they came as a stream or as an object.  A reader
@@ -166,8 +170,8 @@ typedef enum {
     IR_PART,                    /* kind; id, name of a call; format; node */
     IR_DELTA,                   /* text (of a call: of its arguments) */
     IR_SIGNATURE,               /* text */
-    IR_CITATION,                /* node: {url, title, text, start, end} and
-                                 * native, its dialect's own */
+    IR_CITATION,                /* node: a citation, which may have start and
+                                 * end; native: its dialect's own */
     IR_PART_END,
     IR_LOGPROBS,                /* node: as OpenAI's chat completions */
     IR_FINISH,                  /* finish; native: the provider's word; text */
@@ -402,6 +406,25 @@ int ir_is_system(ir_t *ir, node_t *message);
 size_t ir_functions(ir_t *ir, out_t *out, size_t *strict);
 /* A budget of reasoning, in tokens, as one of OpenAI's words. */
 const char *ir_effort(int64_t budget);
+
+/* Calls (ir_calls.c). */
+
+/* A call's id in letters, digits, _ and -, at most max bytes (0: any): what had
+ * others says so at its end, so that it is no other's. */
+ai_str_t ir_call_id(ir_t *ir, const node_t *id, size_t max);
+
+/* Of a request the calls so far by their ids (escaped), of equal ones the last;
+ * begins as zeros, lies in ir->tree.  Their number has the tree's bound. */
+typedef struct {
+    node_t  **slots;
+    size_t    size;
+    size_t    n;
+    uint64_t  seed[2];
+} ir_calls_t;
+
+/* call: a part with this id as its member "id". */
+void ir_calls_add(ir_t *ir, ir_calls_t *c, node_t *call, ai_str_t id);
+node_t *ir_calls_find(const ir_calls_t *c, ai_str_t id);
 
 /* Events. */
 void ir_usage_init(ir_usage_t *u);

@@ -489,6 +489,10 @@ job_work(uv_work_t *work)
     job->request_rc = job->provider->request(&req, &job->request,
                                              &job->request_len,
                                              &job->request_added);
+
+    if (job->estimate && job->request_rc == 0) {
+        job->request_rc = count_prepare(job);
+    }
 }
 
 

@@ -122,6 +122,7 @@ struct job_s {
     uint64_t          rate_msec;        /* its bytes are counted since, */
     uint64_t          rate_bytes;       /* those it had then */
     uint64_t          done_usec;
+    size_t            guess;            /* bytes, of a count's estimate */
 
     unsigned          refused:1;        /* its claim; said once */
     unsigned          unended:1;        /* no memory for its end so far, or no
@@ -221,9 +222,12 @@ void call_abort(job_t *job);
 void call_pause(job_t *job);
 void call_resume(job_t *job);
 
-/* A count that is an estimate: 0, the job is answered (or has failed), or -1:
- * no memory. */
-int count_begin(job_t *job);
+/* Whether its target has no way to count, so that it is not asked. */
+int job_estimates(const job_t *job);
+/* A count that is an estimate.  count_prepare makes it, for any thread: 0, -1
+ * it has too many members, -2 no memory; then the job is answered by it. */
+int count_prepare(job_t *job);
+void count_begin(job_t *job);
 
 /* The built-in provider.  echo_prepare finds what to say, for any thread: 0,
  * -1 it cannot be read, -2 no memory. */

@@ -75,7 +75,7 @@ job_translate(job_t *job)
             return -1;
         }
 
-        if (ai_str_eqz(job->spec.op, "count_tokens") && !job->spec.strict) {
+        if (job_estimates(job)) {
             job->estimate = 1;
             job->provider = &provider_anthropic_count;
             return 0;
@@ -108,6 +108,18 @@ job_translate(job_t *job)
     }
 
     return 0;
+}
+
+
+int
+job_estimates(const job_t *job)
+{
+    const provider_t  *p;
+
+    p = provider_for(job->route.api, job->spec.op);
+
+    return ai_str_eqz(job->spec.op, "count_tokens") && !job->spec.strict
+           && (p == NULL || p->op == NULL);
 }
 
 

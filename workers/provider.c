@@ -213,6 +213,10 @@ provider_url(ai_buf_t *b, const provider_t *p, const provider_place_t *place,
     if (mark != NULL) {
         base.len = (size_t) (mark - base.data);
         rest = (ai_str_t) { place->base.len - base.len - 1, mark + 1 };
+
+        while (base.len != 0 && base.data[base.len - 1] == '/') {
+            base.len--;
+        }
     }
 
     ai_buf_init(&to, path, sizeof(path));

@@ -32,7 +32,7 @@ retry_first(job_t *job)
     uint64_t        msec;
     breaker_call_t  call;
 
-    if (!breakers_any(job->w->breakers)) {
+    if (!breakers_any(job->w->breakers) || job_estimates(job)) {
         return 0;
     }
 

@@ -14,6 +14,8 @@
 
 
 #define TRANSLATE_WHY_MAX   (IR_NOTES_BYTES + 64)
+#define TRANSLATE_KEEP      (64 * 1024) /* a larger buffer goes when it is
+                                         * empty */
 #define TRANSLATE_TYPE_MAX  256     /* bytes of a header that says what an
                                      * error is */
 
@@ -237,6 +239,10 @@ translate_bytes(translate_t *t, ai_str_t bytes, ai_str_t *out)
     t->out.len = 0;
     *out = ai_str("");
 
+    if (t->out.size > TRANSLATE_KEEP) {
+        out_free(&t->out);
+    }
+
     if (translate_states(t) != 0) {
         return -1;
     }
@@ -424,6 +430,10 @@ translate_frames(translate_t *t, ai_str_t bytes)
     if (at != 0) {
         memmove(t->rest.data, t->rest.data + at, t->rest.len - at);
         t->rest.len -= at;
+    }
+
+    if (t->rest.len == 0 && t->rest.size > TRANSLATE_KEEP) {
+        out_free(&t->rest);
     }
 
     return rc;

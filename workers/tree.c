@@ -20,8 +20,10 @@ struct tree_chunk_s {
 
 
 static const char *tree_space(const char *p, const char *end);
-static const char *tree_string_end(const char *p, const char *end);
-static const char *tree_value_end(const char *p, const char *end);
+static const char *tree_string_end(tree_t *t, const char *p,
+    const char *end);
+static const char *tree_string_scan(const char *p, const char *end);
+static const char *tree_value_end(tree_t *t, const char *p, const char *end);
 
 
 void
@@ -32,6 +34,7 @@ tree_init(tree_t *t)
     t->end = t->first + sizeof(t->first);
     t->bytes = 0;
     t->nodes = 0;
+    t->nlongs = 0;
     t->failed = 0;
 }
 
@@ -169,6 +172,8 @@ tree_parse(tree_t *t, ai_str_t text)
     ai_json_t    j;
     const char  *p;
 
+    t->nlongs = 0;
+
     if (ai_json_scan(&j, NULL, text, TREE_TEXT_MAX, TREE_DEPTH_MAX)
         != AI_JSON_OK)
     {
@@ -180,7 +185,8 @@ tree_parse(tree_t *t, ai_str_t text)
     if (n != NULL) {
         p = tree_space(text.data, text.data + text.len);
         n->text.data = p;
-        n->text.len = (size_t) (tree_value_end(p, text.data + text.len) - p);
+        p = memrchr(text.data, '}', text.len);
+        n->text.len = (size_t) (p + 1 - n->text.data);
         n->read = 1;
     }
 
@@ -201,12 +207,40 @@ tree_space(const char *p, const char *end)
 }
 
 
-/* p is behind the opening quote; the closing one is returned: the first that
- * has no odd number of backslashes before it.  Texts of MBs are looked at once
- * a level. */
+/* p is behind the opening quote; the closing one is returned.  A text of MBs is
+ * looked at once, not once a level. */
 
 static const char *
-tree_string_end(const char *p, const char *end)
+tree_string_end(tree_t *t, const char *p, const char *end)
+{
+    unsigned      i, n;
+    const char   *q;
+    tree_long_t  *known;
+
+    n = t->nlongs < TREE_LONGS ? t->nlongs : TREE_LONGS;
+
+    for (i = 0; i < n; i++) {
+        if (t->longs[i].begin == p) {
+            return t->longs[i].end;
+        }
+    }
+
+    q = tree_string_scan(p, end);
+
+    if (q - p >= TREE_LONG) {
+        known = &t->longs[t->nlongs++ % TREE_LONGS];
+        known->begin = p;
+        known->end = q;
+    }
+
+    return q;
+}
+
+
+/* The first quote that has no odd number of backslashes before it. */
+
+static const char *
+tree_string_scan(const char *p, const char *end)
 {
     const char  *q, *b;
 
@@ -231,12 +265,12 @@ tree_string_end(const char *p, const char *end)
 
 
 static const char *
-tree_value_end(const char *p, const char *end)
+tree_value_end(tree_t *t, const char *p, const char *end)
 {
     unsigned  depth;
 
     if (p < end && *p == '"') {
-        p = tree_string_end(p + 1, end);
+        p = tree_string_end(t, p + 1, end);
         return p < end ? p + 1 : end;
     }
 
@@ -253,7 +287,7 @@ tree_value_end(const char *p, const char *end)
         switch (*p) {
 
         case '"':
-            p = tree_string_end(p + 1, end);
+            p = tree_string_end(t, p + 1, end);
 
             if (p >= end) {
                 return end;
@@ -362,7 +396,7 @@ tree_expand(tree_t *t, node_t *n)
         key = ai_str("");
 
         if (n->type == AI_JSON_OBJECT) {
-            e = tree_string_end(p + 1, end);
+            e = tree_string_end(t, p + 1, end);
             key = (ai_str_t) { (size_t) (e - p) - 1, p + 1 };
             p = tree_space(e + 1, end);
             p = tree_space(p + 1, end);
@@ -372,7 +406,7 @@ tree_expand(tree_t *t, node_t *n)
             return;
         }
 
-        e = tree_value_end(p, end);
+        e = tree_value_end(t, p, end);
         child = tree_node(t, tree_type(*p));
 
         if (child == NULL) {

@@ -22,8 +22,15 @@
 #define TREE_TEXT_MAX   (64 * 1024 * 1024)  /* a text that is parsed */
 #define TREE_DEPTH_MAX  512                 /* its levels */
 #define TREE_FIRST      1024                /* bytes in the tree_t itself */
+#define TREE_LONG       4096                /* bytes of a string whose end is */
+#define TREE_LONGS      8                   /* remembered, as of so many */
 
 typedef struct tree_chunk_s  tree_chunk_t;
+
+typedef struct {
+    const char *begin;
+    const char *end;
+} tree_long_t;
 
 /* Callers read failed only: no memory, or a bound. */
 struct tree_s {
@@ -32,7 +39,9 @@ struct tree_s {
     char         *end;
     size_t        bytes;
     unsigned      nodes;
+    unsigned      nlongs;       /* of all so far: the last are in longs */
     unsigned      failed:1;
+    tree_long_t   longs[TREE_LONGS];
     char          first[TREE_FIRST];
 };
 

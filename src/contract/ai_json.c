@@ -157,6 +157,16 @@ ai_json_feed(ai_json_t *j, const char *data, size_t len)
             }
 
             if (c == '\\') {
+
+                /* Most stand alone, in texts that have many. */
+
+                if (j->string == AI_JSON_IN_VALUE && end - p >= 2
+                    && p[1] != '\0' && strchr("\"\\/bfnrt", p[1]) != NULL)
+                {
+                    p += 2;
+                    break;
+                }
+
                 p++;
                 state = AI_JSON_S_ESCAPE;
                 break;

@@ -26,6 +26,19 @@
                              "'content':" content "}},'stopReason':'" stop    \
                              "','metrics':{'latencyMs':3}}"
 
+#define CITED  "output.message.content[0].citationsContent.citations"
+#define HISTORY \
+    "{'max_tokens':9,'messages':[{'role':'user','content':'x'},{'role':" \
+    "'assistant','content':[{'type':'text','text':'a','citations':[{'type':" \
+    "'char_location','cited_text':'q','document_index':1,'document_title':"    \
+    "'t'," \
+    "'start_char_index':2,'end_char_index':3,'file_id':null},{'type':" \
+    "'search_result_location','cited_text':'q','search_result_index':0," \
+    "'title':'s','source':'https://h','start_block_index':0," \
+    "'end_block_index':1},{'type':'web_search_result_location','url':" \
+    "'https://w','title':'w','cited_text':'q','encrypted_index':'e'},{'type':" \
+    "'newer','cited_text':'q'}]}]},{'role':'user','content':'y'}]}"
+
 #define CLAUDE   "eu.anthropic.claude-sonnet-4-5-20250929-v1:0"
 #define NOVA     "us.amazon.nova-2-lite-v1:0"
 #define LLAMA    "us.meta.llama4-maverick-17b-instruct-v1:0"
@@ -160,11 +173,13 @@ calls(void **state)
        "'content':[{'type':'text','text':'2'},{'type':'text','text':'3'}]},"
        "{'role':'user','content':'y'}]," F "}",
        "{'messages':[{'role':'user','content':[{'text':'x'}]},{'role':"
-       "'assistant','content':[{'toolUse':{'toolUseId':'a_b','name':'f',"
+       "'assistant','content':[{'toolUse':{'toolUseId':'a_b_c6f6f6be',"
+       "'name':'f',"
        "'input':{'arguments':'no'}}},{'toolUse':{'toolUseId':'b','name':'g',"
        "'input':{'k':1}}}]},{'role':'user','content':[{'toolResult':{"
        "'toolUseId':'b','content':[{'text':'1'}]}},{'toolResult':{'toolUseId':"
-       "'a_b','content':[{'text':'2'},{'text':'3'}]}},{'text':'y'}]}]}",
+       "'a_b_c6f6f6be','content':[{'text':'2'},{'text':'3'}]}},{"
+       "'text':'y'}]}]}",
        "messages[1].tool_calls[0].function.arguments (is not a JSON object)");
     AB("{'max_tokens':9,'messages':[{'role':'assistant','content':[{'type':"
        "'tool_use','id':'a','name':'f','input':{'k':[1]}}]},{'role':'user',"
@@ -440,7 +455,13 @@ citations(void **state)
              "'citations':[{'title':'one','sourceContent':[{'text':'s'},"
              "{'text':'t'}],'location':{'web':{'url':'https://h/1','domain':"
              "'h'}}},{'title':'two','location':{'documentPage':{"
-             "'documentIndex':0,'start':1,'end':2}}}]}}]", "end_turn");
+             "'documentIndex':0,'start':1,'end':2}}},{'sourceContent':[{'text':"
+             "'u'}],'location':{'documentChar':{'documentIndex':1,'start':3,"
+             "'end':4}}},{'title':'four','location':{'documentChunk':{"
+             "'documentIndex':2,'start':0,'end':1}}},{'title':'five','source':"
+             "'https://h/5','location':{'searchResultLocation':{"
+             "'searchResultIndex':1,'start':0,'end':2}}},{'location':{'newer':{"
+             "'at':1}}}]}}]", "end_turn");
 
     (void) state;
 
@@ -450,11 +471,38 @@ citations(void **state)
          "[{'type':'url_citation','url_citation':{'start_index':0,'end_index':"
          "3,'url':'https://h/1','title':'one'}}]");
     assert_string_equal(dropped,
-                        "output.message.content[0].citationsContent."
-                        "citations[1]");
+                        CITED "[1], " CITED "[2], " CITED "[3], " CITED "[4], "
+                        CITED "[5]");
     says("anthropic", "bedrock", said, "content.0.citations",
          "[{'type':'web_search_result_location','url':'https://h/1','title':"
-         "'one','cited_text':'st','encrypted_index':''}]");
+         "'one','cited_text':'st','encrypted_index':''},{'type':"
+         "'page_location','cited_text':'','document_index':0,'document_title':"
+         "'two','start_page_number':1,'end_page_number':2,'file_id':null},{"
+         "'type':'char_location','cited_text':'u','document_index':1,"
+         "'document_title':null,'start_char_index':3,'end_char_index':4,"
+         "'file_id':null},{'type':'content_block_location','cited_text':'',"
+         "'document_index':2,'document_title':'four','start_block_index':0,"
+         "'end_block_index':1,'file_id':null},{'type':'search_result_location',"
+         "'cited_text':'','search_result_index':1,'title':'five',"
+         "'start_block_index':0,'end_block_index':2,'source':'https://h/5'}]");
+    assert_string_equal(dropped, CITED "[5]");
+
+    /* Back again, to a model that knows them. */
+
+    AB(HISTORY, "{'messages':[{'role':'user','content':[{'text':'x'}]},{'role':"
+       "'assistant','content':[{'citationsContent':{'content':[{'text':'a'}],"
+       "'citations':[{'title':'t','sourceContent':[{'text':'q'}],'location':{"
+       "'documentChar':{'documentIndex':1,'start':2,'end':3}}},{'title':'s',"
+       "'source':'https://h','sourceContent':[{'text':'q'}],'location':{"
+       "'searchResultLocation':{'searchResultIndex':0,'start':0,'end':1}}},{"
+       "'title':'w','sourceContent':[{'text':'q'}],'location':{'web':{'url':"
+       "'https://w'}}}]}}]},{'role':'user','content':[{'text':'y'}]}]}",
+       "messages[1].content[0].citations[2].encrypted_index, "
+       "messages[1].content[0].citations[3]");
+    asked = NOVA;
+    AB(HISTORY, "{'messages':[{'role':'user','content':[{'text':'x'}]},{'role':"
+       "'assistant','content':[{'text':'a'}]},{'role':'user','content':[{"
+       "'text':'y'}]}]}", "messages[1].content[0].citations");
 }
 
 

@@ -200,9 +200,11 @@ calls(void **state)
        "'role':'tool','tool_call_id':'functions.f:0','content':[{'type':'text',"
        "'text':'r'},{'type':'image_url','image_url':{'url':'u'}}]}]}",
        "{'messages':[{'role':'assistant','content':[{'type':'tool_use','id':"
-       "'functions_f_0','name':'f','input':{'arguments':'{\\'a'}},{'type':"
+       "'functions_f_0_2fd71c5a','name':'f',"
+       "'input':{'arguments':'{\\'a'}},{'type':"
        "'tool_use','id':'b','name':'g','input':{}}]},{'role':'user','content':"
-       "[{'type':'tool_result','tool_use_id':'functions_f_0','content':[{"
+       "[{'type':'tool_result','tool_use_id':'functions_f_0_2fd71c5a',"
+       "'content':[{"
        "'type':'text','text':'r'},{'type':'image','source':{'type':'url',"
        "'url':'u'}}]}]}]}",
        "messages[0].tool_calls[0].function.arguments (is not a JSON object)");
