@@ -363,6 +363,7 @@ conversation_work(uv_work_t *work)
     conversation_t  *c;
 
     c = work->data;
+    c->items.listed = 1;
     c->rc = items_add(&c->items, c->given,
                       (ai_str_t) { AI_JOB_ID_LEN - 4, c->job->id + 4 }, 'i');
 }
