@@ -123,12 +123,12 @@ conversation_begin(job_t *job)
     job_move(job, JOB_PREPARING);
     job_ref(job);
 
+    job->work.data = c;
+
     if (c->given.len == 0) {
-        conversation_ask(c);
+        conversation_worked(&job->work, 0);
         return;
     }
-
-    job->work.data = c;
 
     if (c->given.len <= JOB_LOOP_MAX
         || uv_queue_work(&job->w->loop.uv, &job->work, conversation_work,
