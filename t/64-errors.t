@@ -254,7 +254,8 @@ for my $dialect (sort keys %paths) {
         $t->post($paths{$dialect}, body('echo/echo')));
 }
 
-for my $cause (sort keys %rows) {
+# Neither of them has conversations: 92-conversations.t.
+for my $cause (grep { $_ ne 'conversation_locked' } sort keys %rows) {
     is_deeply([sort keys %{ $tested{$cause} || {} }], [sort keys %paths],
         "$cause was made to happen in both dialects");
 }

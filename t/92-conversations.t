@@ -192,8 +192,9 @@ my %tool = (model => 'o/tool', tools => [{ type => 'function', name => 'f',
 $res = respond($d->{id}, %tool)->json;
 is($res->{output}[0]{type}, 'function_call', 'a call');
 $res = respond($d->{id}, %tool, input => [{ type => 'function_call_output',
-    call_id => $res->{output}[0]{call_id}, output => 'yes' }])->json;
-is(text($res), 'hi|call|yes', 'its result is enough');
+    call_id => $res->{output}[0]{call_id}, output => 'yes' }]);
+is(text($res->json), 'hi|call|yes', 'its result is enough');
+is($res->header('x-ai-dropped'), undef, 'and nothing is left out');
 is_deeply([items($d->{id})], ['user: hi', 'function_call',
     'function_call_output', 'assistant: hi|call|yes'], 'all of it is kept');
 

@@ -123,12 +123,12 @@ conversation_begin(job_t *job)
     job_move(job, JOB_PREPARING);
     job_ref(job);
 
+    job->work.data = c;
+
     if (c->given.len == 0) {
-        conversation_ask(c);
+        conversation_worked(&job->work, 0);
         return;
     }
-
-    job->work.data = c;
 
     if (c->given.len <= JOB_LOOP_MAX
         || uv_queue_work(&job->w->loop.uv, &job->work, conversation_work,
@@ -363,6 +363,7 @@ conversation_work(uv_work_t *work)
     conversation_t  *c;
 
     c = work->data;
+    c->items.listed = 1;
     c->rc = items_add(&c->items, c->given,
                       (ai_str_t) { AI_JOB_ID_LEN - 4, c->job->id + 4 }, 'i');
 }

@@ -220,8 +220,12 @@ items_one(items_t *t, ai_str_t item, ai_str_t hex, char mark, size_t place,
     t->bytes += o.len;
     items_put(&t->ids, (ai_str_t) { strlen(id), id });
     items_put(&t->texts, (ai_str_t) { o.len, o.data });
-    out_item(&t->list);
-    out_add(&t->list, (ai_str_t) { o.len, o.data });
+
+    if (t->listed) {
+        out_item(&t->list);
+        out_add(&t->list, (ai_str_t) { o.len, o.data });
+    }
+
     out_free(&o);
     out_free(&content);
 

@@ -19,16 +19,17 @@
 typedef struct {
     out_t     ids;              /* text[] of Postgres, still open */
     out_t     texts;            /* the same */
-    out_t     list;             /* elements of a JSON array */
+    out_t     list;             /* elements of a JSON array, where listed */
     unsigned  n;
     size_t    bytes;            /* of the items, without what is around them */
     json_t   *seen;             /* ids */
     char      first[ITEMS_ID_MAX + 1];
     char      last[ITEMS_ID_MAX + 1];
     char      why[ITEMS_WHY_MAX];
+    unsigned  listed:1;
 } items_t;
 
-/* An items_t begins as zeros. */
+/* An items_t begins as zeros, but for listed. */
 void items_free(items_t *t);
 
 /*

@@ -277,7 +277,7 @@ ngx_http_ai_cors_preflight(ngx_http_request_t *r,
 
     static ngx_str_t  origin_name = ngx_string("origin");
     static ngx_str_t  method_name = ngx_string("access-control-request-method");
-    static ngx_str_t  methods = ngx_string("GET, HEAD, POST, OPTIONS");
+    static ngx_str_t  methods = ngx_string("GET, HEAD, POST, DELETE, OPTIONS");
 
     if (alcf->cors == NULL || r->method != NGX_HTTP_OPTIONS
         || (origin = ngx_http_ai_header(r, &origin_name)) == NULL

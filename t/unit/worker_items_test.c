@@ -19,6 +19,7 @@ add(const char *array, const char *list)
     items_t  t;
 
     memset(&t, 0, sizeof(t));
+    t.listed = 1;
     rc = items_add(&t, (ai_str_t) { strlen(array), array }, ai_str(HEX),
                    'i');
     assert_true(rc == 0 || rc == -1);
