@@ -84,7 +84,8 @@ while (<$in>) {
     }
 
     # What the gateway answers by itself (docs/wire.md, 9): a job in the
-    # background has another answer, conversations are not kept.
+    # background has another answer, a conversation is made whole first
+    # (92-conversations-sdk.t has those).
     if ($responses && grep { $r->{request}{$_} } qw(background conversation)) {
         $left->('state, which is the gateway\'s own');
         next;

@@ -184,6 +184,36 @@ counts_without_end(void **state)
          "'STOP'}],'usageMetadata':{'promptTokenCount':9223372036854775807,"
          "'toolUsePromptTokenCount':9223372036854775807}}",
          "usage.input_tokens", "0");
+    says("openai", "bedrock",
+         "{'output':{'message':{'role':'assistant','content':[{'text':'x'}]}},"
+         "'stopReason':'end_turn','usage':{'inputTokens':9223372036854775807,"
+         "'cacheReadInputTokens':9223372036854775807,'cacheWriteInputTokens':1,"
+         "'outputTokens':-7,'cacheDetails':[{'ttl':'1h','inputTokens':-1}]}}",
+         "usage.total_tokens", "0");
+    says("anthropic", "bedrock",
+         "{'output':{'message':{'role':'assistant','content':[{'text':'x'}]}},"
+         "'stopReason':'end_turn','usage':{'inputTokens':-5,'outputTokens':"
+         "3}}", "usage.input_tokens", "0");
+}
+
+
+/* Some count reasoning beside the output, which only their total shows. */
+
+static void
+reasoning_beside_the_output(void **state)
+{
+    (void) state;
+
+    says("anthropic", "openai",
+         "{'choices':[{'message':{'content':'x'},'finish_reason':'stop'}],"
+         "'usage':{'prompt_tokens':12,'completion_tokens':1,'total_tokens':"
+         "399,'completion_tokens_details':{'reasoning_tokens':386}}}",
+         "usage.output_tokens", "387");
+    says("anthropic", "openai",
+         "{'choices':[{'message':{'content':'x'},'finish_reason':'stop'}],"
+         "'usage':{'prompt_tokens':12,'completion_tokens':387,'total_tokens':"
+         "399,'completion_tokens_details':{'reasoning_tokens':386}}}",
+         "usage.output_tokens", "387");
 }
 
 
@@ -195,6 +225,7 @@ main(void)
         cmocka_unit_test(line_that_dribbles),
         cmocka_unit_test(line_ends_in_values),
         cmocka_unit_test(counts_without_end),
+        cmocka_unit_test(reasoning_beside_the_output),
     };
 
     return cmocka_run_group_tests(tests, NULL, ai_unit_teardown);

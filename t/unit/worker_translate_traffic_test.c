@@ -5,6 +5,11 @@
  */
 
 #include "worker_frames.h"
+#include "worker_say_anthropic.h"
+#include "worker_say_bedrock.h"
+#include "worker_say_gemini.h"
+#include "worker_say_openai.h"
+#include "worker_say_responses.h"
 #include "worker_valid.h"
 
 #include "translate.h"
