@@ -65,7 +65,8 @@ my %program = (
 for my $name (sort keys %program) {
     my $p = $program{$name};
     next if -s $p->{file} && (!exists $p->{needs} || $p->{needs});
-    diag("SKIPPED: no $name: run npm ci --ignore-scripts in t/node-cli");
+    diag("SKIPPED: no $name: run npm install --no-save --ignore-scripts in "
+        . 't/node-cli');
     delete $program{$name};
 }
 AiTest::skip_all('none of them is there') unless %program;

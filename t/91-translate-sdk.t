@@ -4,6 +4,6 @@
 use AiTest;
 use AiRecorded;
 
-cmp_ok(AiRecorded::run('translate.mjs', 120), '>=', 40, 'all pairs are tried');
+cmp_ok(AiRecorded::run('translate.mjs', 80), '>=', 40, 'all pairs are tried');
 
 done_testing();

@@ -185,12 +185,14 @@ if [ -f t/node/package-lock.json ]; then
 fi
 
 # Over a gigabyte of programs: without them one test is skipped, and says so.
+# Some name packages for other systems that no registry has, which "npm ci" does
+# not take.
 if [ -f t/node-cli/package-lock.json ] && [ -z "${TESTS:-}" ] \
     && ! cmp -s t/node-cli/package-lock.json t/node-cli/node_modules/.lock
 then
-    echo 'test: npm ci in t/node-cli' >&2
-    if (cd t/node-cli && timeout 300 npm ci --ignore-scripts --no-audit \
-            --no-fund --loglevel=error)
+    echo 'test: npm install in t/node-cli' >&2
+    if (cd t/node-cli && timeout 300 npm install --no-save --ignore-scripts \
+            --no-audit --no-fund --loglevel=error)
     then
         cp t/node-cli/package-lock.json t/node-cli/node_modules/.lock
     else
