@@ -18,6 +18,7 @@ static uint64_t breaker_mix(uint64_t hash, ai_str_t s);
 static int breaker_room(breakers_t *b);
 static void breaker_drop(breakers_t *b, breaker_t **p);
 static int breaker_rests(const breakers_t *b, const breaker_t *br);
+static int breaker_nth(const route_t *route, unsigned i, ai_str_t *key);
 static int breaker_benched(breakers_t *b, const route_t *route,
     unsigned index, uint64_t *msec);
 static void breaker_trip(breakers_t *b, breaker_t *br, uint64_t msec);
@@ -154,7 +155,13 @@ breaker_name(char *buf, breaker_kind_e kind, const route_t *route,
 
     if (kind == BREAKER_KEY || kind == BREAKER_LIMIT) {
         ai_buf_add_z(&b, "#");
-        ai_buf_add_int(&b, index);
+
+        if (route->own[0] != '\0') {
+            ai_buf_add_z(&b, route->own);
+
+        } else {
+            ai_buf_add_int(&b, index);
+        }
     }
 
     ai_buf_add_z(&b, "@");
@@ -357,7 +364,7 @@ breaker_ask(breakers_t *b, const route_t *route, uint64_t *msec)
     soon = UINT64_MAX;
 
     for (i = 0; i < BREAKER_KEYS_MAX; i++) {
-        switch (catalog_key(route, (unsigned) i, &key)) {
+        switch (breaker_nth(route, (unsigned) i, &key)) {
 
         case -1:
             i = BREAKER_KEYS_MAX;
@@ -384,6 +391,22 @@ breaker_ask(breakers_t *b, const route_t *route, uint64_t *msec)
     }
 
     return may;
+}
+
+
+/* As catalog_key: one of the tenant's own is the only one, and its text is said
+ * by who has it. */
+
+static int
+breaker_nth(const route_t *route, unsigned i, ai_str_t *key)
+{
+    if (route->own[0] == '\0') {
+        return catalog_key(route, i, key);
+    }
+
+    *key = ai_str("");
+
+    return i == 0 ? 1 : -1;
 }
 
 
@@ -431,7 +454,7 @@ breaker_key(breakers_t *b, const route_t *route, ai_str_t *key,
     least = UINT64_MAX;
 
     for (i = 0; i < BREAKER_KEYS_MAX; i++) {
-        rc = catalog_key(route, i, &one);
+        rc = breaker_nth(route, i, &one);
 
         if (rc == -1) {
             break;
@@ -465,7 +488,7 @@ breaker_keys_left(breakers_t *b, const route_t *route, unsigned index)
     uint64_t   left;
 
     for (i = 0; i < BREAKER_KEYS_MAX; i++) {
-        rc = catalog_key(route, i, &one);
+        rc = breaker_nth(route, i, &one);
 
         if (rc == -1) {
             return 0;

@@ -55,7 +55,8 @@ int breakers_any(const breakers_t *b);
 breaker_e breaker_ask(breakers_t *b, const route_t *route, uint64_t *msec);
 /*
  * The key to use: the first that is set and not benched, else the one whose
- * time is over first.  1 and *index; 0 none is needed; -1 none is set.
+ * time is over first.  1 and *index; 0 none is needed; -1 none is set.  Of a
+ * route with a key of the tenant's own 1, and *key is empty.
  */
 int breaker_key(breakers_t *b, const route_t *route, ai_str_t *key,
     unsigned *index);
