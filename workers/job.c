@@ -458,6 +458,10 @@ job_own(job_t *job)
 {
     ai_str_t  secret;
 
+    if (job->own.prev != NULL) {
+        return 0;
+    }
+
     job->own.done = job_on_own;
     job->own.data = job;
 
