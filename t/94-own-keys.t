@@ -324,7 +324,7 @@ my $all = join "\n", values %secret, $platform, 'a1' x 32;
 my $found = sub { my ($name, $text) = @_;
     my @in = grep { index($text, $_) >= 0 } split /\n/, $all;
     is(scalar @in, 0, "no key in $name") };
-$found->('the log', join '', map { slurp($_) } 
+$found->('the log', join '', map { slurp($_) }
     glob "$dir/{workers,early,cold,wrong,bare}.{log,out}");
 $t->redis->cmd('BGREWRITEAOF');
 my $values = '';

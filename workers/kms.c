@@ -59,13 +59,16 @@ kms_stop(void)
 int
 kms_ok(const char *words)
 {
-    char   text[KMS_TEXT_MAX], *argv[KMS_WORDS + 2];
+    char    text[KMS_TEXT_MAX], *argv[KMS_WORDS + 2];
+    size_t  len;
 
-    if (strlen(words) >= sizeof(text)) {
+    len = strlen(words);
+
+    if (len >= sizeof(text)) {
         return 0;
     }
 
-    strcpy(text, words);
+    memcpy(text, words, len + 1);
 
     return kms_words(text, argv) == 0;
 }
@@ -117,7 +120,7 @@ kms_run(const char *words, const char *verb, ai_str_t of, ai_str_t in,
         return -1;
     }
 
-    strcpy(text, words);
+    memcpy(text, words, strlen(words) + 1);
 
     if (kms_words(text, argv) != 0) {
         (void) snprintf(why, KMS_WHY_MAX, "it names no program");

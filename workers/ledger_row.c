@@ -48,7 +48,8 @@ const char  ledger_sql[] =
     " $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[],"
     " $23::boolean[], $24::bigint[], $25::bigint[], $26::bigint[],"
     " $27::integer[], $28::text[], $29::bigint[], $30::bigint[],"
-    " $31::bigint[], $32::bigint[], $33::bigint[], $34::boolean[], $35::integer[])"
+    " $31::bigint[], $32::bigint[], $33::bigint[], $34::boolean[],"
+    " $35::integer[])"
     " ON CONFLICT DO NOTHING";
 
 const char  ledger_bury_sql[] =

@@ -42,6 +42,7 @@ struct own_work_s {
 static void own_on_rows(db_t *db, const PGresult *res, void *data);
 static void own_begin(owns_t *o);
 static void own_work(uv_work_t *work);
+static void own_say(char *to, size_t size, const char *text);
 static char *own_one(const own_work_t *k, int row,
     const unsigned char key[AI_SEAL_KEY], size_t *len);
 static void own_worked(uv_work_t *work, int status);
@@ -195,8 +196,10 @@ own_work(uv_work_t *work)
         }
 
         one = &k->keys[k->nkeys++];
-        strcpy(one->provider, own_value(k->rows, i, OWN_PROVIDER).data);
-        strcpy(one->id, own_value(k->rows, i, OWN_ID).data);
+        own_say(one->provider, sizeof(one->provider),
+                own_value(k->rows, i, OWN_PROVIDER).data);
+        own_say(one->id, sizeof(one->id),
+                own_value(k->rows, i, OWN_ID).data);
         id = own_value(k->rows, i, OWN_DATA_KEY);
 
         if (i == 0 || !ai_str_eq(id, last)) {
@@ -205,12 +208,13 @@ own_work(uv_work_t *work)
             open = 0;
 
             if (vault == NULL) {
-                strcpy(k->why, "there is no --master-key");
+                own_say(k->why, sizeof(k->why), "there is no --master-key");
 
             } else if (wrapped.len / 2 > sizeof(raw)
                        || ai_unhex(raw, wrapped) != 0)
             {
-                strcpy(k->why, "its data key cannot be read");
+                own_say(k->why, sizeof(k->why),
+                        "its data key cannot be read");
 
             } else if (vault_unwrap(vault, own_value(k->rows, i, OWN_MASTER),
                                     tenant, id,
@@ -219,7 +223,7 @@ own_work(uv_work_t *work)
                                     key, why)
                        != 0)
             {
-                strcpy(k->why, why);
+                own_say(k->why, sizeof(k->why), why);
 
             } else {
                 open = 1;
@@ -233,7 +237,8 @@ own_work(uv_work_t *work)
                 one->len = len;
 
             } else {
-                strcpy(k->why, "it was changed, or is another's");
+                own_say(k->why, sizeof(k->why),
+                        "it was changed, or is another's");
             }
         }
 
@@ -241,6 +246,20 @@ own_work(uv_work_t *work)
     }
 
     ai_wipe(key, sizeof(key));
+}
+
+
+/* Cut where it is too long. */
+
+static void
+own_say(char *to, size_t size, const char *text)
+{
+    size_t  len;
+
+    len = strlen(text);
+    len = len < size ? len : size - 1;
+    memcpy(to, text, len);
+    to[len] = '\0';
 }
 
 
