@@ -4,8 +4,7 @@
  */
 
 #include "body.h"
-#include "breaker.h"
-#include "retry.h"
+#include "failure.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -97,18 +96,19 @@ call_ask(job_t *job)
     char            url[CALL_URL_MAX], target[CALL_URL_MAX];
     aws_t           aws;
     ai_str_t        key;
+    breaker_call_t  call;
     http_request_t  req;
+
+    call = failure_call(job);
+    call.key = 0;
 
     switch (call_own(job, &key)) {
 
     case 1:
-        job->key = 0;
         break;
 
     case 0:
-        if (breaker_key(job->w->breakers, &job->route, &key, &job->key)
-            == -1)
-        {
+        if (breaker_key(job->w->breakers, &call, &key) == -1) {
             call_unfit(job, RETRY_NO_KEY, "no_key", NULL);
             return;
         }
@@ -118,6 +118,8 @@ call_ask(job_t *job)
     default:
         return;
     }
+
+    job->key = call.key;
 
     if (job->provider->accounts && account_is(key)
         && !call_token(job, &key))
@@ -644,9 +646,11 @@ call_on_body(void *data, ai_str_t bytes)
 static void
 call_on_done(void *data, http_status_e status, const char *why)
 {
+    int     begun;
     job_t  *job;
 
     job = data;
+    begun = http_begun(job->call);
     job->asked = status != HTTP_OK && http_sent(job->call);
     job->call = NULL;
 
@@ -662,7 +666,7 @@ call_on_done(void *data, http_status_e status, const char *why)
             "provider %.*s: %s", (int) job->route.provider.len,
             job->route.provider.data, why);
 
-    if (retry_failed(job, status == HTTP_UNREACHABLE && !job->asked
+    if (retry_failed(job, status == HTTP_UNREACHABLE && !begun
                           ? RETRY_UNREACHABLE
                           : status == HTTP_TIMEOUT ? RETRY_UNREACHABLE
                           : RETRY_BROKEN))

@@ -67,16 +67,29 @@ static const char *const  state_words[] = {
 };
 
 
-void
+int
 state_begin(job_t *job)
 {
     state_t  *s;
+
+    if (ai_str_eqz(job->spec.op, "conversations_read")
+        || ai_str_eqz(job->spec.op, "conversations_write"))
+    {
+        conversation_begin(job);
+        return 1;
+    }
+
+    if (!ai_str_eqz(job->spec.op, "responses_read")
+        && !ai_str_eqz(job->spec.op, "responses_write"))
+    {
+        return 0;
+    }
 
     s = state_read(job);
 
     if (s == NULL) {
         job_fail(job, "bad_request", NULL);
-        return;
+        return 1;
     }
 
     job_move(job, JOB_PREPARING);
@@ -105,6 +118,8 @@ state_begin(job_t *job)
     default:
         state_get(s);
     }
+
+    return 1;
 }
 
 
@@ -231,10 +246,20 @@ state_end(state_t *s, int status, json_t *body)
 
     if (text == NULL) {
         job_fail(job, "internal", NULL);
-        job_unref(job);
-        return;
+
+    } else {
+        state_answer(job, status, (ai_str_t) { strlen(text), text },
+                     where[0] != '\0' ? where : NULL);
     }
 
+    free(text);
+    job_unref(job);
+}
+
+
+void
+state_answer(job_t *job, int status, ai_str_t text, const char *where)
+{
     job->route.provider = ai_str("");
     job->route.model = ai_str("");
     job_move(job, JOB_CALLING);
@@ -245,22 +270,19 @@ state_end(state_t *s, int status, json_t *body)
     answer_header(&job->answer, ai_str("content-type"),
                   ai_str("application/json"));
 
-    if (where[0] != '\0') {
+    if (where != NULL) {
         answer_say(&job->answer, ai_str("location"),
                    (ai_str_t) { strlen(where), where });
     }
 
     answer_head(&job->answer, status);
 
-    if (answer_bytes(&job->answer, (ai_str_t) { strlen(text), text }) != 0) {
+    if (answer_bytes(&job->answer, text) != 0) {
         job_fail(job, "internal", NULL);
 
     } else {
         job_done(job);
     }
-
-    free(text);
-    job_unref(job);
 }
 
 

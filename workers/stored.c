@@ -3,7 +3,7 @@
  * input and the last words of its stream.
  */
 
-#include "stored.h"
+#include "stored_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,32 +12,18 @@
 #include "ai_crypto.h"
 #include "ai_json.h"
 #include "ai_role.h"
-#include "job.h"
 
 
 #define STORED_SAID_HEAD  256           /* bytes in which an event's type is */
-
-struct stored_s {
-    job_t    *job;
-    char     *input;            /* elements of an array */
-    size_t    input_len;
-    char     *said;             /* the response */
-    size_t    said_len;
-    char      previous[STORED_ID_MAX];
-    char      conversation[STORED_ID_MAX];
-    unsigned  store:1;
-    unsigned  background:1;
-    unsigned  invalid:1;        /* what it stands on is no id */
-    unsigned  named:1;          /* its id has been seen */
-};
 
 
 static int stored_id(char *to, ai_str_t body, const ai_json_field_t *f);
 static int stored_input(stored_t *s, ai_str_t body, const ai_json_field_t *f);
 static void stored_on_chain(db_t *db, const PGresult *res, void *data);
-static int stored_join(job_t *job, const PGresult *res);
+static void stored_chain(out_t *o, const PGresult *res);
 static void stored_elements(out_t *o, ai_str_t text);
 static void stored_on_put(db_t *db, const PGresult *res, void *data);
+static void stored_over(stored_t *s);
 
 
 enum {
@@ -91,6 +77,7 @@ void
 stored_free(stored_t *s)
 {
     if (s != NULL) {
+        items_free(&s->items);
         free(s->input);
         free(s->said);
         free(s);
@@ -272,7 +259,7 @@ stored_owner(const job_t *job)
 }
 
 
-static char *
+char *
 stored_z(ai_str_t s)
 {
     return strndup(s.len != 0 ? s.data : "", s.len);
@@ -297,9 +284,14 @@ stored_expand(job_t *job)
     }
 
     if (s->conversation[0] != '\0') {
-        job_fail(job, "bad_request", "Conversations are not kept here: send "
-                 "\"previous_response_id\" or the items.");
-        return -1;
+
+        if (s->previous[0] != '\0') {
+            job_fail(job, "bad_request", "Mutually exclusive parameters: give "
+                     "'previous_response_id' or 'conversation', not both.");
+            return -1;
+        }
+
+        return converse_begin(s);
     }
 
     if (s->previous[0] == '\0') {
@@ -337,7 +329,6 @@ stored_expand(job_t *job)
 static void
 stored_on_chain(db_t *db, const PGresult *res, void *data)
 {
-    int     rc;
     job_t  *job;
     char    why[STORED_ID_MAX + 64];
 
@@ -355,11 +346,8 @@ stored_on_chain(db_t *db, const PGresult *res, void *data)
                      "found.", job->response->previous);
             job_fail(job, "bad_request", why);
 
-        } else if ((rc = stored_join(job, res)) != 0) {
-            job_fail(job, rc == -2 ? "too_large" : "internal", NULL);
-
         } else {
-            job_expanded(job);
+            stored_join(job, stored_chain, res);
         }
     }
 
@@ -367,17 +355,42 @@ stored_on_chain(db_t *db, const PGresult *res, void *data)
 }
 
 
-/* The body with all items: of each response what was asked and said. */
+/* Of each response what was asked and said. */
 
-static int
-stored_join(job_t *job, const PGresult *res)
+static void
+stored_chain(out_t *o, const PGresult *res)
 {
-    int                     i;
+    int             i;
+    ai_str_t        text, value;
+    ai_json_type_e  type;
+
+    for (i = 0; i < PQntuples(res); i++) {
+        text = (ai_str_t) { (size_t) PQgetlength(res, i, 1),
+                            PQgetvalue(res, i, 1) };
+
+        if (text.len != 0) {
+            out_item(o);
+            out_add(o, text);
+        }
+
+        text = (ai_str_t) { (size_t) PQgetlength(res, i, 2),
+                            PQgetvalue(res, i, 2) };
+
+        if (ai_json_path(text, "output", &value, &type) == 1
+            && type == AI_JSON_ARRAY)
+        {
+            stored_elements(o, value);
+        }
+    }
+}
+
+
+void
+stored_join(job_t *job, stored_before_pt before, const PGresult *res)
+{
     size_t                  at;
     out_t                   o;
-    ai_str_t                text, value;
     ai_json_t               j;
-    ai_json_type_e          type;
     const ai_json_field_t  *f;
 
     memset(&o, 0, sizeof(o));
@@ -387,7 +400,8 @@ stored_join(job_t *job, const PGresult *res)
                      PROVIDER_DEPTH_MAX)
         != AI_JSON_OK)
     {
-        return -1;
+        job_fail(job, "internal", NULL);
+        return;
     }
 
     f = &j.fields[STORED_INPUT];
@@ -398,25 +412,7 @@ stored_join(job_t *job, const PGresult *res)
 
     out_add(&o, (ai_str_t) { at, job->body.data });
     out_z(&o, f->type == AI_JSON_NONE ? "\"input\":[" : "[");
-
-    for (i = 0; i < PQntuples(res); i++) {
-        text = (ai_str_t) { (size_t) PQgetlength(res, i, 1),
-                            PQgetvalue(res, i, 1) };
-
-        if (text.len != 0) {
-            out_item(&o);
-            out_add(&o, text);
-        }
-
-        text = (ai_str_t) { (size_t) PQgetlength(res, i, 2),
-                            PQgetvalue(res, i, 2) };
-
-        if (ai_json_path(text, "output", &value, &type) == 1
-            && type == AI_JSON_ARRAY)
-        {
-            stored_elements(&o, value);
-        }
-    }
+    before(&o, res);
 
     if (f->type == AI_JSON_STRING) {
         out_item(&o);
@@ -435,15 +431,15 @@ stored_join(job_t *job, const PGresult *res)
     out_add(&o, (ai_str_t) { job->body.len - at, job->body.data + at });
 
     if (o.failed) {
-        i = o.len + 1024 * 1024 >= o.max ? -2 : -1;
+        job_fail(job, o.len + 1024 * 1024 >= o.max ? "too_large" : "internal",
+                 NULL);
         out_free(&o);
-        return i;
+        return;
     }
 
     job->expanded = o.data;
     job->body = (ai_str_t) { o.len, o.data };
-
-    return 0;
+    job_expanded(job);
 }
 
 
@@ -551,15 +547,13 @@ int
 stored_put(job_t *job, ai_str_t whole)
 {
     int             rc;
-    char           *tenant, *user, *input, *said, id[STORED_ID_MAX], days[16];
     stored_t       *s;
     ai_str_t        text;
-    const char     *argv[8];
     ai_json_type_e  type;
 
     s = job->response;
 
-    if (!s->store || job->answer.status > 299) {
+    if (!s->store || s->over || job->answer.status > 299) {
         return 0;
     }
 
@@ -575,63 +569,150 @@ stored_put(job_t *job, ai_str_t whole)
         || type != AI_JSON_STRING || text.len < 3
         || text.len - 2 >= STORED_ID_MAX)
     {
-        return 0;
+        if (s->conversation[0] == '\0') {
+            return 0;
+        }
+
+        job_fail(job, "too_large", "The answer is larger than a conversation "
+                 "takes.");
+        return 1;
     }
 
-    memcpy(id, text.data + 1, text.len - 2);
-    id[text.len - 2] = '\0';
+    memcpy(s->id, text.data + 1, text.len - 2);
+    s->id[text.len - 2] = '\0';
+
+    job_ref(job);
+
+    /* Who gives what was added again must not have said a part of it. */
+
+    if (s->adds) {
+        emit_hold(job->emit);
+    }
+
+    rc = s->adds ? converse_end(s) : stored_send(s);
+
+    if (rc != 0) {
+        stored_failed(s, "no Postgres");
+    }
+
+    return 1;
+}
+
+
+int
+stored_send(stored_t *s)
+{
+    int          rc;
+    char        *tenant, *user, *input, *ids, *items, days[16];
+    job_t       *job;
+    const char  *argv[12];
+
+    job = s->job;
     snprintf(days, sizeof(days), "%d", STORED_DAYS);
 
     tenant = stored_z(job->spec.tenant);
     user = stored_z(job->spec.user);
     input = stored_z((ai_str_t) { s->input_len, s->input });
-    said = s->said;
+    ids = items_array(&s->items.ids);
+    items = items_array(&s->items.texts);
     rc = -1;
 
-    if (tenant != NULL && user != NULL && input != NULL) {
+    if (tenant != NULL && user != NULL && input != NULL && ids != NULL
+        && items != NULL)
+    {
         argv[0] = tenant;
         argv[1] = user;
-        argv[2] = id;
+        argv[2] = s->id;
         argv[3] = s->previous[0] != '\0' ? s->previous : NULL;
         argv[4] = s->conversation[0] != '\0' ? s->conversation : NULL;
         argv[5] = input;
-        argv[6] = said;
+        argv[6] = s->said;
         argv[7] = days;
-        rc = stores_query(job->w->stores, stored_on_put, job,
-                          "SELECT ngxai.response_put($1, $2, $3, $4, $5, $6,"
-                          " $7, $8::integer)", 8, argv);
+        argv[8] = s->conversation;
+        argv[9] = job->id;
+        argv[10] = ids;
+        argv[11] = items;
+        rc = stores_query(job->w->stores, stored_on_put, s,
+                          s->adds
+                          ? "SELECT ngxai.conversation_end($1, $9, $10, "
+                            "$11::text[], $12::text[]), "
+                            "ngxai.response_put($1, $2, $3, $4, $5, $6, $7, "
+                            "$8::integer)"
+                          : "SELECT ngxai.response_put($1, $2, $3, $4, $5, "
+                            "$6, $7, $8::integer)", s->adds ? 12 : 8, argv);
     }
 
     free(tenant);
     free(user);
     free(input);
+    free(ids);
+    free(items);
 
-    if (rc != 0) {
-        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
-                "the response is not stored: no Postgres");
-        return 0;
-    }
-
-    job_ref(job);
-
-    return 1;
+    return rc;
 }
 
 
 static void
 stored_on_put(db_t *db, const PGresult *res, void *data)
 {
-    job_t  *job;
+    job_t     *job;
+    stored_t  *s;
 
     (void) db;
 
-    job = data;
+    s = data;
+    job = s->job;
 
     if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
-        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
-                "the response is not stored: %s",
-                res == NULL ? "no answer" : PQresultErrorMessage(res));
+        stored_failed(s, res == NULL ? "no answer"
+                                     : PQresultErrorMessage(res));
+        return;
     }
+
+    if (s->adds && strcmp(PQgetvalue(res, 0, 0), "ok") != 0) {
+        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+                "nothing is added to the conversation: %s",
+                PQgetvalue(res, 0, 0));
+    }
+
+    stored_over(s);
+}
+
+
+/* A response that is not stored is one still; a conversation that lacks it goes
+ * wrong from there on. */
+
+void
+stored_failed(stored_t *s, const char *why)
+{
+    job_t  *job;
+
+    job = s->job;
+
+    if (s->adds && s->rc == 0 && job->state == JOB_READING
+        && ++s->tries < STORED_TRIES && stored_send(s) == 0)
+    {
+        return;
+    }
+
+    log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+            "the response is not stored: %s", why);
+
+    if (s->adds && job->state == JOB_READING) {
+        job_fail(job, "unavailable", "The conversation cannot be written to "
+                 "right now: nothing was added to it.");
+    }
+
+    stored_over(s);
+}
+
+
+static void
+stored_over(stored_t *s)
+{
+    job_t  *job;
+
+    job = s->job;
 
     if (job->state == JOB_READING) {
         job_stored(job);

@@ -18,11 +18,15 @@
 #define STORED_CHAIN_MAX  1000          /* responses one may stand on, */
 #define STORED_BYTES_MAX  (32 * 1024 * 1024)    /* and their bytes */
 #define STORED_DAYS       30
+#define STORED_CONVERSATIONS  100000    /* of a tenant, about */
+#define STORED_ITEMS      10000         /* of a conversation, */
+#define STORED_ITEMS_BYTES  (16 * 1024 * 1024)  /* and their bytes; the last
+                                                 * response may go beyond */
 #define STORED_NAME_MSEC  "21600000"    /* a provider's id leads to the job */
 #define STORED_TIME_MSEC  3000          /* for Postgres to answer */
 #define STORES_AWAY_MSEC  2000          /* to be there again */
 #define STORES_WAIT_MAX   256           /* queries that wait for that */
-#define STORES_PARAMS     8
+#define STORES_PARAMS     12
 
 struct job_s;
 
@@ -63,8 +67,14 @@ int stored_put(struct job_s *job, ai_str_t whole);
 /* Whose responses a job may see: zero-ended, of static memory. */
 const char *stored_owner(const struct job_s *job);
 
-/* Jobs that only read or change state (op responses_read, responses_write):
- * begins it; it ends by itself. */
-void state_begin(struct job_s *job);
+/* Jobs that only read or change state (op responses_read, responses_write, and
+ * the same of conversations): begins it, and it ends by itself.  0: it is none
+ * of these. */
+int state_begin(struct job_s *job);
+/* Ends one so, from JOB_PREPARING; where: a Location, or NULL. */
+void state_answer(struct job_s *job, int status, ai_str_t text,
+    const char *where);
+/* The same of /v1/conversations. */
+void conversation_begin(struct job_s *job);
 
 #endif
