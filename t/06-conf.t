@@ -229,6 +229,11 @@ refused('a fallback with a strange name', qr/must be\s+provider\/model/,
     $openai . "ai_model m { route openai; fallback 'openai/a b'; }");
 refused('an option twice', qr/duplicate option "word_delay=2"/,
     'ai_provider x { api echo; option word_delay=1; option word_delay=2; }');
+for my $own ('yes', '') {
+    refused("tenant_keys \"$own\"", qr/invalid option "tenant_keys=$own"/,
+        'ai_provider p { api openai; url http://127.0.0.1:1/v1; '
+        . "option tenant_keys=$own; }");
+}
 for my $region (qw(eu_west-1 EU-WEST-1), 'a:b', '') {
     refused("a region \"$region\"", qr/invalid option "region=$region"/,
         'ai_provider x { api bedrock; url http://a; '

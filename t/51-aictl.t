@@ -330,7 +330,7 @@ $redis->start;
     $man =~ s/\\-/-/g;
     $man =~ s/^\.\w+ //gm;
     my $help = (run('--help'))[1];
-    my @commands = $help =~ /^  ([a-z]+(?: [a-z]+)?)(?= [A-Z]| {2,})/gm;
+    my @commands = $help =~ /^  ([a-z-]+(?: [a-z]+)?)(?= [A-Z]| {2,})/gm;
     my %options;
     for my $command (@commands) {
         my $text = (run(split(/ /, $command), '--help'))[1];

@@ -60,13 +60,21 @@ static const aictl_option_t  aictl_options[AICTL_OPT_LAST] = {
         "30d, 12h or a date as 2026-01-31 (default 30d)" },
     [AICTL_OPT_UNTIL] = { "until", "WHEN", "as --since (default now)" },
     [AICTL_OPT_BY] = { "by", "COLUMNS",
-        "of tenant,user,key,model,provider,day,month (default "
+        "of tenant,user,key,model,provider,own,day,month (default "
         "tenant,model)" },
     [AICTL_OPT_LIMIT] = { "limit", "N", "at most so many (default 1000)" },
     [AICTL_OPT_MODEL] = { "model", "NAME", "the model, as it was asked for" },
     [AICTL_OPT_KEY] = { "key", "SHA256", "the one answer of this hash" },
     [AICTL_OPT_REPRICE] = { "reprice", NULL,
         "what it would cost by the prices of now; changes nothing" },
+    [AICTL_OPT_FILE] = { "file", "FILE",
+        "where the provider's key stands (standard input)" },
+    [AICTL_OPT_MASTER_KEY] = { "master-key", "SPEC",
+        "env:NAME, file:PATH or kms:NAME=\"PROGRAM [ARG…]\" "
+        "(AI_MASTER_KEY)" },
+    [AICTL_OPT_OLD_MASTER_KEY] = { "old-master-key", "SPEC",
+        "the one before it, while there is a rotation "
+        "(AI_OLD_MASTER_KEY)" },
 };
 
 
@@ -102,6 +110,25 @@ static const aictl_command_t  aictl_commands[] = {
       0, 0, aictl_key_revoke },
     { "key", "sync", 0, "", "Write all keys and tenants to Redis again.",
       AICTL_BIT(TENANT), 0, aictl_key_sync },
+
+    { "provider-key", "set", 1, "PROVIDER",
+      "Keep a tenant's own key of a provider, in place of the one it had.",
+      AICTL_BIT(TENANT) | AICTL_BIT(FILE) | AICTL_VAULT, AICTL_BIT(TENANT),
+      aictl_own_set },
+    { "provider-key", "list", 0, "",
+      "List tenants' own keys; no key is shown.", AICTL_BIT(TENANT), 0,
+      aictl_own_list },
+    { "provider-key", "remove", 1, "PROVIDER",
+      "Forget a tenant's own key of a provider.",
+      AICTL_BIT(TENANT), AICTL_BIT(TENANT), aictl_own_remove },
+    { "provider-key", "check", 0, "", "Say which of them do not open.",
+      AICTL_BIT(TENANT) | AICTL_VAULT, 0, aictl_own_check },
+    { "provider-key", "rotate", 0, "",
+      "Seal tenants' own keys by new data keys.",
+      AICTL_BIT(TENANT) | AICTL_VAULT, 0, aictl_own_rotate },
+    { "provider-key", "rewrap", 0, "",
+      "Wrap the data keys that the old master key wraps by the current one.",
+      AICTL_VAULT, 0, aictl_own_rewrap },
 
     { "usage", NULL, 0, "", "Sum up usage and cost.",
       AICTL_BIT(TENANT) | AICTL_BIT(SINCE) | AICTL_BIT(UNTIL)
@@ -377,7 +404,9 @@ aictl_environment(aictl_t *a)
         { AICTL_OPT_SENTINEL_USER, "AI_REDIS_SENTINEL_USER" },
         { AICTL_OPT_SENTINEL_PASSWORD_FILE,
           "AI_REDIS_SENTINEL_PASSWORD_FILE" },
-        { AICTL_OPT_SIGN_FILE, "AI_SIGN_FILE" }
+        { AICTL_OPT_SIGN_FILE, "AI_SIGN_FILE" },
+        { AICTL_OPT_MASTER_KEY, "AI_MASTER_KEY" },
+        { AICTL_OPT_OLD_MASTER_KEY, "AI_OLD_MASTER_KEY" }
     };
 
     for (i = 0; i < sizeof(vars) / sizeof(vars[0]); i++) {

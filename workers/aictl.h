@@ -55,6 +55,9 @@ typedef enum {
     AICTL_OPT_MODEL,
     AICTL_OPT_KEY,
     AICTL_OPT_REPRICE,
+    AICTL_OPT_FILE,
+    AICTL_OPT_MASTER_KEY,
+    AICTL_OPT_OLD_MASTER_KEY,
     AICTL_OPT_LAST
 } aictl_opt_e;
 
@@ -78,6 +81,8 @@ typedef struct {
      | AICTL_BIT(SENTINEL_USER) | AICTL_BIT(SENTINEL_PASSWORD_FILE)           \
      | AICTL_BIT(SIGN_FILE) | AICTL_BIT(POSTGRES) | AICTL_BIT(JSON)           \
      | AICTL_BIT(HELP))
+
+#define AICTL_VAULT  (AICTL_BIT(MASTER_KEY) | AICTL_BIT(OLD_MASTER_KEY))
 
 typedef struct {
     const char *noun;
@@ -192,6 +197,12 @@ int aictl_key_create(aictl_t *a);
 int aictl_key_list(aictl_t *a);
 int aictl_key_revoke(aictl_t *a);
 int aictl_key_sync(aictl_t *a);
+int aictl_own_set(aictl_t *a);
+int aictl_own_list(aictl_t *a);
+int aictl_own_remove(aictl_t *a);
+int aictl_own_check(aictl_t *a);
+int aictl_own_rotate(aictl_t *a);
+int aictl_own_rewrap(aictl_t *a);
 int aictl_usage(aictl_t *a);
 int aictl_jobs(aictl_t *a);
 int aictl_queue(aictl_t *a);

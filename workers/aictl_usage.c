@@ -21,6 +21,7 @@ static const aictl_by_t  aictl_by[AICTL_BY_MAX] = {
     { "key", "principal", "KEY" },
     { "model", "model", "MODEL" },
     { "provider", "provider", "PROVIDER" },
+    { "own", "coalesce(own_key, false)", "OWN KEY" },
     { "day", "to_char(at, 'YYYY-MM-DD')", "DAY" },
     { "month", "to_char(at, 'YYYY-MM')", "MONTH" },
 };
@@ -107,7 +108,7 @@ aictl_usage_by(const char *text, const aictl_by_t **by)
 
         if (i == AICTL_BY_MAX || n == AICTL_BY_MAX) {
             aictl_error("--by has no column \"%.*s\"; it knows tenant, user, "
-                        "key, model, provider, day, month", (int) len, p);
+                        "key, model, provider, own, day, month", (int) len, p);
             return -1;
         }
 

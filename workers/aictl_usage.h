@@ -8,7 +8,7 @@
 
 #include "aictl.h"
 
-#define AICTL_BY_MAX  7
+#define AICTL_BY_MAX  8
 
 typedef struct {
     const char       *name;

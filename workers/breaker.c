@@ -20,6 +20,7 @@ static void breaker_drop(breakers_t *b, breaker_t **p);
 static int breaker_rests(const breakers_t *b, const breaker_t *br);
 static uint64_t breaker_left(const breakers_t *b, const breaker_t *br,
     const breaker_call_t *call);
+static int breaker_nth(const route_t *route, unsigned i, ai_str_t *key);
 static int breaker_benched(breakers_t *b, const breaker_call_t *call,
     unsigned key, uint64_t *msec);
 static void breaker_try(breakers_t *b, breaker_kind_e kind, int own,
@@ -325,7 +326,7 @@ breaker_ask(breakers_t *b, const breaker_call_t *call, uint64_t *msec)
     soon = UINT64_MAX;
 
     for (k = 0; k < BREAKER_KEYS_MAX; k++) {
-        switch (catalog_key(call->route, k, &key)) {
+        switch (breaker_nth(call->route, k, &key)) {
 
         case -1:
             k = BREAKER_KEYS_MAX;
@@ -377,6 +378,22 @@ breaker_left(const breakers_t *b, const breaker_t *br,
 }
 
 
+/* As catalog_key: one of the tenant's own is the only one, and its text is said
+ * by who has it. */
+
+static int
+breaker_nth(const route_t *route, unsigned i, ai_str_t *key)
+{
+    if (route->own[0] == '\0') {
+        return catalog_key(route, i, key);
+    }
+
+    *key = ai_str("");
+
+    return i == 0 ? 1 : -1;
+}
+
+
 static int
 breaker_benched(breakers_t *b, const breaker_call_t *call, unsigned key,
     uint64_t *msec)
@@ -421,7 +438,7 @@ breaker_key(breakers_t *b, breaker_call_t *call, ai_str_t *key)
     least = UINT64_MAX;
 
     for (i = 0; i < BREAKER_KEYS_MAX; i++) {
-        rc = catalog_key(call->route, i, &one);
+        rc = breaker_nth(call->route, i, &one);
 
         if (rc == -1) {
             break;
@@ -455,7 +472,7 @@ breaker_keys_left(breakers_t *b, const breaker_call_t *call)
     uint64_t   left;
 
     for (i = 0; i < BREAKER_KEYS_MAX; i++) {
-        rc = catalog_key(call->route, i, &one);
+        rc = breaker_nth(call->route, i, &one);
 
         if (rc == -1) {
             return 0;

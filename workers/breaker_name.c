@@ -39,7 +39,13 @@ breaker_name(char *buf, breaker_kind_e kind, int own,
 
     if (kind != BREAKER_PROVIDER && kind != BREAKER_MODEL) {
         ai_buf_add_z(&b, "#");
-        ai_buf_add_int(&b, call->key);
+
+        if (call->route->own[0] != '\0') {
+            ai_buf_add_z(&b, call->route->own);
+
+        } else {
+            ai_buf_add_int(&b, call->key);
+        }
     }
 
     ai_buf_add_z(&b, "@");

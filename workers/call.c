@@ -22,7 +22,10 @@
 
 
 static void call_ask(job_t *job);
-static void call_unfit(job_t *job, retry_why_e why, const char *cause);
+static void call_unfit(job_t *job, retry_why_e why, const char *cause,
+    const char *message);
+static int call_own(job_t *job, ai_str_t *key);
+static void call_on_own(void *data, int away);
 static int call_token(job_t *job, ai_str_t *key);
 static void call_on_token(void *data, const char *cause);
 static int call_url(job_t *job, char url[CALL_URL_MAX]);
@@ -98,11 +101,23 @@ call_ask(job_t *job)
     breaker_call_t  call;
     http_request_t  req;
 
-    key = ai_str("");
     call = failure_call(job);
+    call.key = 0;
 
-    if (breaker_key(job->w->breakers, &call, &key) == -1) {
-        call_unfit(job, RETRY_NO_KEY, "no_key");
+    switch (call_own(job, &key)) {
+
+    case 1:
+        break;
+
+    case 0:
+        if (breaker_key(job->w->breakers, &call, &key) == -1) {
+            call_unfit(job, RETRY_NO_KEY, "no_key", NULL);
+            return;
+        }
+
+        break;
+
+    default:
         return;
     }
 
@@ -120,14 +135,14 @@ call_ask(job_t *job)
         break;
 
     case -2:
-        call_unfit(job, RETRY_UNFIT, "model_not_found");
+        call_unfit(job, RETRY_UNFIT, "model_not_found", NULL);
         return;
 
     default:
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s has no valid address",
                 (int) job->route.provider.len, job->route.provider.data);
-        call_unfit(job, RETRY_NO_KEY, "no_key");
+        call_unfit(job, RETRY_NO_KEY, "no_key", NULL);
         return;
     }
 
@@ -136,7 +151,7 @@ call_ask(job_t *job)
         log_job(LOG_ERROR, "call", job->spec.tenant, job->spec.id,
                 "provider %.*s: its key cannot sign, or has no region",
                 (int) job->route.provider.len, job->route.provider.data);
-        call_unfit(job, RETRY_NO_KEY, "no_key");
+        call_unfit(job, RETRY_NO_KEY, "no_key", NULL);
         return;
     }
 
@@ -173,13 +188,14 @@ call_ask(job_t *job)
 /* It was not called: another target is, or the job fails. */
 
 static void
-call_unfit(job_t *job, retry_why_e why, const char *cause)
+call_unfit(job_t *job, retry_why_e why, const char *cause,
+    const char *message)
 {
     job->calls--;
     job->called_usec = 0;
 
     if (!retry_failed(job, why)) {
-        job_fail(job, cause, NULL);
+        job_fail(job, cause, message);
     }
 }
 
@@ -197,6 +213,7 @@ call_abort(job_t *job)
     }
 
     token_forget(&job->token);
+    own_forget(&job->own);
 
     call_free(job);
 }
@@ -223,6 +240,70 @@ call_resume(job_t *job)
 }
 
 
+/*
+ * The key of the tenant's own: 1; 0: it has none, and the platform's is used;
+ * -1: the job waits to know it, or was not called.
+ */
+
+static int
+call_own(job_t *job, ai_str_t *key)
+{
+    job->own.done = call_on_own;
+    job->own.data = job;
+
+    switch (own_get(job->w->owns, job->spec.tenant, &job->route,
+                    job->own_away ? NULL : &job->own, key))
+    {
+
+    case OWN_KEY:
+        return 1;
+
+    case OWN_NONE:
+        if (job->route.tenant_keys != CATALOG_OWN_REQUIRED) {
+            return 0;
+        }
+
+        call_unfit(job, RETRY_NO_KEY, "no_key", "This provider is called with "
+                   "a key of the tenant's own, and the tenant has none.");
+        return -1;
+
+    case OWN_SHUT:
+        call_unfit(job, RETRY_NO_KEY, "no_key", "The tenant's own key of this "
+                   "provider cannot be opened.");
+        return -1;
+
+    case OWN_WAIT:
+        if (!job->own_away) {
+            return -1;
+        }
+
+        break;
+
+    default:
+        break;
+    }
+
+    call_unfit(job, RETRY_NO_KEY, "unavailable", "It is not known just now "
+               "whether the tenant has a key of its own of this provider.");
+    return -1;
+}
+
+
+static void
+call_on_own(void *data, int away)
+{
+    job_t  *job;
+
+    job = data;
+    job->own_away = away ? 1 : 0;
+    job->heard_msec = uv_now(&job->w->loop.uv);
+    job->called_usec = loop_now_usec(&job->w->loop);
+    job_ref(job);
+    call_ask(job);
+    job_unref(job);
+}
+
+
 /* The key of an account is traded for a token: 1, or 0: the job waits for it,
  * or has failed. */
 
@@ -237,7 +318,7 @@ call_token(job_t *job, ai_str_t *key)
     rc = token_get(job->w->tokens, *key, &job->token, key, &cause);
 
     if (rc == -1) {
-        call_unfit(job, RETRY_NO_KEY, cause);
+        call_unfit(job, RETRY_NO_KEY, cause, NULL);
     }
 
     return rc == 1;
@@ -252,7 +333,7 @@ call_on_token(void *data, const char *cause)
     job = data;
 
     if (cause != NULL) {
-        call_unfit(job, RETRY_NO_KEY, cause);
+        call_unfit(job, RETRY_NO_KEY, cause, NULL);
         return;
     }
 
@@ -580,15 +661,23 @@ static void
 call_on_head(void *data, int status)
 {
     job_t     *job;
+    route_t    route;
     ai_str_t   key;
 
     job = data;
     job->heard_msec = uv_now(&job->w->loop.uv);
 
-    if (status == 401 && job->provider->accounts
-        && catalog_key(&job->route, job->key, &key) == 1 && account_is(key))
-    {
-        token_refused(job->w->tokens, key);
+    if (status == 401 && job->provider->accounts) {
+        route = job->route;
+
+        if ((job->route.own[0] != '\0'
+             ? own_get(job->w->owns, job->spec.tenant, &route, NULL, &key)
+               == OWN_KEY
+             : catalog_key(&job->route, job->key, &key) == 1)
+            && account_is(key))
+        {
+            token_refused(job->w->tokens, key);
+        }
     }
 
     answer_head(&job->answer, status);

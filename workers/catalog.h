@@ -19,6 +19,7 @@
 #define CATALOG_RETRY_MSEC    200
 #define CATALOG_URL_MAX       1024
 #define CATALOG_RETRIES       2         /* where a model says nothing */
+#define CATALOG_OWN_MAX       24        /* id of a tenant's own key, its zero */
 
 typedef struct catalogs_s  catalogs_t;
 typedef struct catalog_s  catalog_t;
@@ -43,6 +44,13 @@ typedef enum {
     CATALOG_BY_COST
 } catalog_by_e;
 
+/* Whose keys of a provider are used. */
+typedef enum {
+    CATALOG_OWN_ON = 0,         /* the tenant's own, else the platform's */
+    CATALOG_OWN_OFF,            /* the platform's */
+    CATALOG_OWN_REQUIRED        /* the tenant's own */
+} catalog_own_e;
+
 /* What a model's name means for one call; strings borrow from the catalog. */
 typedef struct {
     ai_str_t      provider;
@@ -61,6 +69,10 @@ typedef struct {
     catalog_by_e  by;           /* how its routes are chosen */
     unsigned      again:1;      /* or there are others */
     unsigned      stream_usage:1;   /* it takes stream_options */
+    catalog_own_e tenant_keys;
+    char          own[CATALOG_OWN_MAX]; /* the tenant's own key, by its id, in
+                                         * place of the provider's; empty: none
+                                         * (own.h) */
     ai_price_t    price;
     ai_str_t      list;         /* of its provider's models (models.h), in hex;
                                  * empty: there is none */

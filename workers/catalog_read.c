@@ -249,6 +249,7 @@ static int
 catalog_provider(const catalog_t *c, ai_str_t name, ai_str_t model,
     route_t *route)
 {
+    ai_str_t       own;
     const json_t  *timeout, *options, *usage;
 
     route->provider = name;
@@ -281,6 +282,10 @@ catalog_provider(const catalog_t *c, ai_str_t name, ai_str_t model,
     route->word_delay_msec = catalog_int(options, "word_delay", 20, 60000);
     route->min_rate = catalog_int(options, "min_rate", 0, INT64_MAX);
     usage = json_object_get(options, "stream_usage");
+    own = catalog_str(json_object_get(options, "tenant_keys"));
+    route->tenant_keys = ai_str_eqz(own, "off") ? CATALOG_OWN_OFF
+                         : ai_str_eqz(own, "required") ? CATALOG_OWN_REQUIRED
+                                                       : CATALOG_OWN_ON;
     route->again = json_array_size(json_object_get(route->conf, "key")) > 1;
     route->stream_usage = !(json_is_false(usage)
                             || ai_str_eqz(catalog_str(usage), "off"));

@@ -30,6 +30,8 @@ static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
 static int job_permit(job_t *job);
 static int job_route(job_t *job);
+static int job_own(job_t *job);
+static void job_on_own(void *data, int away);
 static int job_expand(job_t *job);
 static void job_work_begin(job_t *job);
 static void job_work(uv_work_t *work);
@@ -334,7 +336,7 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (job_route(job) == 0 && retry_first(job) == 0) {
+    if (job_route(job) == 0 && job_own(job) && retry_first(job) == 0) {
         job_try(job);
     }
 }
@@ -447,6 +449,51 @@ job_route(job_t *job)
     }
 
     return 0;
+}
+
+
+/* Whether its tenant has a key of its own, which breakers must know: 1, or 0:
+ * it waits for that. */
+
+static int
+job_own(job_t *job)
+{
+    ai_str_t  secret;
+
+    if (job->own.prev != NULL) {
+        return 0;
+    }
+
+    job->own.done = job_on_own;
+    job->own.data = job;
+
+    if (own_get(job->w->owns, job->spec.tenant, &job->route,
+                job->own_asked ? NULL : &job->own, &secret)
+        != OWN_WAIT)
+    {
+        return 1;
+    }
+
+    if (job->own_asked) {
+        return 1;
+    }
+
+    job->own_asked = 1;
+
+    return 0;
+}
+
+
+static void
+job_on_own(void *data, int away)
+{
+    job_t  *job;
+
+    job = data;
+    job->own_away = away ? 1 : 0;
+    job_ref(job);
+    job_prepare(job);
+    job_unref(job);
 }
 
 

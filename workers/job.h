@@ -16,6 +16,7 @@
 #include "catalog.h"
 #include "emit.h"
 #include "http.h"
+#include "own.h"
 #include "target.h"
 #include "token.h"
 #include "translate.h"
@@ -96,6 +97,7 @@ struct job_s {
     provider_usage_t  read;     /* of a whole answer, while it is read */
     http_call_t      *call;
     token_wait_t      token;    /* before it, of providers that need one */
+    own_wait_t        own;      /* and of tenants that may have keys */
     echo_t           *echo;
     recall_t         *recall;
     retry_t          *retry;    /* NULL: no call has failed */
@@ -146,6 +148,9 @@ struct job_s {
     unsigned          estimate:1;       /* its count is one; nobody is asked */
     unsigned          cancelled:1;
     unsigned          left:1;           /* leave was sent for a dead edge */
+    unsigned          own_asked:1;      /* its tenant's keys, before the first
+                                         * call */
+    unsigned          own_away:1;       /* and nobody knows of any */
 };
 
 /* NULL: no memory. */

@@ -176,6 +176,7 @@ void
 job_stop(job_t *job)
 {
     catalog_forget(&job->wait);
+    own_forget(&job->own);
     body_forget(job);
     hedge_end(job);
     retry_stop(job);
@@ -240,6 +241,10 @@ job_call_usage(const job_t *job, ai_usage_t *u)
 {
     if (job->called_usec != 0) {
         u->duration_usec = (int64_t) (job->done_usec - job->called_usec);
+    }
+
+    if (job->route.own[0] != '\0') {
+        u->own_key = 1;
     }
 
     if (job->first_usec != 0) {

@@ -16,7 +16,7 @@
 
 
 #define LEDGER_BASE     5               /* columns of the base */
-#define LEDGER_USAGE    23              /* columns of a usage line */
+#define LEDGER_USAGE    24              /* columns of a usage line */
 #define LEDGER_RECORD   32768           /* bytes of an entry as a record */
 #define LEDGER_REQUESTS_MAX  1000000    /* a record, of the script hits */
 #define LEDGER_AT_MIN   1577836800000000LL      /* 2020, in microseconds */
@@ -40,7 +40,7 @@ const char  ledger_sql[] =
     " request_id, finish, input, output, cached_read, cached_write, reasoning,"
     " cost, estimated, ttft, duration, queue, attempts, cause,"
     " cached_write_1h, audio_input, audio_output, image_input, image_output,"
-    " requests)"
+    " own_key, requests)"
     " SELECT * FROM unnest($1::text[], $2::smallint[], $3::smallint[],"
     " $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],"
     " $9::text[], $10::text[], $11::text[], $12::smallint[], $13::text[],"
@@ -48,7 +48,8 @@ const char  ledger_sql[] =
     " $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[],"
     " $23::boolean[], $24::bigint[], $25::bigint[], $26::bigint[],"
     " $27::integer[], $28::text[], $29::bigint[], $30::bigint[],"
-    " $31::bigint[], $32::bigint[], $33::bigint[], $34::integer[])"
+    " $31::bigint[], $32::bigint[], $33::bigint[], $34::boolean[],"
+    " $35::integer[])"
     " ON CONFLICT DO NOTHING";
 
 const char  ledger_bury_sql[] =

@@ -9,7 +9,7 @@
 #include "ai_resp.h"
 #include "ai_str.h"
 
-#define LEDGER_COLUMNS  34
+#define LEDGER_COLUMNS  35
 
 /* Parameters: one array a column, in the order of ledger_row_t. */
 extern const char  ledger_sql[];

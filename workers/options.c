@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "secret.h"
+#include "vault.h"
 
 
 #define OPTIONS_DRAIN_MAX    86400
@@ -26,6 +28,8 @@ typedef enum {
     OPTION_LEDGER_POSTGRES,
     OPTION_SECRETS_DIR,
     OPTION_SIGN_FILE,
+    OPTION_MASTER_KEY,
+    OPTION_OLD_MASTER_KEY,
     OPTION_ALLOW_ENV,
     OPTION_PROXY,
     OPTION_WORKERS,
@@ -44,6 +48,8 @@ static int options_env(options_t *opt, char *list);
 static int options_number(const char *name, const char *text, unsigned max,
     unsigned *n);
 static int options_password(char *password, size_t size, const char *file);
+static int options_master(const options_t *opt);
+static int options_exposed(const options_t *opt, const char *spec);
 static int options_bad(const char *name, const char *value);
 
 
@@ -57,6 +63,8 @@ static const struct option  options_long[] = {
     { "ledger-postgres", required_argument, NULL, OPTION_LEDGER_POSTGRES },
     { "secrets-dir", required_argument, NULL, OPTION_SECRETS_DIR },
     { "sign-file", required_argument, NULL, OPTION_SIGN_FILE },
+    { "master-key", required_argument, NULL, OPTION_MASTER_KEY },
+    { "old-master-key", required_argument, NULL, OPTION_OLD_MASTER_KEY },
     { "allow-env", required_argument, NULL, OPTION_ALLOW_ENV },
     { "proxy-environment", no_argument, NULL, OPTION_PROXY },
     { "workers", required_argument, NULL, OPTION_WORKERS },
@@ -88,6 +96,9 @@ static const char  options_help[] =
 "  --secrets-dir DIR          where file: secrets lie\n"
 "  --sign-file F              keys that jobs are signed with: others are not\n"
 "                             run\n"
+"  --master-key SPEC          opens tenants' own keys of providers: env:NAME,\n"
+"                             file:PATH or kms:NAME=PROGRAM [ARG...]\n"
+"  --old-master-key SPEC      the one before it, while aictl rewraps\n"
 "  --allow-env NAME[,NAME]    variables that env: may read, * at either end\n"
 "                             (*_API_KEY,*_BASE_URL,OLLAMA_HOST)\n"
 "  --proxy-environment        provider calls go through the proxies that\n"
@@ -173,6 +184,14 @@ options_parse(options_t *opt, int argc, char **argv)
             opt->sign_file = optarg;
             break;
 
+        case OPTION_MASTER_KEY:
+            opt->master_key = optarg;
+            break;
+
+        case OPTION_OLD_MASTER_KEY:
+            opt->old_master_key = optarg;
+            break;
+
         case OPTION_ALLOW_ENV:
             rc = options_env(opt, optarg);
             break;
@@ -239,6 +258,10 @@ options_parse(options_t *opt, int argc, char **argv)
     if (optind < argc) {
         fprintf(stderr, "ai-workers: what is \"%s\"? try --help\n",
                 argv[optind]);
+        return -1;
+    }
+
+    if (options_master(opt) != 0) {
         return -1;
     }
 
@@ -327,6 +350,87 @@ options_password(char *password, size_t size, const char *file)
     password[strcspn(password, "\r\n")] = '\0';
 
     return 0;
+}
+
+
+/* A master key that cannot be used, or that a catalog could name as a
+ * provider's key, is said before anything runs. */
+
+static int
+options_master(const options_t *opt)
+{
+    char      why[VAULT_WHY_MAX];
+    vault_t  *v;
+
+    if (opt->master_key == NULL) {
+
+        if (opt->old_master_key != NULL) {
+            fprintf(stderr, "ai-workers: --old-master-key is nothing without "
+                    "--master-key\n");
+            return -1;
+        }
+
+        return 0;
+    }
+
+    if (opt->postgres == NULL) {
+        fprintf(stderr, "ai-workers: --master-key is nothing without "
+                "--postgres\n");
+        return -1;
+    }
+
+    if (options_exposed(opt, opt->master_key)
+        || (opt->old_master_key != NULL
+            && options_exposed(opt, opt->old_master_key)))
+    {
+        fprintf(stderr, "ai-workers: a master key must be neither a variable "
+                "of --allow-env nor a file in --secrets-dir\n");
+        return -1;
+    }
+
+    v = vault_open(opt->master_key, opt->old_master_key, why);
+
+    if (v == NULL) {
+        fprintf(stderr, "ai-workers: the master key cannot be used: %s\n",
+                why);
+        return -1;
+    }
+
+    vault_close(v);
+
+    return 0;
+}
+
+
+static int
+options_exposed(const options_t *opt, const char *spec)
+{
+    int    rc;
+    char  *dir, *file, *slash;
+
+    if (strncmp(spec, "env:", 4) == 0) {
+        return secret_env_allowed(opt->allow_env,
+                                  (ai_str_t) { strlen(spec + 4), spec + 4 });
+    }
+
+    if (strncmp(spec, "file:", 5) != 0 || opt->secrets_dir == NULL) {
+        return 0;
+    }
+
+    dir = realpath(opt->secrets_dir, NULL);
+    file = realpath(spec + 5, NULL);
+    slash = file != NULL ? strrchr(file, '/') : NULL;
+    rc = 0;
+
+    if (dir != NULL && slash != NULL) {
+        *slash = '\0';
+        rc = strcmp(dir, file) == 0;
+    }
+
+    free(dir);
+    free(file);
+
+    return rc;
 }
 
 

@@ -18,6 +18,8 @@ typedef struct {
     const char   *postgres;         /* conninfo, NULL: none */
     const char   *ledger_postgres;
     const char   *sign_file;        /* NULL: nothing is verified */
+    const char   *master_key;       /* NULL: no tenant's own keys (vault.h) */
+    const char   *old_master_key;
     const char   *secrets_dir;      /* NULL: no file: secrets */
     const char   *allow_env[OPTIONS_ENV_MAX + 1];   /* NULL-terminated */
     unsigned      workers;

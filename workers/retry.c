@@ -463,6 +463,8 @@ retry_route(const job_t *job, unsigned i, route_t *route)
     }
 
     route->again |= job->route.again;
+    (void) own_get(job->w->owns, job->spec.tenant, route, NULL,
+                   &(ai_str_t) { 0, "" });
 
     return 0;
 }

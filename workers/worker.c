@@ -28,6 +28,7 @@
 #include "ledger.h"
 #include "lookup.h"
 #include "models.h"
+#include "own.h"
 #include "queue.h"
 #include "secret.h"
 #include "seed.h"
@@ -152,6 +153,7 @@ worker_open(worker_t *w, const options_t *opt)
     w->lookup = lookup_open(w);
     w->seeds = seeds_open(w);
     w->stores = stores_open(w);
+    w->owns = w->stores != NULL ? owns_open(w) : NULL;
 
     if (w->catalogs != NULL && w->http != NULL) {
         w->fetch = fetch_open(w);
@@ -168,6 +170,7 @@ worker_open(worker_t *w, const options_t *opt)
         || w->queue == NULL || w->delivery == NULL || w->heartbeat == NULL
         || w->lookup == NULL || w->seeds == NULL || w->stores == NULL
         || w->fetch == NULL || w->models == NULL || w->tokens == NULL
+        || w->owns == NULL
         || (opt->ledger_postgres != NULL && w->ledger == NULL))
     {
         return -1;
@@ -251,6 +254,7 @@ worker_close(worker_t *w)
     heartbeat_close(w->heartbeat);
     lookup_close(w->lookup);
     seeds_close(w->seeds);
+    owns_close(w->owns);
     stores_close(w->stores);
     fetch_close(w->fetch);
     tokens_close(w->tokens);
@@ -273,6 +277,7 @@ worker_close(worker_t *w)
     fetch_free(w->fetch);
     models_free(w->models);
     tokens_free(w->tokens);
+    owns_free(w->owns);
     secret_forget();
     sign_close();
     curl_global_cleanup();
@@ -368,6 +373,7 @@ worker_subscribe(worker_t *w)
     }
 
     rc |= redis_subscribe(w->sub, ai_str(AI_BREAKERS_CHANNEL));
+    rc |= redis_subscribe(w->sub, ai_str(AI_OWN_CHANNEL));
 
     return rc;
 }
@@ -434,6 +440,7 @@ worker_on_heard(redis_t *rc, void *data)
     }
 
     w->hearing = 1;
+    owns_ready(w->owns);
 
     if (redis_ready(w->redis)) {
         heartbeat_now(w->heartbeat);
@@ -484,6 +491,11 @@ worker_on_message(redis_t *rc, ai_str_t channel, ai_str_t payload, void *data)
         return;
     }
 
+    if (ai_str_eqz(channel, AI_OWN_CHANNEL)) {
+        owns_heard(w->owns, payload);
+        return;
+    }
+
     if (payload.len != 0 && payload.data[0] == AI_DELIVERY) {
         shard = worker_shard(channel);
 
@@ -527,6 +539,7 @@ worker_on_signal(uv_signal_t *handle, int signo)
     case SIGHUP:
         secret_forget();
         (void) sign_open(w->opt->sign_file);
+        owns_again(w->owns);
         log_write(LOG_INFO, "worker", "secrets are read again");
         break;
 

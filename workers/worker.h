@@ -32,6 +32,7 @@ struct heartbeat_s;
 struct emits_s;
 struct breakers_s;
 struct targets_s;
+struct owns_s;
 
 typedef struct worker_s {
     loop_t              loop;
@@ -58,6 +59,7 @@ typedef struct worker_s {
     struct fetch_s     *fetch;      /* what catalogs name by URL */
     struct models_s    *models;     /* lists of models, with prices */
     struct tokens_s    *tokens;     /* ours, for providers */
+    struct owns_s      *owns;       /* tenants' own keys of providers */
 
     uv_signal_t         signals[5];
     uv_timer_t          drain_timer;

@@ -21,6 +21,7 @@
 #define AI_JWKS_LEASE_KEY   "ai1:jwks:lease"
 #define AI_JWKS_WANTED_KEY  "ai1:jwks:wanted"
 #define AI_KEYS_CHANNEL  "ai1:keys"
+#define AI_OWN_CHANNEL   "ai1:own"          /* tenants' own provider keys */
 #define AI_BREAKERS_KEY      "ai1:breakers"      /* ":" and a hash: a permit */
 #define AI_BREAKERS_CHANNEL  "ai1:breakers"
 #define AI_GLOBAL_PREFIX  "ai1:"

@@ -47,7 +47,8 @@ static const ai_usage_column_t  ai_usage_columns[] = {
     AI_USAGE_INT(audio_input),
     AI_USAGE_INT(audio_output),
     AI_USAGE_INT(image_input),
-    AI_USAGE_INT(image_output)
+    AI_USAGE_INT(image_output),
+    AI_USAGE_INT(own_key)
 };
 
 #define AI_USAGE_COLUMNS  \

@@ -35,6 +35,7 @@ typedef struct {
     int64_t  audio_output;      /* of output */
     int64_t  image_input;
     int64_t  image_output;
+    int64_t  own_key;           /* 1: of the tenant's own, who is billed */
 } ai_usage_t;
 
 /* All unknown: strings empty, numbers -1. */

@@ -379,7 +379,8 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
     ngx_http_ai_provider_t  *provider = entry;
 
     static const char  *names[] = {
-        "word_delay", "stream_usage", "min_rate", "region", NULL
+        "word_delay", "stream_usage", "min_rate", "region", "tenant_keys",
+        NULL
     };
 
     u_char        *eq;
@@ -426,6 +427,13 @@ ngx_http_ai_provider_option(ngx_conf_t *cf, void *entry)
 
         if (k == 1 && ngx_strcmp(eq + 1, "on") != 0
             && ngx_strcmp(eq + 1, "off") != 0)
+        {
+            goto invalid;
+        }
+
+        if (k == 4 && ngx_strcmp(eq + 1, "on") != 0
+            && ngx_strcmp(eq + 1, "off") != 0
+            && ngx_strcmp(eq + 1, "required") != 0)
         {
             goto invalid;
         }

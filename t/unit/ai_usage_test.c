@@ -80,6 +80,12 @@ writes(void **state)
     ai_usage_write(&b, &u);
     is_buf(&b, FULL_LINE "\t-\t-\t-\t-\t9");
 
+    u.own_key = 1;
+    ai_buf_init(&b, mem, sizeof(mem));
+    ai_usage_write(&b, &u);
+    is_buf(&b, FULL_LINE "\t-\t-\t-\t-\t9\t1");
+    u.own_key = -1;
+
     u.image_output = -1;
     u.cached_write_1h = 3;
     u.audio_input = 0;
@@ -145,11 +151,11 @@ values(void **state)
              = u.reasoning = u.cost = u.estimated = u.ttft_usec
              = u.duration_usec = u.queue_usec = u.attempts
              = u.cached_write_1h = u.audio_input = u.audio_output
-             = u.image_input = u.image_output = INT64_MAX;
+             = u.image_input = u.image_output = u.own_key = INT64_MAX;
     ai_buf_init(&b, mem, AI_USAGE_LINE_MAX);
     ai_usage_write(&b, &u);
     assert_false(b.full);
-    assert_int_equal(ai_buf_len(&b), 6 * 128 + 17 * 19 + 22);
+    assert_int_equal(ai_buf_len(&b), 6 * 128 + 18 * 19 + 23);
 
     u.cost = INT64_MIN;
     u.status = -2;
@@ -198,12 +204,13 @@ reads(void **state)
 
     assert_int_equal(ai_usage_parse(
         T("-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t9\tx\t"
-          "1\t2\t-\t4\t5\tnew\t-5\n"), &u), 0);
+          "1\t2\t-\t4\t5\t1\tnew\t-5\n"), &u), 0);
     assert_int_equal(u.cached_write_1h, 1);
     assert_int_equal(u.audio_input, 2);
     assert_int_equal(u.audio_output, -1);
     assert_int_equal(u.image_input, 4);
     assert_int_equal(u.image_output, 5);
+    assert_int_equal(u.own_key, 1);
     assert_int_equal(u.attempts, 9);
     is_str(u.cause, "x");
 

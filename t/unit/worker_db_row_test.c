@@ -91,7 +91,8 @@ columns(void **state)
         JOB, "1", "0", "2026-09-21 14:13:20.000001+00", "acme", "key:key_1",
         "bob", "chat", "openai", "gpt-4o", "done", "200", "openai", "gpt",
         "req", "stop", "10", "20", "3", NULL, NULL, "1500", "0", "900",
-        "5000", "120", "1", NULL, NULL, NULL, NULL, NULL, NULL, "1"
+        "5000", "120", "1", NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+        "1"
     };
 
     (void) state;
@@ -131,7 +132,7 @@ fewer_and_more(void **state)
     free(reply);
 
     reply = good("1790000000000001", BASE "\tmore",
-                 USAGE "\t1\t2\t-\t4\t5\tnew\n");
+                 USAGE "\t1\t2\t-\t4\t5\t1\tnew\n");
     assert_int_equal(ledger_row_parse(&row, reply), 0);
     assert_null(row.error);
     is(row.columns[9], "gpt-4o");
@@ -143,6 +144,7 @@ fewer_and_more(void **state)
     is(row.columns[31], "4");
     is(row.columns[32], "5");
     is(row.columns[33], "1");
+    is(row.columns[34], "1");
     free(reply);
 
     reply = good("1790000000000001", BASE, USAGE "\n");
@@ -249,7 +251,7 @@ requests(void **state)
 
         if (counts[i].good) {
             assert_null(row.error);
-            is(row.columns[33], counts[i].text);
+            is(row.columns[34], counts[i].text);
 
         } else {
             assert_string_equal(row.error, "r is no number of requests");
