@@ -3,7 +3,7 @@
  * input and the last words of its stream.
  */
 
-#include "stored.h"
+#include "parked.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +15,7 @@
 #include "job.h"
 
 
+#define STORED_WAITS_MAX  10            /* looks at what is not stored yet */
 #define STORED_SAID_HEAD  256           /* bytes in which an event's type is */
 
 struct stored_s {
@@ -23,12 +24,14 @@ struct stored_s {
     size_t    input_len;
     char     *said;             /* the response */
     size_t    said_len;
+    char      id[STORED_ID_MAX];        /* of the response */
     char      previous[STORED_ID_MAX];
     char      conversation[STORED_ID_MAX];
     unsigned  store:1;
     unsigned  background:1;
     unsigned  invalid:1;        /* what it stands on is no id */
     unsigned  named:1;          /* its id has been seen */
+    unsigned  waits;            /* for what it stands on, looks */
 };
 
 
@@ -37,6 +40,10 @@ static int stored_input(stored_t *s, ai_str_t body, const ai_json_field_t *f);
 static void stored_on_chain(db_t *db, const PGresult *res, void *data);
 static int stored_join(job_t *job, const PGresult *res);
 static void stored_elements(out_t *o, ai_str_t text);
+static int stored_ask(job_t *job);
+static void stored_again(void *data);
+static int stored_send(job_t *job, int park);
+static void stored_park(job_t *job, const char *why);
 static void stored_on_put(db_t *db, const PGresult *res, void *data);
 
 
@@ -127,9 +134,8 @@ stored_id(char *to, ai_str_t body, const ai_json_field_t *f)
     }
 
     for (i = 1; i < text.len - 1; i++) {
-        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                   "0123456789_-", text.data[i])
-            == NULL || text.data[i] == '\0')
+        if (strchr(STORED_ID_CHARS, text.data[i]) == NULL
+            || text.data[i] == '\0')
         {
             return -1;
         }
@@ -284,10 +290,7 @@ stored_z(ai_str_t s)
 int
 stored_expand(job_t *job)
 {
-    int          rc;
-    char        *tenant, most[16];
-    const char  *argv[4];
-    stored_t    *s;
+    stored_t  *s;
 
     s = job->response;
 
@@ -306,38 +309,69 @@ stored_expand(job_t *job)
         return 0;
     }
 
+    if (stored_ask(job) != 0) {
+        job_fail(job, "unavailable", NULL);
+        return -1;
+    }
+
+    return 1;
+}
+
+
+static int
+stored_ask(job_t *job)
+{
+    int          rc;
+    char        *tenant, most[16], bytes[16];
+    const char  *argv[5];
+
     tenant = stored_z(job->spec.tenant);
     rc = -1;
 
     if (tenant != NULL) {
         snprintf(most, sizeof(most), "%d", STORED_CHAIN_MAX + 1);
+        snprintf(bytes, sizeof(bytes), "%d", STORED_BYTES_MAX);
         argv[0] = tenant;
         argv[1] = stored_owner(job);
-        argv[2] = s->previous;
+        argv[2] = job->response->previous;
         argv[3] = most;
+        argv[4] = bytes;
         rc = stores_query(job->w->stores, stored_on_chain, job,
                           "SELECT previous, input, response FROM "
-                          "ngxai.response_chain($1, $2, $3, $4::integer)",
-                          4, argv);
+                          "ngxai.response_chain($1, $2, $3, $4::integer,"
+                          " $5::bigint)", 5, argv);
     }
 
     free(tenant);
 
-    if (rc != 0) {
-        job_fail(job, "unavailable", NULL);
-        return -1;
+    if (rc == 0) {
+        job_ref(job);
     }
 
-    job_ref(job);
+    return rc;
+}
 
-    return 1;
+
+/* Postgres has been looked after. */
+
+static void
+stored_again(void *data)
+{
+    job_t  *job;
+
+    job = data;
+
+    if (job->state == JOB_PREPARING && stored_ask(job) != 0) {
+        job_fail(job, "unavailable", NULL);
+    }
+
+    job_unref(job);
 }
 
 
 static void
 stored_on_chain(db_t *db, const PGresult *res, void *data)
 {
-    int     rc;
     job_t  *job;
     char    why[STORED_ID_MAX + 64];
 
@@ -350,13 +384,26 @@ stored_on_chain(db_t *db, const PGresult *res, void *data)
         if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
             job_fail(job, "unavailable", NULL);
 
+        } else if (PQntuples(res) > STORED_CHAIN_MAX
+                   || (PQntuples(res) != 0 && PQgetisnull(res, 0, 1)))
+        {
+            job_fail(job, "too_large", "What the response stands on is too "
+                     "long: at most 1000 responses and 32 MB.");
+
+        } else if (PQntuples(res) == 0
+                   && job->response->waits++ < STORED_WAITS_MAX
+                   && parked_wait(stores_parked(job->w->stores),
+                                  stored_again, job))
+        {
+            return;
+
         } else if (PQntuples(res) == 0 || !PQgetisnull(res, 0, 0)) {
             snprintf(why, sizeof(why), "Previous response with id '%s' not "
                      "found.", job->response->previous);
             job_fail(job, "bad_request", why);
 
-        } else if ((rc = stored_join(job, res)) != 0) {
-            job_fail(job, rc == -2 ? "too_large" : "internal", NULL);
+        } else if (stored_join(job, res) != 0) {
+            job_fail(job, "internal", NULL);
 
         } else {
             job_expanded(job);
@@ -435,9 +482,8 @@ stored_join(job_t *job, const PGresult *res)
     out_add(&o, (ai_str_t) { job->body.len - at, job->body.data + at });
 
     if (o.failed) {
-        i = o.len + 1024 * 1024 >= o.max ? -2 : -1;
         out_free(&o);
-        return i;
+        return -1;
     }
 
     job->expanded = o.data;
@@ -550,11 +596,8 @@ stored_bytes(stored_t *s, ai_str_t bytes)
 int
 stored_put(job_t *job, ai_str_t whole)
 {
-    int             rc;
-    char           *tenant, *user, *input, *said, id[STORED_ID_MAX], days[16];
     stored_t       *s;
     ai_str_t        text;
-    const char     *argv[8];
     ai_json_type_e  type;
 
     s = job->response;
@@ -575,40 +618,18 @@ stored_put(job_t *job, ai_str_t whole)
         || type != AI_JSON_STRING || text.len < 3
         || text.len - 2 >= STORED_ID_MAX)
     {
+        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+                "the response is not stored: %s",
+                s->said == NULL ? "it is too large, or was not said"
+                                : "it has no id");
         return 0;
     }
 
-    memcpy(id, text.data + 1, text.len - 2);
-    id[text.len - 2] = '\0';
-    snprintf(days, sizeof(days), "%d", STORED_DAYS);
+    memcpy(s->id, text.data + 1, text.len - 2);
+    s->id[text.len - 2] = '\0';
 
-    tenant = stored_z(job->spec.tenant);
-    user = stored_z(job->spec.user);
-    input = stored_z((ai_str_t) { s->input_len, s->input });
-    said = s->said;
-    rc = -1;
-
-    if (tenant != NULL && user != NULL && input != NULL) {
-        argv[0] = tenant;
-        argv[1] = user;
-        argv[2] = id;
-        argv[3] = s->previous[0] != '\0' ? s->previous : NULL;
-        argv[4] = s->conversation[0] != '\0' ? s->conversation : NULL;
-        argv[5] = input;
-        argv[6] = said;
-        argv[7] = days;
-        rc = stores_query(job->w->stores, stored_on_put, job,
-                          "SELECT ngxai.response_put($1, $2, $3, $4, $5, $6,"
-                          " $7, $8::integer)", 8, argv);
-    }
-
-    free(tenant);
-    free(user);
-    free(input);
-
-    if (rc != 0) {
-        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
-                "the response is not stored: no Postgres");
+    if (stored_send(job, 0) != 0) {
+        stored_park(job, "no Postgres");
         return 0;
     }
 
@@ -618,19 +639,80 @@ stored_put(job_t *job, ai_str_t whole)
 }
 
 
+/* To Postgres, or to where it waits for it: 0 or -1. */
+
+static int
+stored_send(job_t *job, int park)
+{
+    int          rc;
+    char        *tenant, *user, *input, days[16];
+    stored_t    *s;
+    const char  *argv[PARKED_PARAMS];
+
+    s = job->response;
+    snprintf(days, sizeof(days), "%d", STORED_DAYS);
+
+    tenant = stored_z(job->spec.tenant);
+    user = stored_z(job->spec.user);
+    input = stored_z((ai_str_t) { s->input_len, s->input });
+    rc = -1;
+
+    if (tenant != NULL && user != NULL && input != NULL) {
+        argv[0] = tenant;
+        argv[1] = user;
+        argv[2] = s->id;
+        argv[3] = s->previous[0] != '\0' ? s->previous : NULL;
+        argv[4] = s->conversation[0] != '\0' ? s->conversation : NULL;
+        argv[5] = input;
+        argv[6] = s->said;
+        argv[7] = days;
+        rc = park ? parked_put(job, argv)
+             : stores_query(job->w->stores, stored_on_put, job, PARKED_PUT,
+                            PARKED_PARAMS, argv);
+    }
+
+    free(tenant);
+    free(user);
+    free(input);
+
+    return rc;
+}
+
+
+static void
+stored_park(job_t *job, const char *why)
+{
+    int  kept;
+
+    kept = stored_send(job, 1) == 0;
+
+    log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+            "the response is not stored%s: %.*s", kept ? " yet" : "",
+            (int) strcspn(why, "\n"), why);
+}
+
+
 static void
 stored_on_put(db_t *db, const PGresult *res, void *data)
 {
-    job_t  *job;
+    job_t       *job;
+    const char  *why;
 
     (void) db;
 
     job = data;
 
     if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
-        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
-                "the response is not stored: %s",
-                res == NULL ? "no answer" : PQresultErrorMessage(res));
+        why = res == NULL ? "no answer" : PQresultErrorMessage(res);
+
+        if (parked_worth(res)) {
+            stored_park(job, why);
+
+        } else {
+            log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+                    "the response is not stored: %.*s",
+                    (int) strcspn(why, "\n"), why);
+        }
     }
 
     if (job->state == JOB_READING) {
