@@ -282,6 +282,20 @@ is($t->post("$path/$b->{id}/cancel", {}, key => $bob)->status, 404,
 is(get($b->{id}, key => $ann)->json->{status}, 'in_progress', 'it goes on');
 is(drop_it($b->{id}, key => $ann)->status, 200, 'until its user says so');
 
+# What has expired goes, also of a tenant that writes no more.
+$pg->query("insert into ngxai.responses (tenant, id, input, response,
+    expires_at) select 'idle', 'old' || i, '', '{}', now() - interval '1 day'
+    from generate_series(1, 40) i");
+$pg->query("insert into ngxai.responses (tenant, id, input, response,
+    expires_at) values ('idle', 'new', '', '{}', now() + interval '1 day')");
+kill TERM => ($t->worker_pids)[0];
+wait_for(sub { $pg->value("select count(*) from ngxai.responses
+    where tenant = 'idle'") == 1 }, 30, 'what has expired to go');
+is($pg->value("select id from ngxai.responses where tenant = 'idle'"), 'new',
+    'and nothing else');
+is($pg->value("set role ngxai_owner; select count(*) from ngxai.responses"),
+    0, 'its owner sees none');
+
 # Without a tenant the database shows nothing.
 is($pg->value("set role ngxai_worker; select count(*) from ngxai.responses"),
     0, 'no tenant, no rows');

@@ -1,4 +1,5 @@
--- What a response stands on, within bounds: who reads it holds all of it.
+-- What a response stands on, within bounds: who reads it holds all of it.  And
+-- its end: what has expired goes, also of a tenant that writes no more.
 
 SET LOCAL ROLE ngxai_owner;
 
@@ -54,3 +55,33 @@ REVOKE ALL ON FUNCTION
     ngxai.response_chain(text, text, text, integer, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION
     ngxai.response_chain(text, text, text, integer, bigint) TO ngxai_worker;
+
+-- Its owner, for the function below, sees what has expired and nothing else.
+
+CREATE INDEX responses_gone ON ngxai.responses (expires_at);
+
+CREATE POLICY expired ON ngxai.responses TO ngxai_owner
+    USING (expires_at < pg_catalog.now()) WITH CHECK (false);
+
+-- So many rows at most; how many went.  It takes no argument, so that who may
+-- call it can do nothing else with it.
+
+CREATE FUNCTION ngxai.expire_responses() RETURNS integer
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '2s' AS $$
+DECLARE
+    n integer;
+BEGIN
+    DELETE FROM ngxai.responses r
+     WHERE r.ctid IN (SELECT o.ctid FROM ngxai.responses o
+                       WHERE o.expires_at < now()
+                       LIMIT 16 FOR UPDATE SKIP LOCKED);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END
+$$;
+
+REVOKE ALL ON FUNCTION ngxai.expire_responses() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION ngxai.expire_responses()
+    TO ngxai_worker, ngxai_admin;
