@@ -1,7 +1,8 @@
 /*
  * What the database needs from time to time: the ledger's partitions of the
- * months to come, and an end of responses that have expired.  Every process does it, hourly; who comes second finds it
- * done.  Owns a timer, borrows the connection of the worker's role.
+ * months to come, and an end of responses that have expired.  Every process
+ * does it, hourly; who comes second finds it done.  Owns a timer, borrows the
+ * connection of the worker's role.
  */
 
 #ifndef UPKEEP_H
