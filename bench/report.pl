@@ -468,6 +468,36 @@ if (my $raw = raw('translate')) {
     }
 }
 
+# What a failover adds to a call, in rounds of files of their own.
+if (raw('failover-1')) {
+    my @runs;
+    for (my $i = 0; my $raw = raw('failover-' . ($i + 1)); $i++) {
+        push @runs, map { { %$_, round => $i } } @{ $raw->{runs} };
+    }
+    my $raw = { runs => \@runs };
+    my %base = (connection => 'direct', refused => 'gateway',
+        failed => 'gateway');
+    print "\nFailover, one request at a time, \xc2\xb5s (added: to direct, or",
+        " to the gateway's)\n";
+    row('', 'p50', '+p50', 'failed');
+    for my $t (targets($raw)) {
+        my %r = (p50 => median(rounds($raw, $t, 'latency_us', 'p50')),
+            failures => failures($raw, $t));
+        $r{added_p50} = added($raw, $t, $base{$t}, 'latency_us', 'p50')
+            if $base{$t};
+        $out{failover}{$t} = \%r;
+        failed($t, $r{failures});
+        row("  $t", num($r{p50}), num($r{added_p50}), $r{failures});
+    }
+    my $one = $out{failover}{connection}{p50};
+    for my $t (qw(refused failed)) {
+        my $r = $out{failover}{$t};
+        $r->{of_connection} = $r->{added_p50} / $one;
+        budget("failover, $t, added, of a call on a new connection",
+            $r->{of_connection}, '<=', 1);
+    }
+}
+
 # Streams that are open and all but silent: what each adds to idle processes.
 if (my $raw = raw('held')) {
     my $was = raw('held-idle')->{procs};

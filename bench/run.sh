@@ -4,8 +4,8 @@
 # bench/results.json.
 #
 #   --quick        a smoke run of about a minute
-#   --only PARTS   of latency,throughput,policy,translate,streams,large,prompt,
-#                  tenants,ledger,memory, separated by commas
+#   --only PARTS   of latency,throughput,policy,translate,failover,streams,
+#                  large,prompt,tenants,ledger,memory, separated by commas
 #   --no-gateway   only what the gateway would be compared with
 #   --rivals       other gateways too (latency, throughput, 100 streams)
 #   --keep         leave the folder with logs and raw figures
@@ -24,7 +24,7 @@ rival_pids=()
 PATH=$PATH:/usr/sbin:/sbin
 export LC_ALL=C
 
-all=latency,throughput,policy,translate,streams,large,prompt,tenants,ledger,memory
+all=latency,throughput,policy,translate,failover,streams,large,prompt,tenants,ledger,memory
 only=
 rounds=3
 requests=3000
@@ -36,6 +36,7 @@ stream_rounds=2
 stream_seconds=5
 grow_seconds=1.5
 translate_rounds=9
+failover_rounds=20
 prompts='1024 10240 102400 1048576'
 tenants=10000
 rows=5000000
@@ -227,6 +228,24 @@ policy_warm() {
 }
 
 
+# Models whose first provider refuses the connection, or answers 503.  One that
+# failed ten times is not asked for a while, so each is asked eight times.
+failover_models() {
+    local i closed
+    closed=$(free_port)
+    echo "ai_provider fails { api openai;"
+    echo "    url http://127.0.0.1:$mock_port/with/status=503/v1; }"
+    for i in $(seq "$failover_rounds"); do
+        echo "ai_provider gone$i { api openai;"
+        echo "    url http://127.0.0.1:$closed/v1; }"
+        echo "ai_model gone$i { retry 0; route gone$i model=bench;"
+        echo "    fallback mock/bench; }"
+        echo "ai_model fails$i { retry 0; route fails model=bench$i;"
+        echo "    fallback mock/bench; }"
+    done
+}
+
+
 # Keys for the gateway, and tokens of one signature and of many: 10,000 that
 # differ, since a token is remembered once it was verified.
 policy_tokens() {
@@ -248,6 +267,7 @@ while [ $# -gt 0 ]; do
             stream_seconds=1
             grow_seconds=0.4
             translate_rounds=3
+            failover_rounds=3
             prompts='1024 1048576'
             tenants=200
             rows=50000
@@ -510,6 +530,27 @@ if wants translate && [ -n "$with_gateway" ]; then
     say "translate: $translate_rounds rounds, beside calls that pass"
     timeout 120 "$root/build/bench-translate" $translate_rounds \
         > "$dir/translate.json" || die 'the translation cannot be measured'
+fi
+
+# A failover beside a call that works, and beside the provider's own answer over
+# a connection of its own and a kept one.
+if wants failover && [ -n "$with_gateway" ]; then
+    say "failover: $failover_rounds rounds of 8 requests, one at a time"
+    policy=$dir/failover.d
+    mkdir -p "$policy"
+    failover_models > "$policy/failover.http"
+    start_gateway failover 4096 1024 _failover
+    for i in $(seq "$failover_rounds"); do
+        add direct "$direct/with/$fast$chat"
+        add connection "$direct/with/$fast$chat" --no-keepalive
+        gateway_target gateway mock/bench
+        gateway_target refused "gone$i"
+        gateway_target failed "fails$i"
+        measure "failover-$i.json" 60 latency --rounds 1 --requests 7 \
+            --warmup 1 --seconds 30
+    done
+    policy=$dir/none
+    run=${base[0]} gw=${base[1]} auth=${base[2]}
 fi
 
 if wants streams; then

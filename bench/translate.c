@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../t/unit/worker_frame.h"
 #include "ai_sse.h"
 #include "translate.h"
 
@@ -27,6 +28,21 @@
     ",\"totalTokenCount\":32,\"promptTokensDetails\":[{\"modality\":"         \
     "\"TEXT\",\"tokenCount\":20}]},\"modelVersion\":\"m-1\",\"responseId\":"  \
     "\"hlP6ae3uJuqGz7IP\""
+#define LLAMA(text)                                                           \
+    "{\"model\":\"m-1\",\"created_at\":\"2025-07-07T20:22:19.184789Z\","       \
+    "\"message\":{\"role\":\"assistant\",\"content\":" text "},"
+#define RESPONSE_AT                                                           \
+    "\"item_id\":\"msg_1\",\"output_index\":0,\"content_index\":0"
+#define RESPONSE_USAGE                                                        \
+    "{\"input_tokens\":20,\"output_tokens\":12,\"total_tokens\":32,"           \
+    "\"input_tokens_details\":{\"cached_tokens\":0},"                         \
+    "\"output_tokens_details\":{\"reasoning_tokens\":0}}"
+#define RESPONSE(status, output, usage)                                       \
+    "{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1700000000,"   \
+    "\"status\":\"" status "\",\"model\":\"m-1\",\"output\":" output           \
+    ",\"error\":null,\"incomplete_details\":null,\"instructions\":null,"      \
+    "\"metadata\":{},\"tools\":[],\"tool_choice\":\"auto\",\"usage\":" usage    \
+    "}"
 #define SAID  "Hello, world! It is good to see you \\u2014 all of you."
 
 
@@ -37,7 +53,15 @@ typedef struct {
     const char *head;           /* of a stream */
     const char *chunk;
     const char *tail;
+    unsigned    frames:1;       /* a stream's lines "<type> <data>" are AWS' */
 } sample_t;
+
+typedef struct {
+    char      buf[4096];
+    ai_str_t  head;
+    ai_str_t  chunk;
+    ai_str_t  tail;
+} stream_t;
 
 typedef struct {
     double answer;              /* us a call */
@@ -49,6 +73,8 @@ static double now(void);
 static const sample_t *sample(const char *dialect);
 static void fail(const char *what);
 static ai_str_t str(const char *z);
+static void stream(const sample_t *s, stream_t *out);
+static ai_str_t framed(const char *lines, char **at, const char *end);
 static void passed(const sample_t *s, unsigned calls, cost_t *cost);
 static void translated(const sample_t *client, const sample_t *s,
     unsigned calls, cost_t *cost);
@@ -78,7 +104,7 @@ static const sample_t  samples[] = {
         "data: {\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\","
         "\"created\":1700000000,\"model\":\"m-1\",\"choices\":[{\"index\":0,"
         "\"delta\":{},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
-        "\"usage\":null}\n\ndata: [DONE]\n\n"
+        "\"usage\":null}\n\ndata: [DONE]\n\n", 0
     },
     {
         "anthropic",
@@ -104,7 +130,37 @@ static const sample_t  samples[] = {
         "\"index\":0}\n\nevent: message_delta\ndata: {\"type\":"
         "\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\","
         "\"stop_sequence\":null},\"usage\":{\"output_tokens\":12}}\n\n"
-        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"
+        "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", 0
+    },
+    {
+        "responses",
+        "{\"model\":\"m\",\"max_output_tokens\":200,\"instructions\":"
+        "\"Be brief.\",\"input\":\"" USER "\",\"temperature\":0.7,"
+        "\"store\":false%s}",
+        RESPONSE("completed", "[{\"id\":\"msg_1\",\"type\":\"message\","
+                 "\"status\":\"completed\",\"role\":\"assistant\","
+                 "\"content\":[{\"type\":\"output_text\",\"text\":\"" SAID
+                 "\",\"annotations\":[]}]}]", RESPONSE_USAGE),
+        "event: response.created\ndata: {\"type\":\"response.created\","
+        "\"sequence_number\":0,\"response\":"
+        RESPONSE("in_progress", "[]", "null") "}\n\n"
+        "event: response.output_item.added\ndata: {\"type\":"
+        "\"response.output_item.added\",\"sequence_number\":1,"
+        "\"output_index\":0,\"item\":{\"id\":\"msg_1\",\"type\":\"message\","
+        "\"status\":\"in_progress\",\"role\":\"assistant\",\"content\":[]}}"
+        "\n\nevent: response.content_part.added\ndata: {\"type\":"
+        "\"response.content_part.added\",\"sequence_number\":2," RESPONSE_AT
+        ",\"part\":{\"type\":\"output_text\",\"text\":\"\","
+        "\"annotations\":[]}}\n\n",
+        "event: response.output_text.delta\ndata: {\"type\":"
+        "\"response.output_text.delta\",\"sequence_number\":3," RESPONSE_AT
+        ",\"delta\":\" hello\",\"logprobs\":[]}\n\n",
+        "event: response.output_text.done\ndata: {\"type\":"
+        "\"response.output_text.done\",\"sequence_number\":4," RESPONSE_AT
+        ",\"text\":\" hello\",\"logprobs\":[]}\n\n"
+        "event: response.completed\ndata: {\"type\":\"response.completed\","
+        "\"sequence_number\":5,\"response\":"
+        RESPONSE("completed", "[]", RESPONSE_USAGE) "}\n\n", 0
     },
     {
         "gemini",
@@ -115,7 +171,62 @@ static const sample_t  samples[] = {
         "data: {\"candidates\":[{" PART(" hello") "}]," GOOGLE("6")
         "}\r\n\r\n",
         "data: {\"candidates\":[{" PART(".") ",\"finishReason\":\"STOP\"}],"
-        GOOGLE("12") "}\r\n\r\n"
+        GOOGLE("12") "}\r\n\r\n", 0
+    },
+    {
+        "bedrock",
+        NULL,
+        "{\"metrics\":{\"latencyMs\":300},\"output\":{\"message\":{"
+        "\"content\":[{\"text\":\"" SAID "\"}],\"role\":\"assistant\"}},"
+        "\"stopReason\":\"end_turn\",\"usage\":{\"inputTokens\":20,"
+        "\"outputTokens\":12,\"totalTokens\":32}}",
+        "messageStart {\"p\":\"abcdefgh\",\"role\":\"assistant\"}\n"
+        "contentBlockDelta {\"contentBlockIndex\":0,\"delta\":{\"text\":"
+        "\"Hi\"},\"p\":\"abcdefghijklmn\"}\n",
+        "contentBlockDelta {\"contentBlockIndex\":0,\"delta\":{\"text\":"
+        "\" hello\"},\"p\":\"abcdefghijklmnopqrstuvwxyz\"}\n",
+        "contentBlockStop {\"contentBlockIndex\":0,\"p\":\"abcdef\"}\n"
+        "messageStop {\"p\":\"abcdefghijk\",\"stopReason\":\"end_turn\"}\n"
+        "metadata {\"metrics\":{\"latencyMs\":300},\"p\":\"abc\",\"usage\":{"
+        "\"inputTokens\":20,\"outputTokens\":12,\"totalTokens\":32}}\n", 1
+    },
+    {
+        "ollama",
+        NULL,
+        "{\"model\":\"m-1\",\"created_at\":\"2025-07-07T20:22:19.184789Z\","
+        "\"message\":{\"role\":\"assistant\",\"content\":\"" SAID "\"},"
+        "\"done_reason\":\"stop\",\"done\":true,\"total_duration\":174560334,"
+        "\"load_duration\":101397084,\"prompt_eval_count\":20,"
+        "\"prompt_eval_duration\":13074791,\"eval_count\":12,"
+        "\"eval_duration\":52479709}",
+        LLAMA("\"Hi\"") "\"done\":false}\n",
+        LLAMA("\" hello\"") "\"done\":false}\n",
+        LLAMA("\"\"") "\"done_reason\":\"stop\",\"done\":true,"
+        "\"total_duration\":174560334,\"load_duration\":101397084,"
+        "\"prompt_eval_count\":20,\"prompt_eval_duration\":13074791,"
+        "\"eval_count\":12,\"eval_duration\":52479709}\n", 0
+    },
+    {
+        "cohere",
+        NULL,
+        "{\"id\":\"c-1\",\"message\":{\"role\":\"assistant\",\"content\":[{"
+        "\"type\":\"text\",\"text\":\"" SAID "\"}]},\"finish_reason\":"
+        "\"COMPLETE\",\"usage\":{\"billed_units\":{\"input_tokens\":20,"
+        "\"output_tokens\":12},\"tokens\":{\"input_tokens\":80,"
+        "\"output_tokens\":12}}}",
+        "event: message-start\ndata: {\"id\":\"c-1\",\"type\":"
+        "\"message-start\",\"delta\":{\"message\":{\"role\":\"assistant\","
+        "\"content\":[],\"tool_plan\":\"\",\"tool_calls\":[],\"citations\":[]}}}"
+        "\n\nevent: content-start\ndata: {\"type\":\"content-start\",\"index\":"
+        "0,\"delta\":{\"message\":{\"content\":{\"type\":\"text\",\"text\":"
+        "\"\"}}}}\n\n",
+        "event: content-delta\ndata: {\"type\":\"content-delta\",\"index\":0,"
+        "\"delta\":{\"message\":{\"content\":{\"text\":\" hello\"}}}}\n\n",
+        "event: content-end\ndata: {\"type\":\"content-end\",\"index\":0}\n\n"
+        "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{"
+        "\"finish_reason\":\"COMPLETE\",\"usage\":{\"billed_units\":{"
+        "\"input_tokens\":20,\"output_tokens\":12},\"tokens\":{"
+        "\"input_tokens\":80,\"output_tokens\":12}}}}\n\n", 0
     },
 };
 
@@ -124,8 +235,15 @@ static const sample_t  samples[] = {
 static const char *const  pairs[][2] = {
     { "openai", "anthropic" },
     { "anthropic", "openai" },
+    { "openai", "responses" },
+    { "responses", "openai" },
+    { "responses", "anthropic" },
     { "openai", "gemini" },
     { "anthropic", "gemini" },
+    { "openai", "bedrock" },
+    { "anthropic", "bedrock" },
+    { "openai", "ollama" },
+    { "openai", "cohere" },
 };
 
 #define PAIRS  (sizeof(pairs) / sizeof(pairs[0]))
@@ -171,6 +289,59 @@ static ai_str_t
 str(const char *z)
 {
     return (ai_str_t) { strlen(z), z };
+}
+
+
+/* The pieces of a stream, as its provider sends them. */
+
+static void
+stream(const sample_t *s, stream_t *out)
+{
+    char        *at;
+    const char  *end;
+
+    if (!s->frames) {
+        out->head = str(s->head);
+        out->chunk = str(s->chunk);
+        out->tail = str(s->tail);
+        return;
+    }
+
+    at = out->buf;
+    end = at + sizeof(out->buf);
+    out->head = framed(s->head, &at, end);
+    out->chunk = framed(s->chunk, &at, end);
+    out->tail = framed(s->tail, &at, end);
+}
+
+
+static ai_str_t
+framed(const char *lines, char **at, const char *end)
+{
+    char         headers[FRAME_HEADERS_MAX], type[64];
+    size_t       n;
+    ai_str_t     out;
+    const char  *blank, *line;
+
+    out.data = *at;
+
+    for ( /* void */ ; *lines != '\0'; lines = line + 1) {
+        blank = strchr(lines, ' ');
+        line = strchr(lines, '\n');
+        snprintf(type, sizeof(type), "%.*s", (int) (blank - lines), lines);
+        n = frame_headers(headers, "event", type);
+
+        if ((size_t) (end - *at) < 16 + n + (size_t) (line - blank)) {
+            fail("a stream of frames is too long");
+        }
+
+        *at += frame_put(*at, headers, n, blank + 1,
+                         (size_t) (line - blank - 1));
+    }
+
+    out.len = (size_t) (*at - out.data);
+
+    return out;
 }
 
 
@@ -264,9 +435,11 @@ translated(const sample_t *client, const sample_t *s, unsigned calls,
     double            from;
     unsigned          n;
     ai_str_t          said;
+    stream_t          pieces;
     translate_t      *t;
     translate_call_t  call;
 
+    stream(s, &pieces);
     memset(&call, 0, sizeof(call));
     call.client = dialect_find(client->dialect);
     call.provider = dialect_find(s->dialect);
@@ -317,8 +490,8 @@ translated(const sample_t *client, const sample_t *s, unsigned calls,
                 cost->chunk += (now() - from) / CHUNKS;
             }
 
-            if (translate_bytes(t, str(i == 0 ? s->head
-                                       : i <= CHUNKS ? s->chunk : s->tail),
+            if (translate_bytes(t, i == 0 ? pieces.head
+                                   : i <= CHUNKS ? pieces.chunk : pieces.tail,
                                 &said)
                 != 0 || said.len == 0)
             {

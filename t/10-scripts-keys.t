@@ -62,6 +62,7 @@ main(void)
     printf("KEYS_CHANNEL %s\n", AI_KEYS_CHANNEL);
     printf("GLOBAL %s\n", AI_GLOBAL_PREFIX);
     printf("LEDGER %s\n", AI_GROUP_LEDGER);
+    printf("BREAKERS %s\n", AI_BREAKERS_KEY);
 C
 printf $c "    show(\"%s\", AI_KEY_%s, \"%s\");\n", $_, $_, $name{$_} || ''
     for @enum;
@@ -90,7 +91,7 @@ cmp_ok(scalar keys %spelt, '>', 20, 'names in the prelude');
 my %alias = (EDGE => 'EDGE_CHANNEL', WORKER => 'WORKER_CHANNEL');
 for my $lua (sort keys %spelt) {
     my $enum = $alias{$lua} || $lua;
-    my $prefix = $lua =~ /^(?:KEY|TENANT|KEYS_CHANNEL)$/ ? $c{GLOBAL}
+    my $prefix = $lua =~ /^(?:KEY|TENANT|KEYS_CHANNEL|BREAKERS)$/ ? $c{GLOBAL}
         : $lua eq 'LEDGER' ? '' : $c{P};
     my $name = $lua eq 'KEY' ? $hex : $lua eq 'TENANT' ? 'ten.ant'
         : $name{$enum} || '';

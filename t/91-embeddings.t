@@ -49,22 +49,32 @@ my $up = $t->provider(name => 'up', script => sub {
 my %words = (400 => 'INVALID_ARGUMENT', 401 => 'UNAUTHENTICATED',
     403 => 'PERMISSION_DENIED', 404 => 'NOT_FOUND',
     429 => 'RESOURCE_EXHAUSTED', 500 => 'INTERNAL', 503 => 'UNAVAILABLE');
-my $google = $t->provider(name => 'google', script => sub {
+my $other = $t->provider(name => 'other', script => sub {
     my ($req, $out) = @_;
     my $ask = $req->{json};
     my ($m, $vertex) = $req->{path} =~ m{/models/([^/:]+):(?:batchEmbedContents
-        |(predict))$}x or return $out->answer(404, '<html>404</html>');
+        |(predict))$}x;
+    my $who = defined $m ? 'google' : $req->{path} eq '/api/embed' ? 'ollama'
+        : $req->{path} eq '/v2/embed' ? 'cohere'
+        : return $out->answer(404, '<html>404</html>');
+    $m //= $ask->{model};
+    my $vectors = sub { { embeddings => $who eq 'google' ? [map { {
+        values => $_ } } @_] : $who eq 'ollama' ? [@_] : { float => [@_] } } };
 
     if ($m =~ /^status(\d+)(-wait)?$/) {
-        return $out->answer($1, { error => { code => 0 + $1,
-            message => "no \"$1\"", status => $words{$1} || 'UNKNOWN' } },
+        return $out->answer($1, $who eq 'google' ? { error => { code => 0 + $1,
+            message => "no \"$1\"", status => $words{$1} || 'UNKNOWN' } }
+            : $who eq 'ollama' ? { error => "no \"$1\"" }
+            : { id => 'e1', message => "no \"$1\"" },
             $2 ? ('Retry-After' => 7) : ());
     } elsif ($m eq 'garbage') {
         return $out->answer(200, '{"embeddings": 3}');
     } elsif ($m eq 'few') {
-        return $out->answer(200, { embeddings => [] });
+        return $out->answer(200, $vectors->());
+    } elsif ($m eq 'many') {
+        return $out->answer(200, $vectors->([1], [2]));
     } elsif ($m eq 'words') {
-        return $out->answer(200, { embeddings => [{ values => ['x'] }] });
+        return $out->answer(200, $vectors->(['x']));
     } elsif ($m eq 'nojson') {
         return $out->answer(200, '[1, 2');
     } elsif ($m eq 'stream') {
@@ -80,6 +90,14 @@ my $google = $t->provider(name => 'google', script => sub {
     } elsif ($m eq 'stalled') {
         return $out->stall;
     }
+    my @v = map { [0.5, -0.25, 1] } @{ $ask->{input} || $ask->{texts} || [] };
+    return $out->answer(200, { model => $m, %{ $vectors->(@v) },
+        total_duration => 14143917, load_duration => 1019500, $m eq 'silent'
+        ? () : (prompt_eval_count => 8) }) if $who eq 'ollama';
+    return $out->answer(200, { id => 'e1', %{ $vectors->(@v) },
+        texts => $ask->{texts}, response_type => 'embeddings_by_type',
+        meta => { api_version => { version => '2' }, billed_units => {
+        input_tokens => 5 } } }) if $who eq 'cohere';
     return $out->answer(200, { predictions => [map { { embeddings => {
         values => [0.5, -0.25, 1], statistics => { token_count => 4,
         truncated => JSON::PP::false } } } } @{ $ask->{instances} }],
@@ -92,9 +110,11 @@ my $google = $t->provider(name => 'google', script => sub {
 $t->start(edge => { ai => <<CONF, location => <<SERVER });
 ai_provider up { api openai; url ${\$up->url('/v1')}; timeout first=2s idle=2s; }
 ai_provider ant { api anthropic; url ${\$up->url}; }
-ai_provider g { api gemini; url ${\$google->url}; timeout first=2s idle=2s; }
+ai_provider g { api gemini; url ${\$other->url}; timeout first=2s idle=2s; }
 ai_provider v { api vertex; url
-    ${\$google->url('/v1/projects/p/locations/l')}; }
+    ${\$other->url('/v1/projects/p/locations/l')}; }
+ai_provider o { api ollama; url ${\$other->url}; timeout first=2s idle=2s; }
+ai_provider c { api cohere; url ${\$other->url}; timeout first=2s idle=2s; }
 ai_price up/small input=0.02;
 ai_zone cache 1m;
 CONF
@@ -169,7 +189,7 @@ isnt($t->post('/limited/v1/chat/completions', { model => 'up/status400',
 }
 
 # Google's.
-sub last_of { my $r = ($google->requests)[-1];
+sub last_of { my $r = ($other->requests)[-1];
     return { %$r, json => decode_json($r->{body}) } }
 {
     my %ask = (model => 'g/counts', input => ["a\n\x{263a}", 'b'],
@@ -226,27 +246,87 @@ sub last_of { my $r = ($google->requests)[-1];
     is_deeply($res->json->{data}[1]{embedding}, [0.5, -0.25, 1],
         'its answer');
 }
-for my $status (400, 401, 403, 404, 408, 413, 429, 500, 503, 529) {
-    for my $wait ($status == 429 ? ('', '-wait') : '') {
-        my $res = $t->post('/v1/embeddings', { model => "g/status$status$wait",
-            input => 'x' });
-        is($res->status, $status, "Gemini: $status$wait stays");
-        is($res->json->{error}{message}, "no \"$status\"", 'with its words');
-        is($res->header('retry-after'), $wait ? 7 : undef, 'and its wait');
+
+# Ollama's and Cohere's.
+for my $encoding ('float', 'base64') {
+    my %ask = (input => ["a\n\x{263a}", 'b'], dimensions => 3,
+        encoding_format => $encoding);
+    my $vector = $encoding eq 'float' ? [0.5, -0.25, 1] : $base64;
+    my $res = $t->post('/v1/embeddings', { model => 'o/all-minilm', %ask,
+        keep_alive => '5m', truncate => JSON::PP::false });
+    is($res->status, 200, "Ollama, $encoding: an answer") or diag($res->body);
+    is($res->header('x-ai-dropped'), undef, 'nothing is lost');
+    is(last_of()->{path}, '/api/embed', 'at its address');
+    is_deeply(last_of()->{json}, { model => 'all-minilm', input => $ask{input},
+        dimensions => 3, keep_alive => '5m', truncate => JSON::PP::false },
+        'what it is asked');
+    is_deeply($res->json, { object => 'list', model => 'all-minilm',
+        data => [map { { object => 'embedding', index => $_,
+            embedding => $vector } } 0, 1],
+        usage => { prompt_tokens => 8, total_tokens => 8 } }, 'its answer');
+    is(row($res->header('x-ai-job')), 'embeddings 8 0  f 200 done',
+        'its usage');
+
+    $res = $t->post('/v1/embeddings', { model => 'c/embed-v4.0', %ask });
+    is($res->status, 200, "Cohere, $encoding: an answer") or diag($res->body);
+    is($res->header('x-ai-dropped'), undef, 'nothing is lost');
+    is(last_of()->{path}, '/v2/embed', 'at its address');
+    is_deeply(last_of()->{json}, { model => 'embed-v4.0',
+        texts => $ask{input}, input_type => 'search_document',
+        output_dimension => 3, embedding_types => ['float'] },
+        'what it is asked');
+    is_deeply($res->json, { object => 'list', model => 'embed-v4.0',
+        data => [map { { object => 'embedding', index => $_,
+            embedding => $vector } } 0, 1],
+        usage => { prompt_tokens => 5, total_tokens => 5 } }, 'its answer');
+    is(row($res->header('x-ai-job')), 'embeddings 5 0  f 200 done',
+        'its usage');
+}
+{
+    my $res = $t->post('/v1/embeddings', { model => 'o/silent',
+        input => 'hello', user => 'ann' });
+    is_deeply(last_of()->{json}{input}, ['hello'], 'one text is a list');
+    is($res->json->{usage}{prompt_tokens}, 2, 'what it does not count');
+    is($res->header('x-ai-dropped'), 'user', 'what it has not');
+    $res = $t->post('/v1/embeddings', { model => 'c/embed-v4.0', input => 'x',
+        input_type => 'search_query', truncate => 'NONE' });
+    is_deeply(last_of()->{json}, { model => 'embed-v4.0', texts => ['x'],
+        input_type => 'search_query', truncate => 'NONE',
+        embedding_types => ['float'] }, 'what they are for may be said');
+    is($res->header('x-ai-dropped'), undef, 'and is no loss');
+    for my $p (qw(o c)) {
+        is($t->post('/v1/embeddings', { model => "$p/x", input => [1, 2] })
+            ->status, 400, "$p: tokens are refused");
     }
 }
-for my $case ([garbage => 502], [few => 502], [nojson => 502],
-    [stream => 502], [cut => 502], [reset => 502], [stalled => 504],
-    [words => 502, encoding_format => 'base64'])
-{
-    my ($model, $status, @more) = @$case;
-    my $res = $t->post('/v1/embeddings', { model => "g/$model",
-        input => 'x', @more }, timeout => 60);
-    is($res->status, $status, "Gemini: $model is $status");
-    is($res->json->{error}{type}, 'server_error', 'in OpenAI\'s words');
+
+# What goes wrong there.
+for my $p (qw(g o c)) {
+    for my $status (400, 401, 403, 404, 408, 413, 429, 500, 503, 529) {
+        for my $wait ($status == 429 ? ('', '-wait') : '') {
+            my $res = $t->post('/v1/embeddings', { input => 'x',
+                model => "$p/status$status$wait" });
+            is($res->status, $status, "$p: $status$wait stays");
+            is($res->json->{error}{message}, "no \"$status\"",
+                'with its words');
+            is($res->header('retry-after'), $wait ? 7 : undef,
+                'and its wait');
+        }
+    }
+    for my $case ([garbage => 502], [few => 502], [many => 502],
+        [nojson => 502], [stream => 502], [cut => 502], [reset => 502],
+        [words => 502, encoding_format => 'base64'])
+    {
+        my ($model, $status, @more) = @$case;
+        my $res = $t->post('/v1/embeddings', { model => "$p/$model",
+            input => 'x', @more }, timeout => 60);
+        is($res->status, $status, "$p: $model is $status");
+        is($res->json->{error}{type}, 'server_error', 'in OpenAI\'s words');
+    }
 }
 
 # Errors pass as they are.
+my %failed;
 for my $status (400, 401, 403, 404, 408, 413, 429, 500, 503, 529) {
     for my $wait ($status == 429 ? ('', '-wait') : '') {
         my $res = $t->post('/v1/embeddings', { model => "up/status$status$wait",
@@ -254,18 +334,27 @@ for my $status (400, 401, 403, 404, 408, 413, 429, 500, 503, 529) {
         is($res->status, $status, "$status$wait passes");
         is($res->json->{error}{message}, "no \"$status\"", 'with its words');
         is($res->header('retry-after'), $wait ? 7 : undef, 'and its wait');
-        is(row($res->header('x-ai-job')), "embeddings 0 0  f $status failed",
-            'nothing is charged');
+        $failed{$status} = $res->header('x-ai-job');
     }
 }
+is(row($failed{$_}), "embeddings 0 0  f $_ failed", "$_: nothing is charged")
+    for sort keys %failed;
 for my $case ([garbage => 502], [text => 502], [stream => 502], [cut => 502],
-    [reset => 502], [stalled => 504])
+    [reset => 502])
 {
     my ($model, $status) = @$case;
     my $res = $t->post('/v1/embeddings', { model => "up/$model",
         input => 'x' }, timeout => 60);
     is($res->status, $status, "$model is $status");
     is($res->json->{error}{type}, 'server_error', 'in OpenAI\'s words');
+}
+my %stalled = map { $_ => $t->stream('/v1/embeddings', { input => 'x',
+    model => "$_/stalled" }, timeout => 60) } qw(up g o c);
+for my $p (sort keys %stalled) {
+    my $res = $stalled{$p}->response;
+    is($res->status, 504, "$p: silence is 504");
+    is($res->json->{error}{type}, 'server_error', 'in OpenAI\'s words');
+    $stalled{$p}->close;
 }
 
 done_testing();

@@ -125,7 +125,7 @@ cmp_ok(scalar(my @asked = $p->requests), '<=', $n + 15,
     'the one that fails is left alone');
 cmp_ok(scalar @asked, '>=', $n + 10, 'after ten failures');
 is(sum_up(ask('p/other')), '200 done p 1', 'but not its provider');
-like($t->worker_log, qr{m p/flaky@\d+ is open for \d+ ms},
+like($t->worker_log, qr{m p/flaky@\d+ t is open for \d+ ms},
     'the log says so');
 is($w->r->cmd('EXISTS', 'ai1:breakers'), 1, 'and Redis, for workers to come');
 my %open = @{ $w->r->cmd('HGETALL', 'ai1:breakers') };
@@ -163,7 +163,7 @@ flag('lone', 0);
 flag('slow', 1);
 @got = many(12, 'slow');
 @got = many(12, 'slow') if !grep { $_->{end}{attempts} == 1 } @got;
-wait_for(sub { $t->worker_log =~ m{m p/slow@\d+ is open for} }, 20,
+wait_for(sub { $t->worker_log =~ m{m p/slow@\d+ t is open for} }, 20,
     'the breaker to open');
 flag('slow', 0);
 my $back = 0;
@@ -179,6 +179,33 @@ while (!$back && time < $until) {
 }
 ok($back, 'it comes back');
 cmp_ok($most, '<=', 2, 'by a probe');
+
+
+# The permit is taken back by who has it, and by nobody else.
+
+sub hash_of {
+    use integer;
+    no warnings 'portable';
+    my $h = 0xcbf29ce484222325;
+    $h = ($h ^ ord) * 0x100000001b3 for split //, $_[0];
+    return sprintf '%016x', ($h ^ 0xff) * 0x100000001b3;
+}
+flag('slow', 1);
+@got = map { many(12, 'slow') } 1, 2;
+wait_for(sub { grep { m{^m p/slow@\d+ t} } @{ $w->r->cmd('HKEYS',
+    'ai1:breakers') } }, 20, 'it to be open again');
+my ($name) = grep { m{^m p/slow@\d+ t} } @{ $w->r->cmd('HKEYS',
+    'ai1:breakers') };
+my $permit = 'ai1:breakers:' . hash_of($name);
+my @probe;
+wait_for(sub { push @probe, $w->job(body => { model => 'slow',
+    messages => [] }); $w->r->cmd('EXISTS', $permit) }, 40, 'a probe');
+like($w->r->cmd('GET', $permit), qr/^\S+ job_\w+$/, 'says whose it is');
+$w->r->cmd('SET', $permit, 'other job_x', 'PX', 60000);
+$w->answer($_) for @probe;
+is($w->r->cmd('GET', $permit), 'other job_x', 'it is the next one\'s by then');
+$w->r->cmd('DEL', $permit);
+flag('slow', 0);
 
 
 # Whose fault it is.
@@ -201,17 +228,31 @@ $n = $p->requests;
 ask('keys') for 1 .. 2;
 is(used($n), '', 'keys that are benched');
 
+# What is open longer than anything may be is not.
+my ($tag) = map { /@(\d+)$/ } grep { m{^l keys/} } @{ $w->r->cmd('HKEYS',
+    'ai1:breakers') };
+$w->r->cmd('PUBLISH', 'ai1:breakers', "O x 600000 1 0 $_")
+    for "m p/fine\@$tag", "m p/fine\@$tag t", "p p\@$tag",
+    "d p/fine#0\@$tag t";
+$w->r->cmd('PUBLISH', 'ai1:breakers', "C x 1000 0 m p/fine\@$tag");
+
 # Messages that make no sense change nothing.
 for my $text ('', 'C', 'C ', 'C x', 'C x 1', 'C x 1 1', 'C x 1 1 ',
-    'C x 99999999999 1 m p/y@1', 'O x 99999999999 1 m p/y@1',
-    'O x 10 99 m p/y@1', 'Z x 1 1 m p/y@1', 'X x m p/y@1', 'O x 5 1 q y@1',
-    'O x -1 1 m p/y@1', 'C x 1 1 m ' . 'y' x 5000)
+    'C x 99999999999 1 m p/y@1', 'O x 99999999999 1 0 m p/y@1',
+    'O x 10 99 0 m p/y@1', 'O x 10 1 m p/y@1', 'O x 10 0 0 m p/y@1',
+    'O x 10 1 99999999999 m p/y@1', 'Z x 1 1 m p/y@1', 'X x m p/y@1', 'O x 5 1 0 q y@1',
+    'O x -1 1 0 m p/y@1', 'C x 1 1 m ' . 'y' x 5000)
 {
     $w->r->cmd('PUBLISH', 'ai1:breakers', $text);
 }
 $w->r->cmd('HSET', 'ai1:breakers', 'nonsense', 'x', 'm p/y@1', '1',
     'm p/z@1', '99999999999999 1');
 is(sum_up(ask('p/fine')), '200 done p 1', 'messages that make no sense');
+$w->start(name => 'later', n => 1, env => \%env);
+wait_for(sub { my %kept = @{ $w->r->cmd('HGETALL', 'ai1:breakers') };
+    !grep { exists $kept{$_} } 'nonsense', 'm p/y@1', 'm p/z@1' }, 10,
+    'a worker that comes to take away what nobody does');
+pass('what is over or makes no sense is taken away');
 wait_for(sub { !$w->leases }, 10, 'all slots to be free');
 
 $w->close;

@@ -133,7 +133,7 @@ is(sum_up($w->answer(job('later'))), '429 failed g 1',
 open my $fh, '>', "$dir/lone" or die $!;
 close $fh;
 $w->answer(job('lone')) for 1 .. 10;
-wait_for(sub { $t->worker_log =~ m{m a/lone@\d+ is open for} }, 10,
+wait_for(sub { $t->worker_log =~ m{m a/lone@\d+ t is open for} }, 10,
     'the breaker to open');
 my $hash = do {
     use integer;

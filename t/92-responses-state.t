@@ -154,6 +154,17 @@ is(get('resp_' . '0' x 32 . '?stream=true')->status, 410, 'what is over');
 is(get('resp_x?stream=true')->status, 404, 'what never was');
 is(get("$id?stream=true&starting_after=x")->status, 400, 'nonsense');
 
+# What ai_resume let go is over: nobody is asked again, and what is stored is.
+$t->redis->cmd('UNLINK', map { $t->prefix . "$_:job_" . substr $id, 5 }
+    'ev', 'job');
+for my $query ('stream=true', 'stream=true&starting_after=3') {
+    $res = get("$id?$query");
+    is($res->status, 410, "a stream that has expired: $query");
+    is($res->json->{error}{code}, 'expired', 'it says');
+}
+is_deeply(get($id)->json, $e[-1]{response}, 'its response is there');
+is(scalar(() = $provider->requests), $n + 1, 'and was made once');
+
 # A client that is cut off reads on while it is made.
 $s = $t->stream($path, { model => 'o/slow', input => 'x', stream => $yes });
 @e = ();

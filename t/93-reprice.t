@@ -11,11 +11,15 @@ my $p = $t->provider(script => sub {
     my ($req, $out) = @_;
     return $out->answer(500, { error => { message => 'no' } })
         if $req->{json}{model} eq 'broken';
+    return $out->answer(200, { input_tokens => 5 })
+        if $req->{path} =~ /count_tokens/;
     $out->answer(200, { id => 'c', choices => [{ index => 0,
         finish_reason => 'stop', message => { role => 'assistant',
         content => 'yes' } }], usage => $usage });
 });
 my $conf = 'ai_provider o { api openai; url ' . $p->url('/v1') . '; }
+    ai_provider a { api anthropic; url ' . $p->url('') . '; }
+    ai_price a/one input=1 request=1;
     ai_cache_size 1m; ai_plan default { budget 1000usd/month; }';
 $t->start(workers => { n => 1 }, edge => { ai => "$conf
     ai_price o/one input=1 output=10; ai_price o/two input=5 output=5;
@@ -38,6 +42,12 @@ ask('o/two');
 ask('o/gone');
 ask('o/broken');
 ask('echo/echo');
+my $count = $t->post('/v1/messages/count_tokens', { model => 'a/one',
+    messages => [{ role => 'user', content => 'hi' }] },
+    headers => { 'anthropic-version' => '2023-06-01' });
+is($count->status, 200, 'a count of tokens');
+wait_for(sub { $pg->value("select count(*) from ledger
+    where op = 'count_tokens'") }, 30, 'which the ledger has');
 
 sub reprice {
     my $out = $t->aictl('--json', 'usage', '--reprice', @_);
@@ -48,6 +58,7 @@ sub reprice {
 wait_for(sub { $redis->cmd('EXISTS', 'ai1:catalog:newest') }, 30, 'the newest');
 my $same = reprice();
 is($same->{$_}{difference}, 0, "$_ costs what it cost") for keys %$same;
+ok(!$same->{'a/one'}, 'which costs nothing at any price');
 is($same->{'o/one'}{calls}, 2, 'two calls');
 is($same->{'o/one'}{charged}, 2 * (1000 * 1000 + 100 * 10_000), 'of so much');
 

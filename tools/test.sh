@@ -184,6 +184,21 @@ if [ -f t/node/package-lock.json ]; then
     fi
 fi
 
+# Over a gigabyte of programs: without them one test is skipped, and says so.
+if [ -f t/node-cli/package-lock.json ] && [ -z "${TESTS:-}" ] \
+    && ! cmp -s t/node-cli/package-lock.json t/node-cli/node_modules/.lock
+then
+    echo 'test: npm ci in t/node-cli' >&2
+    if (cd t/node-cli && timeout 300 npm ci --ignore-scripts --no-audit \
+            --no-fund --loglevel=error)
+    then
+        cp t/node-cli/package-lock.json t/node-cli/node_modules/.lock
+    else
+        rm -rf t/node-cli/node_modules
+        echo 'test: SKIPPED: no coding programs, npm failed or took 300 s' >&2
+    fi
+fi
+
 # What tests may share: the Postgres cluster they copy.
 AI_T_CACHE=$(mktemp -d)
 export AI_T_CACHE

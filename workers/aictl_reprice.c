@@ -404,14 +404,15 @@ aictl_reprice_read(aictl_t *a, const aictl_usage_t *u, aictl_reprice_t *r,
     const char  *params[3];
 
     /* One state of the ledger; what a hit of the cache took is nothing at any
-     * price. */
+     * price, and nobody bills a count of tokens. */
 
     (void) snprintf(sql, sizeof(sql),
         "DECLARE calls NO SCROLL CURSOR FOR SELECT %s%s"
         " FROM ngxai.ledger WHERE at >= %s AND at < %s"
         " AND ($3::text IS NULL OR tenant = $3)"
         " AND cause IS DISTINCT FROM 'cache'"
-        " AND cause IS DISTINCT FROM 'join' AND provider IS NOT NULL",
+        " AND cause IS DISTINCT FROM 'join' AND provider IS NOT NULL"
+        " AND op IS DISTINCT FROM 'count_tokens'",
         list, aictl_reprice_columns, u->from, u->to);
 
     aictl_usage_order(sql, sizeof(sql), "ORDER", u->n);

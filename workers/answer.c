@@ -337,7 +337,7 @@ answer_bytes(answer_t *a, ai_str_t bytes)
     a->bytes += bytes.len;
 
     if (a->bytes > ANSWER_MAX) {
-        return -2;
+        return -4;
     }
 
     if (!a->sse_type) {
@@ -378,7 +378,7 @@ answer_bytes(answer_t *a, ai_str_t bytes)
 
     if (a->sse_type || a->translate != NULL) {
         ai_sse_free(&a->sse);
-        return -2;
+        return -4;
     }
 
     answer_pass(a);
@@ -399,7 +399,7 @@ answer_hold(answer_t *a, size_t held)
     answer_held -= a->held;
     a->held = held;
 
-    return answer_held > ANSWER_ALL_MAX && held > ANSWER_FAIR ? -2 : 0;
+    return answer_held > ANSWER_ALL_MAX && held > ANSWER_FAIR ? -4 : 0;
 }
 
 
@@ -504,7 +504,7 @@ answer_waits(answer_t *a, ai_str_t raw, ai_str_t one, ai_str_t two)
     size_t   n, most;
 
     if (a->usage.error) {
-        a->blamed = hello_blames(raw) ? 1 : 0;
+        a->error_status = hello_status(raw);
 
     } else if (a->usage.text_bytes != 0 || a->usage.complete
                || a->usage.finish[0] != '\0' || (a->hold && !hello_is(raw)))
@@ -601,7 +601,7 @@ answer_whole(answer_t *a, ai_str_t bytes)
     most = a->stored != NULL ? STORED_MAX : ANSWER_USAGE_MAX;
 
     if (a->translate != NULL && need > TRANSLATE_ANSWER_MAX) {
-        return -2;
+        return -4;
     }
 
     if (!a->unread && (need <= most || a->translate != NULL)) {

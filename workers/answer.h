@@ -55,11 +55,11 @@ typedef struct {
     struct stored_s   *stored;      /* the job's; NULL: it is not stored */
     keep_t            *keep;        /* NULL: it is not to be kept */
     int                status;
+    int                error_status;    /* of one in a 200, 0: unknown */
 
     unsigned           hold:1;      /* another may be asked until a word */
     unsigned           hedged:1;    /* it waits until it has won */
     unsigned           token:1;     /* one has come */
-    unsigned           blamed:1;    /* an error in a 200: the client's fault */
     unsigned           no_retry:1;  /* the provider says so */
     unsigned           added:1;     /* usage that the client did not ask */
     unsigned           typed:1;     /* has a content-type */
@@ -84,7 +84,8 @@ void answer_say(answer_t *a, ai_str_t name, ai_str_t value);
 void answer_head(answer_t *a, int status);
 /* 0; -1 no memory, -2 what no provider says: an event over ANSWER_EVENT_MAX or
  * of broken JSON, an answer over ANSWER_MAX; -3 an error of the provider, and
- * nothing has been said: another may be asked, else answer_release. */
+ * nothing has been said: another may be asked, else answer_release; -4 it is
+ * more than a bound of ours. */
 int answer_bytes(answer_t *a, ai_str_t bytes);
 /* What a stream said before its first word goes out: 0, or -1 no memory. */
 int answer_release(answer_t *a);

@@ -9,19 +9,43 @@
 #include <string.h>
 
 
-#define BREAKER_TICK_MSEC  100
+#define BREAKER_TICK_MSEC   100
+#define BREAKER_YOUNG_MSEC  1000
 
 
 static void breakers_on_timer(uv_timer_t *timer);
 static void breakers_on_closed(uv_handle_t *handle);
-static uint64_t breaker_mix(uint64_t hash, ai_str_t s);
 static int breaker_room(breakers_t *b);
 static void breaker_drop(breakers_t *b, breaker_t **p);
 static int breaker_rests(const breakers_t *b, const breaker_t *br);
-static int breaker_benched(breakers_t *b, const route_t *route,
-    unsigned index, uint64_t *msec);
+static uint64_t breaker_left(const breakers_t *b, const breaker_t *br,
+    const breaker_call_t *call);
+static int breaker_benched(breakers_t *b, const breaker_call_t *call,
+    unsigned key, uint64_t *msec);
+static void breaker_try(breakers_t *b, breaker_kind_e kind, int own,
+    const breaker_call_t *call);
+static void breaker_roll(const breakers_t *b, breaker_t *br);
+static void breaker_share(breakers_t *b, ai_str_t name, unsigned failures);
 static void breaker_trip(breakers_t *b, breaker_t *br, uint64_t msec);
 static void breaker_close(breakers_t *b, breaker_t *br);
+
+
+/* What a call is held against, in the order of looking. */
+
+static const struct {
+    breaker_kind_e  kind;
+    int             own;
+} breaker_kinds[] = {
+    { BREAKER_PROVIDER, 0 },
+    { BREAKER_MODEL, 0 },
+    { BREAKER_MODEL, 1 },
+    { BREAKER_KEY, 0 },
+    { BREAKER_LIMIT, 0 },
+    { BREAKER_DENIAL, 1 }
+};
+
+#define BREAKER_ROUTES  3           /* of these, those of a route; then keys */
+#define BREAKER_KINDS   6
 
 
 breakers_t *
@@ -126,71 +150,13 @@ breaker_rests(const breakers_t *b, const breaker_t *br)
 
 /* Entries. */
 
-ai_str_t
-breaker_name(char *buf, breaker_kind_e kind, const route_t *route,
-    unsigned index)
-{
-    size_t         i;
-    ai_buf_t       b;
-    uint64_t       tag;
-    const char    *z;
-    const json_t  *item;
-
-    tag = 14695981039346656037u;
-
-    json_array_foreach(json_object_get(route->conf, "url"), i, item) {
-        z = json_string_value(item);
-        tag = breaker_mix(tag, (ai_str_t) { z != NULL ? strlen(z) : 0, z });
-    }
-
-    ai_buf_init(&b, buf, BREAKER_NAME_MAX);
-    ai_buf_add(&b, (char[2]) { (char) kind, ' ' }, 2);
-    ai_buf_add_str(&b, route->provider);
-
-    if (kind == BREAKER_MODEL || kind == BREAKER_LIMIT) {
-        ai_buf_add_z(&b, "/");
-        ai_buf_add_str(&b, route->model);
-    }
-
-    if (kind == BREAKER_KEY || kind == BREAKER_LIMIT) {
-        ai_buf_add_z(&b, "#");
-        ai_buf_add_int(&b, index);
-    }
-
-    ai_buf_add_z(&b, "@");
-    ai_buf_add_int(&b, (int64_t) (tag >> 1));
-
-    return (ai_str_t) { b.full ? 0 : ai_buf_len(&b), buf };
-}
-
-
-uint64_t
-breaker_hash(ai_str_t name)
-{
-    return breaker_mix(14695981039346656037u, name);
-}
-
-
-static uint64_t
-breaker_mix(uint64_t hash, ai_str_t s)
-{
-    size_t  i;
-
-    for (i = 0; i < s.len; i++) {
-        hash = (hash ^ (unsigned char) s.data[i]) * 1099511628211u;
-    }
-
-    return (hash ^ 0xff) * 1099511628211u;
-}
-
-
 breaker_t *
-breaker_of(breakers_t *b, breaker_kind_e kind, const route_t *route,
-    unsigned index)
+breaker_of(breakers_t *b, breaker_kind_e kind, int own,
+    const breaker_call_t *call)
 {
     char  name[BREAKER_NAME_MAX];
 
-    return breaker_find(b, breaker_name(name, kind, route, index));
+    return breaker_find(b, breaker_name(name, kind, own, call));
 }
 
 
@@ -220,7 +186,7 @@ breaker_make(breakers_t *b, ai_str_t name)
     breaker_t  *br;
 
     if (name.len < 3 || name.len > BREAKER_NAME_MAX || name.data[1] != ' '
-        || memchr("pmkl", name.data[0], 4) == NULL)
+        || memchr("pmkld", name.data[0], 5) == NULL)
     {
         return NULL;
     }
@@ -281,7 +247,12 @@ breaker_room(breakers_t *b)
         }
     }
 
-    if (oldest == NULL && over != NULL) {
+    /* One that counts just now is not worth less than one that is over. */
+
+    if (over != NULL
+        && (oldest == NULL
+            || (*oldest)->failed_msec + BREAKER_YOUNG_MSEC > breaker_now(b)))
+    {
         breaker_unstore(b, *over);
         oldest = over;
     }
@@ -311,18 +282,14 @@ breaker_drop(breakers_t *b, breaker_t **p)
 /* May it be asked? */
 
 breaker_e
-breaker_ask(breakers_t *b, const route_t *route, uint64_t *msec)
+breaker_ask(breakers_t *b, const breaker_call_t *call, uint64_t *msec)
 {
     size_t      i;
-    uint64_t    now, left, soon;
+    uint64_t    left, soon;
     ai_str_t    key;
-    unsigned    set;
+    unsigned    k, set;
     breaker_e   may;
     breaker_t  *br;
-
-    static const breaker_kind_e  kinds[] = {
-        BREAKER_PROVIDER, BREAKER_MODEL
-    };
 
     *msec = 0;
 
@@ -331,17 +298,18 @@ breaker_ask(breakers_t *b, const route_t *route, uint64_t *msec)
     }
 
     may = BREAKER_GO;
-    now = breaker_now(b);
 
-    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        br = breaker_of(b, kinds[i], route, 0);
+    for (i = 0; i < BREAKER_ROUTES; i++) {
+        br = breaker_of(b, breaker_kinds[i].kind, breaker_kinds[i].own, call);
 
         if (br == NULL || br->times == 0) {
             continue;
         }
 
-        if (now < br->open_msec) {
-            *msec = br->open_msec - now > *msec ? br->open_msec - now : *msec;
+        left = breaker_left(b, br, call);
+
+        if (left != 0) {
+            *msec = left > *msec ? left : *msec;
             may = BREAKER_NO;
 
         } else if (may == BREAKER_GO) {
@@ -356,17 +324,17 @@ breaker_ask(breakers_t *b, const route_t *route, uint64_t *msec)
     set = 0;
     soon = UINT64_MAX;
 
-    for (i = 0; i < BREAKER_KEYS_MAX; i++) {
-        switch (catalog_key(route, (unsigned) i, &key)) {
+    for (k = 0; k < BREAKER_KEYS_MAX; k++) {
+        switch (catalog_key(call->route, k, &key)) {
 
         case -1:
-            i = BREAKER_KEYS_MAX;
+            k = BREAKER_KEYS_MAX;
             break;
 
         case 1:
             set++;
 
-            if (!breaker_benched(b, route, (unsigned) i, &left)) {
+            if (!breaker_benched(b, call, k, &left)) {
                 return may;
             }
 
@@ -387,15 +355,36 @@ breaker_ask(breakers_t *b, const route_t *route, uint64_t *msec)
 }
 
 
+/* Who has tried it in vain waits twice as long: others come first, whose
+ * requests may have nothing to do with it. */
+
+static uint64_t
+breaker_left(const breakers_t *b, const breaker_t *br,
+    const breaker_call_t *call)
+{
+    uint64_t  now, until;
+
+    now = breaker_now(b);
+    until = br->open_msec;
+
+    if (br->prober != 0
+        && br->prober == (uint32_t) (breaker_hash(call->tenant) | 1))
+    {
+        until += br->span_msec;
+    }
+
+    return until > now ? until - now : 0;
+}
+
+
 static int
-breaker_benched(breakers_t *b, const route_t *route, unsigned index,
+breaker_benched(breakers_t *b, const breaker_call_t *call, unsigned key,
     uint64_t *msec)
 {
-    size_t      i;
-    uint64_t    now;
-    breaker_t  *br;
-
-    static const breaker_kind_e  kinds[] = { BREAKER_KEY, BREAKER_LIMIT };
+    size_t           i;
+    uint64_t         now;
+    breaker_t       *br;
+    breaker_call_t   one;
 
     *msec = 0;
 
@@ -403,10 +392,12 @@ breaker_benched(breakers_t *b, const route_t *route, unsigned index,
         return 0;
     }
 
+    one = *call;
+    one.key = key;
     now = breaker_now(b);
 
-    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        br = breaker_of(b, kinds[i], route, index);
+    for (i = BREAKER_ROUTES; i < BREAKER_KINDS; i++) {
+        br = breaker_of(b, breaker_kinds[i].kind, breaker_kinds[i].own, &one);
 
         if (br != NULL && br->times != 0 && br->open_msec > now + *msec) {
             *msec = br->open_msec - now;
@@ -418,32 +409,31 @@ breaker_benched(breakers_t *b, const route_t *route, unsigned index,
 
 
 int
-breaker_key(breakers_t *b, const route_t *route, ai_str_t *key,
-    unsigned *index)
+breaker_key(breakers_t *b, breaker_call_t *call, ai_str_t *key)
 {
     int        rc;
     unsigned   i;
     ai_str_t   one;
     uint64_t   left, least;
 
-    *index = 0;
+    call->key = 0;
     *key = ai_str("");
     least = UINT64_MAX;
 
     for (i = 0; i < BREAKER_KEYS_MAX; i++) {
-        rc = catalog_key(route, i, &one);
+        rc = catalog_key(call->route, i, &one);
 
         if (rc == -1) {
             break;
         }
 
-        if (rc == 1) {
-            breaker_benched(b, route, i, &left);
+        if (rc == 1 && !(call->tried & 1U << i)) {
+            breaker_benched(b, call, i, &left);
 
             if (left < least) {
                 least = left;
                 *key = one;
-                *index = i;
+                call->key = i;
             }
 
             if (left == 0) {
@@ -457,7 +447,7 @@ breaker_key(breakers_t *b, const route_t *route, ai_str_t *key,
 
 
 int
-breaker_keys_left(breakers_t *b, const route_t *route, unsigned index)
+breaker_keys_left(breakers_t *b, const breaker_call_t *call)
 {
     int        rc;
     unsigned   i;
@@ -465,13 +455,15 @@ breaker_keys_left(breakers_t *b, const route_t *route, unsigned index)
     uint64_t   left;
 
     for (i = 0; i < BREAKER_KEYS_MAX; i++) {
-        rc = catalog_key(route, i, &one);
+        rc = catalog_key(call->route, i, &one);
 
         if (rc == -1) {
             return 0;
         }
 
-        if (rc == 1 && i != index && !breaker_benched(b, route, i, &left)) {
+        if (rc == 1 && !(call->tried & 1U << i)
+            && !breaker_benched(b, call, i, &left))
+        {
             return 1;
         }
     }
@@ -483,13 +475,20 @@ breaker_keys_left(breakers_t *b, const route_t *route, unsigned index)
 /* How calls went. */
 
 void
-breaker_failed(breakers_t *b, breaker_kind_e kind, const route_t *route,
-    unsigned index, uint64_t msec)
+breaker_failed(breakers_t *b, breaker_kind_e kind, const breaker_call_t *call,
+    uint64_t msec)
 {
+    int         own;
     char        name[BREAKER_NAME_MAX];
     breaker_t  *br;
 
-    br = breaker_make(b, breaker_name(name, kind, route, index));
+    own = kind == BREAKER_MODEL || kind == BREAKER_DENIAL;
+
+    if (kind == BREAKER_MODEL) {
+        breaker_try(b, kind, 0, call);
+    }
+
+    br = breaker_make(b, breaker_name(name, kind, own, call));
 
     if (br == NULL) {
         return;
@@ -508,33 +507,49 @@ breaker_failed(breakers_t *b, breaker_kind_e kind, const route_t *route,
 
     br->ours[0]++;
 
-    if (br->times != 0) {
+    if (br->times == 0) {
+        breaker_count(b, br, 1, 0);
 
-        /* A probe; others that were under way when it opened say no more. */
+    } else if (kind == BREAKER_DENIAL) {
 
         if (br->open_msec <= br->failed_msec) {
             breaker_trip(b, br, 0);
         }
 
-        return;
+    } else {
+        breaker_try(b, kind, own, call);
     }
+}
 
-    breaker_count(b, br, 1, 0);
+
+/* One that was tried in vain; others that were under way when it opened say no
+ * more. */
+
+static void
+breaker_try(breakers_t *b, breaker_kind_e kind, int own,
+    const breaker_call_t *call)
+{
+    breaker_t  *br;
+
+    br = breaker_of(b, kind, own, call);
+
+    if (br != NULL && br->times != 0 && call->permit != 0
+        && br->open_msec <= breaker_now(b))
+    {
+        br->prober = own ? 0 : (uint32_t) (breaker_hash(call->tenant) | 1);
+        breaker_trip(b, br, 0);
+    }
 }
 
 
 void
-breaker_worked(breakers_t *b, const route_t *route, unsigned index)
+breaker_worked(breakers_t *b, const breaker_call_t *call, int counts)
 {
     size_t      i;
     breaker_t  *br;
 
-    static const breaker_kind_e  kinds[] = {
-        BREAKER_PROVIDER, BREAKER_MODEL, BREAKER_KEY, BREAKER_LIMIT
-    };
-
-    for (i = 0; b->n != 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        br = breaker_of(b, kinds[i], route, index);
+    for (i = 0; b->n != 0 && i < BREAKER_KINDS; i++) {
+        br = breaker_of(b, breaker_kinds[i].kind, breaker_kinds[i].own, call);
 
         if (br == NULL) {
             continue;
@@ -543,7 +558,7 @@ breaker_worked(breakers_t *b, const route_t *route, unsigned index)
         if (br->times != 0 && br->open_msec <= breaker_now(b)) {
             breaker_close(b, br);
 
-        } else if (br->times == 0) {
+        } else if (br->times == 0 && counts) {
             br->ours[1]++;
             breaker_count(b, br, 0, 1);
         }
@@ -551,53 +566,106 @@ breaker_worked(breakers_t *b, const route_t *route, unsigned index)
 }
 
 
-/* In a window of its own time, which begins anew when it is over. */
+/* In a window of its own time, which begins anew when it is over; denials in a
+ * row. */
 
 void
 breaker_count(breakers_t *b, breaker_t *br, unsigned failures,
     unsigned successes)
 {
-    uint64_t  now;
+    unsigned  most;
+    ai_str_t  name;
 
-    now = breaker_now(b);
+    breaker_roll(b, br);
 
-    if (now > br->window_msec + BREAKER_WINDOW_MSEC) {
-        br->window_msec = now;
+    if (br->kind == BREAKER_DENIAL && successes != 0) {
         br->failures = 0;
-        br->successes = 0;
     }
 
     br->failures += failures;
     br->successes += successes;
 
-    if (failures != 0) {
-        br->failed_msec = now;
+    if (failures == 0) {
+        return;
     }
 
-    if (br->times == 0 && failures != 0
-        && (br->kind == BREAKER_PROVIDER || br->kind == BREAKER_MODEL)
-        && br->failures >= BREAKER_FAILURES
-        && br->failures >= br->successes)
+    br->failed_msec = breaker_now(b);
+    most = br->kind == BREAKER_DENIAL ? BREAKER_DENIALS : BREAKER_FAILURES;
+
+    if (br->times == 0 && br->kind != BREAKER_KEY && br->kind != BREAKER_LIMIT
+        && br->failures >= most
+        && (br->kind == BREAKER_DENIAL || br->failures >= br->successes))
     {
         breaker_trip(b, br, 0);
     }
+
+    name = (ai_str_t) { br->len, br->name };
+
+    if (br->kind == BREAKER_MODEL && breaker_common(name).len != 0) {
+        breaker_share(b, name, failures);
+    }
+}
+
+
+static void
+breaker_roll(const breakers_t *b, breaker_t *br)
+{
+    if (breaker_now(b) > br->window_msec + BREAKER_WINDOW_MSEC) {
+        br->window_msec = breaker_now(b);
+        br->failures = 0;
+        br->successes = 0;
+    }
+}
+
+
+/* What one tenant sees may be of its own making: of its failures few count for
+ * all, in each window of theirs. */
+
+static void
+breaker_share(breakers_t *b, ai_str_t name, unsigned failures)
+{
+    char        own[BREAKER_NAME_MAX];
+    breaker_t  *all, *one;
+
+    /* To make the one may take the other's place. */
+
+    memcpy(own, name.data, name.len);
+    name.data = own;
+    all = breaker_make(b, breaker_common(name));
+    one = breaker_find(b, name);
+
+    if (all == NULL || one == NULL || all->times != 0) {
+        return;
+    }
+
+    breaker_roll(b, all);
+
+    if (one->shared_msec != all->window_msec) {
+        one->shared_msec = all->window_msec;
+        one->shared = 0;
+    }
+
+    failures = failures < BREAKER_SHARE - one->shared
+               ? failures : BREAKER_SHARE - one->shared;
+    one->shared += failures;
+    breaker_count(b, all, failures, 0);
 }
 
 
 static void
 breaker_trip(breakers_t *b, breaker_t *br, uint64_t msec)
 {
-    int       key;
     uint64_t  most;
 
-    key = br->kind == BREAKER_KEY || br->kind == BREAKER_LIMIT;
-    most = key ? BREAKER_BENCH_MAX : BREAKER_OPEN_MAX;
+    most = breaker_most(br->kind);
 
     if (msec == 0) {
-        msec = br->kind == BREAKER_KEY ? BREAKER_BENCH_MSEC
-               : br->kind == BREAKER_LIMIT ? BREAKER_LIMIT_MSEC
-                                           : BREAKER_OPEN_MSEC;
+        msec = br->kind == BREAKER_KEY ? BREAKER_BENCH_MSEC : BREAKER_OPEN_MSEC;
         msec <<= br->times;
+
+        if (br->kind == BREAKER_LIMIT) {
+            most = BREAKER_OPEN_MAX;
+        }
     }
 
     msec = msec < most ? msec : most;
@@ -606,6 +674,7 @@ breaker_trip(breakers_t *b, breaker_t *br, uint64_t msec)
         br->times++;
     }
 
+    br->span_msec = msec;
     br->open_msec = breaker_now(b) + msec;
     br->failures = 0;
     br->successes = 0;
@@ -614,7 +683,9 @@ breaker_trip(breakers_t *b, breaker_t *br, uint64_t msec)
 
     b->w->metrics.breakers_opened_total++;
     log_write(LOG_WARN, "breaker", "%.*s is %s for %d ms", (int) br->len,
-              br->name, key ? "benched" : "open", (int) msec);
+              br->name, br->kind == BREAKER_PROVIDER
+                        || br->kind == BREAKER_MODEL ? "open" : "benched",
+              (int) msec);
     breaker_tell(b, 'O', br, msec, br->times);
     breaker_store(b, br);
 }
@@ -625,6 +696,7 @@ breaker_close(breakers_t *b, breaker_t *br)
 {
     br->times = 0;
     br->open_msec = 0;
+    br->prober = 0;
     br->failures = 0;
     br->successes = 0;
     br->window_msec = breaker_now(b);

@@ -1,6 +1,6 @@
 /*
- * What breaker.c (who may be asked) and breaker_tell.c (what workers tell each
- * other of it) share.
+ * What breaker.c (who may be asked), breaker_name.c (what it is called) and
+ * breaker_tell.c (what workers tell each other of it) share.
  */
 
 #ifndef BREAKER_IN_H
@@ -24,6 +24,11 @@ struct breaker_s {
     unsigned    failures;           /* of all workers, in the window */
     unsigned    successes;
     unsigned    ours[2];            /* of those that others do not know */
+    unsigned    shared;             /* of one tenant's, those that count for
+                                     * all, in their window, which began */
+    uint64_t    shared_msec;
+    uint64_t    span_msec;          /* it was opened for */
+    uint32_t    prober;             /* tenant that tried it in vain, 0: none */
     unsigned    times;              /* it was opened in a row; 0: closed */
     char        kind;
     size_t      len;
@@ -38,15 +43,23 @@ struct breakers_s {
 };
 
 
-/* breaker.c */
-ai_str_t breaker_name(char *buf, breaker_kind_e kind, const route_t *route,
-    unsigned index);
+/* breaker_name.c */
+/* own: for the call's tenant alone. */
+ai_str_t breaker_name(char *buf, breaker_kind_e kind, int own,
+    const breaker_call_t *call);
 uint64_t breaker_hash(ai_str_t name);
-breaker_t *breaker_of(breakers_t *b, breaker_kind_e kind,
-    const route_t *route, unsigned index);
+/* Of a name for one tenant what it is for all; else nothing. */
+ai_str_t breaker_common(ai_str_t name);
+/* The longest time that one of this kind is open. */
+uint64_t breaker_most(char kind);
+
+/* breaker.c */
+breaker_t *breaker_of(breakers_t *b, breaker_kind_e kind, int own,
+    const breaker_call_t *call);
 breaker_t *breaker_find(breakers_t *b, ai_str_t name);
 /* NULL: no valid name, no memory, or all are open. */
 breaker_t *breaker_make(breakers_t *b, ai_str_t name);
+/* br may be gone behind it. */
 void breaker_count(breakers_t *b, breaker_t *br, unsigned failures,
     unsigned successes);
 uint64_t breaker_now(const breakers_t *b);

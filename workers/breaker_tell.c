@@ -4,7 +4,7 @@
  * Messages name who says them:
  *
  *     C <id> <failures> <successes> <name>
- *     O <id> <ms> <times> <name>           open, or benched, for so long
+ *     O <id> <ms> <times> <tried> <name>   open, or benched, for so long
  *     X <id> <name>                        closed
  */
 
@@ -17,12 +17,12 @@
 #include "ai_keys.h"
 
 
-#define BREAKER_KEEP_MSEC  "600000" /* the hash, after its last change */
-
-
 static void breakers_on_ready(redis_t *rc, ai_resp_t *reply, void *data);
-static breaker_t *breaker_half(breakers_t *b, const route_t *route);
+static int breaker_stored(breakers_t *b, ai_str_t name, ai_str_t value);
+static breaker_t *breaker_half(breakers_t *b, const breaker_call_t *call);
 static size_t breaker_permit(char *buf, size_t size, uint64_t hash);
+static size_t breaker_prober(const breakers_t *b, char *buf, size_t size,
+    ai_str_t id);
 static int breaker_number(ai_str_t *text, uint64_t *n);
 
 
@@ -40,9 +40,7 @@ static void
 breakers_on_ready(redis_t *rc, ai_resp_t *reply, void *data)
 {
     size_t       i;
-    ai_str_t     value;
-    uint64_t     until, times, wall;
-    breaker_t   *br;
+    ai_str_t     name, argv[3];
     breakers_t  *b;
 
     (void) rc;
@@ -53,28 +51,47 @@ breakers_on_ready(redis_t *rc, ai_resp_t *reply, void *data)
         return;
     }
 
-    wall = loop_wall_usec() / 1000;
+    argv[0] = ai_str("HDEL");
+    argv[1] = ai_str(AI_BREAKERS_KEY);
 
-    for (i = 0; i + 1 < reply->elements && b->n < BREAKERS_MAX; i += 2) {
-        value = redis_str(redis_item(reply, i + 1));
+    for (i = 0; i + 1 < reply->elements && i / 2 < BREAKERS_MAX; i += 2) {
+        name = redis_str(redis_item(reply, i));
 
-        if (breaker_number(&value, &until) != 0
-            || breaker_number(&value, &times) != 0
-            || until > wall + BREAKER_BENCH_MAX || until + BREAKER_IDLE_MSEC
-                                                   < wall
-            || (br = breaker_make(b, redis_str(redis_item(reply, i))))
-               == NULL)
-        {
-            continue;
-        }
-
-        if (br->times == 0) {
-            br->times = times < BREAKER_TIMES_MAX ? (unsigned) times
-                                                  : BREAKER_TIMES_MAX;
-            br->open_msec = breaker_now(b)
-                            + (until > wall ? until - wall : 0);
+        if (breaker_stored(b, name, redis_str(redis_item(reply, i + 1))) != 0) {
+            argv[2] = name;
+            redis_command(b->w->redis, NULL, NULL, 3, argv);
         }
     }
+}
+
+
+/* -1: it is no breaker's, or over; who would take it away may be dead. */
+
+static int
+breaker_stored(breakers_t *b, ai_str_t name, ai_str_t value)
+{
+    uint64_t    until, times, wall;
+    breaker_t  *br;
+
+    wall = loop_wall_usec() / 1000;
+
+    if (name.len < 3 || breaker_number(&value, &until) != 0
+        || breaker_number(&value, &times) != 0 || times == 0
+        || until > wall + breaker_most(name.data[0])
+        || until + BREAKER_IDLE_MSEC < wall)
+    {
+        return -1;
+    }
+
+    br = b->n < BREAKERS_MAX ? breaker_make(b, name) : NULL;
+
+    if (br != NULL && br->times == 0) {
+        br->times = times < BREAKER_TIMES_MAX ? (unsigned) times
+                                              : BREAKER_TIMES_MAX;
+        br->open_msec = breaker_now(b) + (until > wall ? until - wall : 0);
+    }
+
+    return 0;
 }
 
 
@@ -83,7 +100,7 @@ breakers_heard(breakers_t *b, ai_str_t text)
 {
     char         letter;
     ai_str_t     id;
-    uint64_t     one, two;
+    uint64_t     one, two, three;
     breaker_t   *br;
     const char  *blank;
 
@@ -105,10 +122,12 @@ breakers_heard(breakers_t *b, ai_str_t text)
     text.len -= id.len + 1;
     one = 0;
     two = 0;
+    three = 0;
 
     if (ai_str_eqz(id, b->w->id)
         || (letter != 'X' && (breaker_number(&text, &one) != 0
-                              || breaker_number(&text, &two) != 0)))
+                              || breaker_number(&text, &two) != 0))
+        || (letter == 'O' && breaker_number(&text, &three) != 0))
     {
         return;
     }
@@ -122,14 +141,24 @@ breakers_heard(breakers_t *b, ai_str_t text)
     switch (letter) {
 
     case 'C':
-        if (one <= 1000000 && two <= 1000000) {
+
+        /* What counts for all is worked out of what tenants see. */
+
+        if (one <= 1000000 && two <= 1000000
+            && (one == 0 || br->kind != BREAKER_MODEL
+                || breaker_common(text).len != 0))
+        {
             breaker_count(b, br, (unsigned) one, (unsigned) two);
         }
 
         break;
 
     case 'O':
-        if (one <= BREAKER_BENCH_MAX && two <= BREAKER_TIMES_MAX) {
+        if (one <= breaker_most(br->kind) && two != 0
+            && two <= BREAKER_TIMES_MAX && three <= UINT32_MAX)
+        {
+            br->span_msec = one;
+            br->prober = (uint32_t) three;
             one += breaker_now(b);
             br->open_msec = one > br->open_msec ? one : br->open_msec;
             br->times = (unsigned) two;
@@ -142,6 +171,7 @@ breakers_heard(breakers_t *b, ai_str_t text)
     case 'X':
         br->times = 0;
         br->open_msec = 0;
+        br->prober = 0;
         br->failures = 0;
         break;
 
@@ -159,10 +189,17 @@ breaker_tell(breakers_t *b, char letter, const breaker_t *br, uint64_t one,
     char      text[BREAKER_NAME_MAX + AI_PROCESS_ID_MAX + 64];
     ai_str_t  argv[3];
 
-    n = letter == 'X'
-        ? snprintf(text, sizeof(text), "X %s ", b->w->id)
-        : snprintf(text, sizeof(text), "%c %s %u %u ", letter, b->w->id,
-                   (unsigned) one, (unsigned) two);
+    n = snprintf(text, sizeof(text), "%c %s ", letter, b->w->id);
+
+    if (letter != 'X') {
+        n += snprintf(text + n, sizeof(text) - (size_t) n, "%u %u ",
+                      (unsigned) one, (unsigned) two);
+    }
+
+    if (letter == 'O') {
+        n += snprintf(text + n, sizeof(text) - (size_t) n, "%u ",
+                      (unsigned) br->prober);
+    }
 
     memcpy(text + n, br->name, br->len);
     argv[0] = ai_str("PUBLISH");
@@ -176,19 +213,17 @@ void
 breaker_store(breakers_t *b, const breaker_t *br)
 {
     char      value[64];
-    ai_str_t  argv[4];
+    ai_str_t  argv[3];
 
-    argv[0] = ai_str("HSET");
-    argv[1] = ai_str(AI_BREAKERS_KEY);
-    argv[2] = (ai_str_t) { br->len, br->name };
-    argv[3].data = value;
-    argv[3].len = (size_t) snprintf(value, sizeof(value), "%llu %u",
+    argv[0] = ai_str("open");
+    argv[1] = (ai_str_t) { br->len, br->name };
+    argv[2].data = value;
+    argv[2].len = (size_t) snprintf(value, sizeof(value), "%llu %u",
                                     (unsigned long long)
                                     (loop_wall_usec() / 1000 + br->open_msec
                                      - breaker_now(b)), br->times);
-    redis_command(b->w->redis, NULL, NULL, 4, argv);
-    redis_commandf(b->w->redis, NULL, NULL, "PEXPIRE %s %s", AI_BREAKERS_KEY,
-                   BREAKER_KEEP_MSEC);
+    redis_script(b->w->redis, AI_SCRIPT_BREAKER, ai_str(AI_GLOBAL_PREFIX),
+                 NULL, NULL, 3, argv);
 }
 
 
@@ -207,17 +242,21 @@ breaker_unstore(breakers_t *b, const breaker_t *br)
 /* Probes: who has the permit in Redis, alone. */
 
 static breaker_t *
-breaker_half(breakers_t *b, const route_t *route)
+breaker_half(breakers_t *b, const breaker_call_t *call)
 {
     breaker_t  *br;
 
-    br = breaker_of(b, BREAKER_PROVIDER, route, 0);
+    br = breaker_of(b, BREAKER_PROVIDER, 0, call);
 
     if (br == NULL || br->times == 0) {
-        br = breaker_of(b, BREAKER_MODEL, route, 0);
+        br = breaker_of(b, BREAKER_MODEL, 0, call);
     }
 
-    return br;
+    if (br == NULL || br->times == 0) {
+        br = breaker_of(b, BREAKER_MODEL, 1, call);
+    }
+
+    return br != NULL && br->times != 0 ? br : NULL;
 }
 
 
@@ -229,24 +268,36 @@ breaker_permit(char *buf, size_t size, uint64_t hash)
 }
 
 
-int
-breaker_probe(breakers_t *b, const route_t *route, redis_reply_pt done,
-    void *data)
+static size_t
+breaker_prober(const breakers_t *b, char *buf, size_t size, ai_str_t id)
 {
-    char        key[AI_KEY_MAX], msec[24];
+    return (size_t) snprintf(buf, size, "%s %.*s", b->w->id, (int) id.len,
+                             id.data);
+}
+
+
+int
+breaker_probe(breakers_t *b, breaker_call_t *call, ai_str_t id,
+    redis_reply_pt done, void *data)
+{
+    char        key[AI_KEY_MAX], name[AI_PROCESS_ID_MAX + AI_JOB_ID_LEN + 8];
+    char        msec[24];
     ai_str_t    argv[6];
     breaker_t  *br;
 
-    br = breaker_half(b, route);
+    br = breaker_half(b, call);
 
     if (br == NULL) {
         return -1;
     }
 
+    call->permit = br->hash;
+
     argv[0] = ai_str("SET");
     argv[1].data = key;
-    argv[1].len = breaker_permit(key, sizeof(key), br->hash);
-    argv[2] = (ai_str_t) { strlen(b->w->id), b->w->id };
+    argv[1].len = breaker_permit(key, sizeof(key), call->permit);
+    argv[2].data = name;
+    argv[2].len = breaker_prober(b, name, sizeof(name), id);
     argv[3] = ai_str("NX");
     argv[4] = ai_str("PX");
     argv[5].data = msec;
@@ -257,26 +308,22 @@ breaker_probe(breakers_t *b, const route_t *route, redis_reply_pt done,
 }
 
 
+/* By then it may be another's. */
+
 void
-breaker_unprobe(breakers_t *b, const route_t *route)
+breaker_unprobe(breakers_t *b, uint64_t permit, ai_str_t id)
 {
-    char        key[AI_KEY_MAX], name[BREAKER_NAME_MAX];
-    size_t      i;
-    ai_str_t    argv[2];
+    char      key[AI_KEY_MAX], name[AI_PROCESS_ID_MAX + AI_JOB_ID_LEN + 8];
+    ai_str_t  argv[3];
 
-    static const breaker_kind_e  kinds[] = {
-        BREAKER_PROVIDER, BREAKER_MODEL
-    };
-
-    argv[0] = ai_str("DEL");
+    argv[0] = ai_str("give");
     argv[1].data = key;
-
-    for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        argv[1].len = breaker_permit(key, sizeof(key),
-                                     breaker_hash(breaker_name(name, kinds[i],
-                                                               route, 0)));
-        redis_command(b->w->redis, NULL, NULL, 2, argv);
-    }
+    argv[1].len = (size_t) snprintf(key, sizeof(key), "%016llx",
+                                    (unsigned long long) permit);
+    argv[2].data = name;
+    argv[2].len = breaker_prober(b, name, sizeof(name), id);
+    redis_script(b->w->redis, AI_SCRIPT_BREAKER, ai_str(AI_GLOBAL_PREFIX),
+                 NULL, NULL, 3, argv);
 }
 
 

@@ -4,8 +4,7 @@
  */
 
 #include "body.h"
-#include "breaker.h"
-#include "retry.h"
+#include "failure.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,14 +93,18 @@ call_ask(job_t *job)
     char            url[CALL_URL_MAX], target[CALL_URL_MAX];
     aws_t           aws;
     ai_str_t        key;
+    breaker_call_t  call;
     http_request_t  req;
 
     key = ai_str("");
+    call = failure_call(job);
 
-    if (breaker_key(job->w->breakers, &job->route, &key, &job->key) == -1) {
+    if (breaker_key(job->w->breakers, &call, &key) == -1) {
         call_unfit(job, RETRY_NO_KEY, "no_key");
         return;
     }
+
+    job->key = call.key;
 
     if (job->provider->accounts && account_is(key)
         && !call_token(job, &key))
@@ -554,9 +557,11 @@ call_on_body(void *data, ai_str_t bytes)
 static void
 call_on_done(void *data, http_status_e status, const char *why)
 {
+    int     begun;
     job_t  *job;
 
     job = data;
+    begun = http_begun(job->call);
     job->asked = status != HTTP_OK && http_sent(job->call);
     job->call = NULL;
 
@@ -572,7 +577,7 @@ call_on_done(void *data, http_status_e status, const char *why)
             "provider %.*s: %s", (int) job->route.provider.len,
             job->route.provider.data, why);
 
-    if (retry_failed(job, status == HTTP_UNREACHABLE && !job->asked
+    if (retry_failed(job, status == HTTP_UNREACHABLE && !begun
                           ? RETRY_UNREACHABLE
                           : status == HTTP_TIMEOUT ? RETRY_UNREACHABLE
                           : RETRY_BROKEN))

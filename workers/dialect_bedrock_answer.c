@@ -701,18 +701,18 @@ bedrock_usage(ir_t *ir, tree_t *t, node_t *usage)
     }
 
     u = &ir->usage_now;
-    plain = node_int(node_get(t, usage, "inputTokens"), -1);
-    u->output = node_int(node_get(t, usage, "outputTokens"), u->output);
-    u->cached_read = node_int(node_get(t, usage, "cacheReadInputTokens"),
+    plain = node_use(node_get(t, usage, "inputTokens"), -1);
+    u->output = node_use(node_get(t, usage, "outputTokens"), u->output);
+    u->cached_read = node_use(node_get(t, usage, "cacheReadInputTokens"),
                               u->cached_read);
-    u->cached_write = node_int(node_get(t, usage, "cacheWriteInputTokens"),
+    u->cached_write = node_use(node_get(t, usage, "cacheWriteInputTokens"),
                                u->cached_write);
     (void) node_get(t, usage, "totalTokens");
     n = node_first(t, node_get(t, usage, "cacheDetails"));
 
     for ( /* void */ ; n != NULL; n = n->next) {
         if (node_is(node_peek(t, n, "ttl"), "1h")) {
-            u->cached_write_1h = node_int(node_peek(t, n, "inputTokens"),
+            u->cached_write_1h = node_use(node_peek(t, n, "inputTokens"),
                                           u->cached_write_1h);
         }
 

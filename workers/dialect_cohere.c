@@ -47,7 +47,6 @@ static int64_t cohere_count(tree_t *t, node_t *usage, const char *name,
     int64_t otherwise);
 static int cohere_usage(ir_t *ir, tree_t *t, node_t *usage);
 static int cohere_fail(ir_t *ir, node_t *body, int status);
-static void cohere_read_error(ir_t *ir, node_t *body);
 
 
 static const ir_word_t  cohere_finishes[] = {
@@ -709,7 +708,7 @@ cohere_fail(ir_t *ir, node_t *body, int status)
 }
 
 
-static void
+void
 cohere_read_error(ir_t *ir, node_t *body)
 {
     tree_t      *t;

@@ -12,6 +12,7 @@
 #define COHERE_NAMES_MAX  1024      /* of the tools that are allowed */
 
 int cohere_write_request(ir_t *ir, out_t *out);
+void cohere_read_error(ir_t *ir, node_t *body);
 
 void cohere_messages(ir_t *ir, out_t *out);
 /* own: what of the client's body only Cohere has, or NULL. */

@@ -160,6 +160,32 @@ embeddings_texts(ir_t *ir)
 
 
 int
+embeddings_write_texts(ir_t *ir, out_t *o, const char *name)
+{
+    node_t  *part;
+
+    part = embeddings_texts(ir);
+
+    if (part == NULL) {
+        return -1;
+    }
+
+    out_key(o, name);
+    out_open(o, '[');
+
+    for ( /* void */ ; part != NULL; part = part->next) {
+        node_whole(part);
+        out_item(o);
+        out_node(o, &ir->tree, node_get(&ir->tree, part, "text"));
+    }
+
+    out_close(o, ']');
+
+    return 0;
+}
+
+
+int
 embeddings_start(ir_t *ir, node_t *model)
 {
     ir_event_t  e;
@@ -205,6 +231,35 @@ embeddings_end(ir_t *ir, int64_t tokens)
     ir_event(&e, IR_END);
 
     return ir_emit(ir, &e);
+}
+
+
+int
+embeddings_read(ir_t *ir, node_t *vectors, int64_t tokens)
+{
+    node_t  *n;
+
+    n = node_first(&ir->tree, vectors);
+
+    for ( /* void */ ; n != NULL; n = n->next) {
+        if (embeddings_vector(ir, node_read(n)) != 0) {
+            return -1;
+        }
+    }
+
+    return embeddings_end(ir, tokens);
+}
+
+
+int
+embeddings_no_stream(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
+{
+    (void) ir;
+    (void) name;
+    (void) data;
+    (void) text;
+
+    return -1;
 }
 
 

@@ -13,8 +13,6 @@ static int gemini_embed_write(ir_t *ir, out_t *o);
 static int gemini_embed_read(ir_t *ir, node_t *body);
 static int vertex_embed_write(ir_t *ir, out_t *o);
 static int vertex_embed_read(ir_t *ir, node_t *body);
-static int gemini_embed_event(ir_t *ir, ai_str_t name, node_t *data,
-    ai_str_t text);
 
 
 static const char *const  gemini_embed_ignore[] = {
@@ -51,7 +49,7 @@ const dialect_t  dialect_gemini_embeddings = {
     .ignore = gemini_embed_ignore,
     .write_request = gemini_embed_write,
     .read_answer = gemini_embed_read,
-    .read_event = gemini_embed_event,
+    .read_event = embeddings_no_stream,
     .read_error = gemini_read_error,
 };
 
@@ -61,7 +59,7 @@ const dialect_t  dialect_vertex_embeddings = {
     .ignore = gemini_embed_ignore,
     .write_request = vertex_embed_write,
     .read_answer = vertex_embed_read,
-    .read_event = gemini_embed_event,
+    .read_event = embeddings_no_stream,
     .read_error = gemini_read_error,
 };
 
@@ -217,16 +215,4 @@ vertex_embed_read(ir_t *ir, node_t *body)
     }
 
     return embeddings_end(ir, tokens);
-}
-
-
-static int
-gemini_embed_event(ir_t *ir, ai_str_t name, node_t *data, ai_str_t text)
-{
-    (void) ir;
-    (void) name;
-    (void) data;
-    (void) text;
-
-    return -1;
 }

@@ -29,7 +29,6 @@ static int ollama_call(ir_t *ir, tree_t *t, node_t *c);
 static int ollama_logprobs(ir_t *ir, tree_t *t, node_t *all);
 static int ollama_usage(ir_t *ir, tree_t *t, node_t *body);
 static int ollama_fail(ir_t *ir, node_t *body);
-static void ollama_read_error(ir_t *ir, node_t *body);
 static long ollama_frame(ai_str_t bytes, ai_str_t *name, ai_str_t *data);
 
 
@@ -78,13 +77,16 @@ const provider_t  provider_ollama = {
 static int
 ollama_read_answer(ir_t *ir, node_t *body)
 {
-    ir_event_t  e;
+    node_t      *m;
+    ir_event_t   e;
 
     if (node_peek(&ir->tree, body, "error") != NULL) {
         return ollama_fail(ir, body);
     }
 
-    if (node_peek(&ir->tree, body, "message") == NULL
+    m = node_peek(&ir->tree, body, "message");
+
+    if (m == NULL || m->type != AI_JSON_OBJECT
         || ollama_read(ir, &ir->tree, body) != 0)
     {
         return -1;
@@ -389,7 +391,7 @@ ollama_fail(ir_t *ir, node_t *body)
 }
 
 
-static void
+void
 ollama_read_error(ir_t *ir, node_t *body)
 {
     node_t      *e;

@@ -11,5 +11,6 @@
 #define OLLAMA_CALLS_MAX  256      /* of a turn, of which a result may be */
 
 int ollama_write_request(ir_t *ir, out_t *out);
+void ollama_read_error(ir_t *ir, node_t *body);
 
 #endif

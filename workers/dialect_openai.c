@@ -256,20 +256,31 @@ openai_event(provider_usage_t *u, ai_str_t raw, int added,
 static void
 openai_usage(provider_usage_t *u, ai_str_t usage)
 {
+    size_t  i;
+
+    /* What is cached, as OpenAI says it, Moonshot, Mistral, DeepSeek: the last
+     * that is there counts, as of a translation. */
+
+    static const char *const  cached[] = {
+        "cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens",
+        "prompt_tokens_details.cached_tokens", NULL
+    };
+
     u->input = provider_count(usage, "prompt_tokens", u->input);
     u->output = provider_count(usage, "completion_tokens", u->output);
-    u->cached_read = provider_count(usage,
-                                    "prompt_tokens_details.cached_tokens",
-                                    u->cached_read);
 
-    if (provider_has(usage, "prompt_cache_hit_tokens")) {
-        u->cached_read = provider_count(usage, "prompt_cache_hit_tokens",
-                                        u->cached_read);
+    for (i = 0; cached[i] != NULL && provider_has(usage, "cache"); i++) {
+        u->cached_read = provider_count(usage, cached[i], u->cached_read);
     }
 
     u->reasoning = provider_count(usage,
                                "completion_tokens_details.reasoning_tokens",
                                   u->reasoning);
+
+    if (u->reasoning > 0) {
+        u->output = provider_output(u->input, u->output, u->reasoning,
+                                    provider_count(usage, "total_tokens", -1));
+    }
 
     if (provider_has(usage, "cache_write_tokens")) {
         u->cached_write = provider_count(usage,
@@ -395,7 +406,8 @@ void
 openai_body(provider_usage_t *u, ai_str_t body)
 {
     int                     rc;
-    ai_str_t                text, message;
+    size_t                  at;
+    ai_str_t                text, choice, message;
     ai_json_t               j;
     ai_json_type_e          type;
     const ai_json_field_t  *f;
@@ -425,10 +437,14 @@ openai_body(provider_usage_t *u, ai_str_t body)
         text.data = body.data + f->start;
         text.len = f->end - f->start;
         provider_word(text, "0.finish_reason", u->finish, sizeof(u->finish));
-        u->text_bytes += provider_text(text, "0.text");
+        at = 0;
 
-        if (ai_json_path(text, "0.message", &message, &type) == 1) {
-            openai_delta(u, message);
+        while (ai_json_each(text, &at, &choice, &type) == 1) {
+            u->text_bytes += provider_text(choice, "text");
+
+            if (ai_json_path(choice, "message", &message, &type) == 1) {
+                openai_delta(u, message);
+            }
         }
     }
 }

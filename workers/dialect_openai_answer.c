@@ -237,6 +237,7 @@ static int
 openai_usage(ir_t *ir, tree_t *t, node_t *usage)
 {
     node_t      *in, *out;
+    int64_t      total;
     ir_event_t   e;
     ir_usage_t  *u;
 
@@ -245,6 +246,7 @@ openai_usage(ir_t *ir, tree_t *t, node_t *usage)
     }
 
     u = &ir->usage_now;
+    total = node_use(node_peek(t, usage, "total_tokens"), -1);
     in = node_get(t, usage, "prompt_tokens_details");
     out = node_get(t, usage, "completion_tokens_details");
 
@@ -268,6 +270,7 @@ openai_usage(ir_t *ir, tree_t *t, node_t *usage)
                                u->image_output);
     u->reasoning = node_use(node_get(t, out, "reasoning_tokens"),
                             u->reasoning);
+    u->output = provider_output(u->input, u->output, u->reasoning, total);
     u->audio_output = node_use(node_get(t, out, "audio_tokens"),
                                u->audio_output);
     u->prediction_accepted = node_use(node_get(t, out,

@@ -98,6 +98,7 @@ responses_read_request(ir_t *ir, node_t *body)
     (void) node_get(t, body, "store");
     (void) node_get(t, body, "previous_response_id");
     (void) node_get(t, body, "background");
+    node_whole(node_get(t, body, "conversation"));
     options = node_get_type(t, body, "stream_options", AI_JSON_OBJECT);
     (void) node_get(t, options, "include_obfuscation");
 
@@ -733,6 +734,13 @@ responses_echo(ir_t *ir, node_t *body)
 
         if (n == NULL || n->type == AI_JSON_NULL) {
             out_z(o, responses_again[i].otherwise);
+
+        } else if (n->type == AI_JSON_STRING
+                   && strcmp(responses_again[i].name, "conversation") == 0)
+        {
+            out_z(o, "{\"id\":");
+            out_escaped(o, n->text);
+            out_z(o, "}");
 
         } else {
             responses_compact(o, n);

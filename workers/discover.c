@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <strings.h>
+
+#include "account.h"
 #include "ai_crypto.h"
 #include "ai_event.h"
+#include "ai_json.h"
 #include "ai_models.h"
 #include "fetch.h"
 #include "provider.h"
@@ -15,6 +19,13 @@
 
 
 #define DISCOVER_ANSWER_MAX  (8 * 1024 * 1024)
+#define DISCOVER_MODEL_MAX   (64 * 1024)    /* bytes that say one model */
+
+/* A model, and which of an answer's it is. */
+typedef struct {
+    ai_models_row_t  row;
+    size_t           place;
+} discover_found_t;
 
 enum { DISCOVER_OPENAI = 0, DISCOVER_OPENROUTER, DISCOVER_OLLAMA };
 
@@ -26,14 +37,19 @@ static const char *const  discover_types[] = {
 static int discover_named(const catalog_t *c, size_t i, fetch_name_t *n);
 static int discover_type(const json_t *value);
 static int discover_url(fetch_name_t *n, const route_t *route);
-static void discover_headers(fetch_name_t *n, const route_t *route);
+static int discover_headers(fetch_name_t *n, const route_t *route);
+static int discover_header(fetch_name_t *n, const char *name, ai_str_t value);
 static int discover_make(int type, ai_str_t answer, char **text, size_t *len,
     const char **why);
+static int discover_list(int type, ai_str_t list, char **text, size_t *len,
+    const char **why);
+static int discover_entry(int type, ai_str_t entry, ai_models_row_t *row,
+    char *id);
 static int discover_row(int type, const json_t *entry, ai_models_row_t *row);
 static void discover_price(const json_t *pricing, ai_models_row_t *row);
 static int64_t discover_int(const json_t *entry, const char *const *names);
 static int discover_cmp(const void *one, const void *two);
-static int discover_write(const ai_models_row_t *rows, size_t n, char **text,
+static int discover_write(const discover_found_t *found, size_t n, char **text,
     size_t *len);
 
 
@@ -94,12 +110,9 @@ discover_named(const catalog_t *c, size_t i, fetch_name_t *n)
     memcpy(n->name, name, len);
     memcpy(n->hex, route.list.data, AI_SHA256_HEX);
 
-    if (discover_url(n, &route) != 0) {
+    if (discover_url(n, &route) != 0 || discover_headers(n, &route) != 0) {
         n->url[0] = '\0';
-        return 1;
     }
-
-    discover_headers(n, &route);
 
     return 1;
 }
@@ -131,25 +144,29 @@ discover_url(fetch_name_t *n, const route_t *route)
     char         base[CATALOG_URL_MAX];
     size_t       len;
     ai_buf_t     b;
-    const char  *path;
+    const char  *path, *query;
 
     if (catalog_url(route, base) != 0) {
         return -1;
     }
 
-    base[strcspn(base, "?")] = '\0';
-    len = strlen(base);
+    len = strcspn(base, "?");
+    query = base[len] != '\0' ? base + len + 1 : "";
     path = "/models";
+
+    while (len != 0 && base[len - 1] == '/') {
+        len--;
+    }
 
     if (n->type == DISCOVER_OLLAMA || ai_str_eqz(route->api, "anthropic")) {
         path = n->type == DISCOVER_OLLAMA ? "/api/tags"
                : "/v1/models?limit=1000";
 
-        if (len >= 3 && strcmp(base + len - 3, "/v1") == 0) {
+        if (len >= 3 && memcmp(base + len - 3, "/v1", 3) == 0) {
             len -= 3;
 
         } else if (n->type == DISCOVER_OLLAMA && len >= 4
-                   && strcmp(base + len - 4, "/api") == 0)
+                   && memcmp(base + len - 4, "/api", 4) == 0)
         {
             len -= 4;
         }
@@ -158,82 +175,212 @@ discover_url(fetch_name_t *n, const route_t *route)
     ai_buf_init(&b, n->url, sizeof(n->url));
     ai_buf_add(&b, base, len);
     ai_buf_add_z(&b, path);
+
+    if (*query != '\0') {
+        ai_buf_add_z(&b, strchr(path, '?') != NULL ? "&" : "?");
+        ai_buf_add_z(&b, query);
+    }
+
     ai_buf_add(&b, "", 1);
 
     return b.full ? -1 : 0;
 }
 
 
-static void
+/* As of a call.  -1: its key is one that signs, or is traded for a token, which
+ * no list is asked with, and is never to be sent. */
+
+static int
 discover_headers(fetch_name_t *n, const route_t *route)
 {
     int                rc;
-    unsigned           i;
-    ai_buf_t           b;
+    size_t             i;
+    unsigned           k;
     ai_str_t           key;
+    const char        *line;
+    const json_t      *item;
     const provider_t  *provider;
 
     provider = provider_find(route->api);
 
-    for (i = 0; (rc = catalog_key(route, i, &key)) == 0; i++) { /* void */ }
+    json_array_foreach(json_object_get(route->conf, "headers"), i, item) {
+        line = json_string_value(item);
 
-    if (rc == 1) {
-        ai_buf_init(&b, n->header[0], sizeof(n->header[0]));
-        ai_buf_add_z(&b, provider != NULL && provider->key_header != NULL
-                         ? provider->key_header : "Authorization: Bearer ");
-        ai_buf_add_str(&b, key);
-        ai_buf_add(&b, "", 1);
-
-        if (b.full) {
-            n->header[0][0] = '\0';
+        if (line != NULL && strchr(line, ':') != NULL) {
+            (void) discover_header(n, line, ai_str(""));
         }
     }
 
-    if (provider != NULL && provider->version != NULL) {
-        ai_buf_init(&b, n->header[1], sizeof(n->header[1]));
-        ai_buf_add(&b, provider->version, strlen(provider->version) + 1);
+    for (k = 0; (rc = catalog_key(route, k, &key)) == 0; k++) { /* void */ }
+
+    if (rc == 1) {
+        if (provider != NULL
+            && ((provider->aws != NULL
+                 && memchr(key.data, ':', key.len) != NULL)
+                || (provider->accounts && account_is(key))))
+        {
+            return -1;
+        }
+
+        line = provider != NULL && provider->key_header != NULL
+               ? provider->key_header : "Authorization: Bearer ";
+
+        if (discover_header(n, line, key) != 0) {
+            return -1;
+        }
     }
+
+    return provider != NULL && provider->version != NULL
+           ? discover_header(n, provider->version, ai_str("")) : 0;
 }
 
+
+/* Unless there is one of that name: 0; -1: it has no room, or is none. */
+
+static int
+discover_header(fetch_name_t *n, const char *name, ai_str_t value)
+{
+    size_t     len;
+    unsigned   i;
+    ai_buf_t   b;
+
+    len = strcspn(name, ":") + 1;
+
+    for (i = 0; i < FETCH_HEADERS_MAX && n->header[i][0] != '\0'; i++) {
+        if (strncasecmp(n->header[i], name, len) == 0) {
+            return 0;
+        }
+    }
+
+    if (i == FETCH_HEADERS_MAX || strpbrk(name, "\r\n") != NULL
+        || memchr(value.data, '\r', value.len) != NULL
+        || memchr(value.data, '\n', value.len) != NULL
+        || memchr(value.data, '\0', value.len) != NULL)
+    {
+        return -1;
+    }
+
+    ai_buf_init(&b, n->header[i], sizeof(n->header[i]));
+    ai_buf_add_z(&b, name);
+    ai_buf_add_str(&b, value);
+    ai_buf_add(&b, "", 1);
+
+    if (b.full) {
+        ai_wipe(n->header[i], sizeof(n->header[i]));
+        return -1;
+    }
+
+    return 0;
+}
+
+
+/* Model by model: a tree of all of it would be a hundred times its size. */
 
 static int
 discover_make(int type, ai_str_t answer, char **text, size_t *len,
     const char **why)
 {
-    int               rc;
-    size_t            i, n;
-    json_t           *root, *list, *entry;
-    ai_models_row_t  *rows;
+    size_t                  at, n;
+    ai_str_t                list, entry;
+    ai_json_t               j;
+    ai_json_type_e          kind;
+    const ai_json_field_t  *f;
 
-    root = json_loadb(answer.data, answer.len, JSON_REJECT_DUPLICATES, NULL);
-    list = json_object_get(root, type == DISCOVER_OLLAMA ? "models" : "data");
+    static const char *const  names[] = { "data", "models", NULL };
 
-    if (!json_is_array(list)) {
+    f = &j.fields[type == DISCOVER_OLLAMA ? 1 : 0];
+
+    if (ai_json_scan(&j, names, answer, answer.len + 1, 0) != AI_JSON_OK
+        || f->type != AI_JSON_ARRAY)
+    {
         *why = "it is no list of models";
-
-    } else if (json_array_size(list) == 0 && type != DISCOVER_OLLAMA) {
-        *why = "it has no model";
-
-    } else if (json_array_size(list) > AI_MODELS_MAX) {
-        *why = "it has too many models";
+        return -1;
     }
 
+    list = (ai_str_t) { (size_t) (f->end - f->start), answer.data + f->start };
+    at = 0;
+
+    for (n = 0; n <= AI_MODELS_MAX
+                && ai_json_each(list, &at, &entry, &kind) == 1; n++)
+    {
+        /* void */
+    }
+
+    if (n == 0 && type != DISCOVER_OLLAMA) {
+        *why = "it has no model";
+        return -1;
+    }
+
+    if (n > AI_MODELS_MAX) {
+        *why = "it has too many models";
+        return -1;
+    }
+
+    return discover_list(type, list, text, len, why);
+}
+
+
+static int
+discover_list(int type, ai_str_t list, char **text, size_t *len,
+    const char **why)
+{
+    int                rc, none;
+    char              *ids;
+    size_t             at, n;
+    ai_str_t           entry;
+    ai_json_type_e     kind;
+    discover_found_t  *found;
+
+    found = calloc(AI_MODELS_MAX, sizeof(*found));
+    ids = malloc((size_t) AI_MODELS_MAX * AI_MODELS_ID_MAX);
     rc = -1;
 
-    if (*why == NULL) {
-        rows = calloc(json_array_size(list) + 1, sizeof(*rows));
+    if (found != NULL && ids != NULL) {
         n = 0;
+        at = 0;
+        none = 1;
 
-        if (rows != NULL) {
-            json_array_foreach(list, i, entry) {
-                n += discover_row(type, entry, &rows[n]) == 0 ? 1 : 0;
+        while (n < AI_MODELS_MAX
+               && ai_json_each(list, &at, &entry, &kind) == 1)
+        {
+            none = 0;
+
+            if (kind == AI_JSON_OBJECT && entry.len <= DISCOVER_MODEL_MAX
+                && discover_entry(type, entry, &found[n].row,
+                                  ids + n * AI_MODELS_ID_MAX)
+                   == 0)
+            {
+                found[n].place = n;
+                n++;
             }
-
-            qsort(rows, n, sizeof(*rows), discover_cmp);
-            rc = discover_write(rows, n, text, len);
-            *why = rc != 0 ? "it is too long" : NULL;
-            free(rows);
         }
+
+        qsort(found, n, sizeof(*found), discover_cmp);
+        rc = n != 0 || none ? discover_write(found, n, text, len)
+                                     : -1;
+        *why = rc == 0 ? NULL
+               : n != 0 ? "it is too long" : "it has no model";
+    }
+
+    free(found);
+    free(ids);
+
+    return rc;
+}
+
+
+static int
+discover_entry(int type, ai_str_t entry, ai_models_row_t *row, char *id)
+{
+    int      rc;
+    json_t  *root;
+
+    root = json_loadb(entry.data, entry.len, JSON_REJECT_DUPLICATES, NULL);
+    rc = root != NULL ? discover_row(type, root, row) : -1;
+
+    if (rc == 0) {
+        memcpy(id, row->id.data, row->id.len);
+        row->id.data = id;
     }
 
     json_decref(root);
@@ -370,26 +517,33 @@ discover_int(const json_t *entry, const char *const *names)
 }
 
 
+/* Of equal names the first is the first. */
+
 static int
 discover_cmp(const void *one, const void *two)
 {
-    int                     rc;
-    size_t                  len;
-    const ai_models_row_t  *a, *b;
+    int                      rc;
+    size_t                   len;
+    const ai_str_t          *x, *y;
+    const discover_found_t  *a, *b;
 
     a = one;
     b = two;
-    len = a->id.len < b->id.len ? a->id.len : b->id.len;
-    rc = memcmp(a->id.data, b->id.data, len);
+    x = &a->row.id;
+    y = &b->row.id;
+    len = x->len < y->len ? x->len : y->len;
+    rc = memcmp(x->data, y->data, len);
 
-    return rc ? rc : a->id.len < b->id.len ? -1 : a->id.len > b->id.len;
+    return rc ? rc
+           : x->len != y->len ? (x->len < y->len ? -1 : 1)
+           : a->place < b->place ? -1 : a->place > b->place;
 }
 
 
 /* Each name once. */
 
 static int
-discover_write(const ai_models_row_t *rows, size_t n, char **text,
+discover_write(const discover_found_t *found, size_t n, char **text,
     size_t *len)
 {
     size_t     i;
@@ -404,8 +558,8 @@ discover_write(const ai_models_row_t *rows, size_t n, char **text,
                 AI_MODELS_TEXT_MAX - AI_MODELS_HEAD);
 
     for (i = 0; i < n; i++) {
-        if (i == 0 || !ai_str_eq(rows[i].id, rows[i - 1].id)) {
-            ai_models_add(&b, &rows[i]);
+        if (i == 0 || !ai_str_eq(found[i].row.id, found[i - 1].row.id)) {
+            ai_models_add(&b, &found[i].row);
         }
     }
 

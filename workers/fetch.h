@@ -18,13 +18,14 @@
 #define FETCH_CALL_MSEC     10000       /* a fetch, from begin to end */
 #define FETCH_CONNECT_MSEC  5000
 #define FETCH_SOONEST_MSEC  30000       /* between fetches of one */
+#define FETCH_KEEP_MSEC     5000        /* between looks whether Redis has it */
 #define FETCH_AGE           300         /* s, where the answer does not say */
 #define FETCH_AGE_MIN       60
 #define FETCH_AGE_MAX       86400
 #define FETCH_TTL           "172800000" /* ms, of what is in Redis */
 #define FETCH_LOOP_MAX      (64 * 1024) /* larger ones are read elsewhere */
 #define FETCH_URL_MAX       1024
-#define FETCH_HEADERS_MAX   2
+#define FETCH_HEADERS_MAX   8
 #define FETCH_HEADER_MAX    1024
 
 typedef struct fetch_s  fetch_t;

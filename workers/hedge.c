@@ -4,6 +4,8 @@
 
 #include "hedge.h"
 
+#include "failure.h"
+#include "paid.h"
 #include "retry_in.h"
 
 #include <stdlib.h>
@@ -14,6 +16,7 @@ static int hedge_due(const job_t *job);
 static unsigned hedge_pick(job_t *job);
 static void hedge_begin(job_t *job, const route_t *route);
 static void hedge_drop(job_t *lane);
+static void hedge_await(job_t *job);
 static void hedge_swap(job_t *job);
 static int hedge_tell(job_t *job);
 
@@ -187,7 +190,7 @@ void
 hedge_end(job_t *job)
 {
     if (job->hedge != NULL && job->hedge->state != JOB_DEAD) {
-        retry_pay(job, job->hedge, "cancelled");
+        paid_add(job, job->hedge, "cancelled");
         hedge_drop(job->hedge);
     }
 }
@@ -196,16 +199,36 @@ hedge_end(job_t *job)
 void
 hedge_lost(job_t *lane)
 {
-    if (lane->state != JOB_DEAD) {
-        retry_pay(lane->parent, lane, "failed");
-        hedge_drop(lane);
+    job_t  *job;
+
+    if (lane->state == JOB_DEAD) {
+        return;
     }
+
+    job = lane->parent;
+    job_ref(job);
+    paid_add(job, lane, "failed");
+    hedge_drop(lane);
+
+    if (job->awaits) {
+        job->awaits = 0;
+        retry_alone(job);
+    }
+
+    job_unref(job);
 }
 
 
 int
 hedge_follows(job_t *job)
 {
+    /* One that has answered: what it said is being read. */
+
+    if (job->hedge->state == JOB_READING) {
+        hedge_await(job);
+        return 1;
+    }
+
     /* One that was not called yet is asked in its turn. */
 
     if (job->hedge->state != JOB_CALLING || job->hedge->call == NULL) {
@@ -220,7 +243,7 @@ hedge_follows(job_t *job)
         return 0;
     }
 
-    retry_pay(job, job, "failed");
+    paid_add(job, job, "failed");
     hedge_swap(job);
     job_move(job, JOB_CALLING);
 
@@ -229,6 +252,25 @@ hedge_follows(job_t *job)
     }
 
     return 1;
+}
+
+
+/* The job's own call is over, and is not forgotten yet. */
+
+static void
+hedge_await(job_t *job)
+{
+    if (job->call != NULL) {
+        job->asked = http_sent(job->call) ? 1 : 0;
+    }
+
+    if (job->done_usec == 0) {
+        job->done_usec = loop_now_usec(&job->w->loop);
+    }
+
+    call_abort(job);
+    job->awaits = 1;
+    job_move(job, JOB_READING);
 }
 
 
@@ -253,8 +295,8 @@ hedge_heard(job_t *lane)
         return 0;
     }
 
-    retry_good(lane);
-    retry_pay(job, job, "cancelled");
+    failure_good(lane);
+    paid_add(job, job, "cancelled");
     hedge_swap(job);
 
     return hedge_tell(job);
@@ -284,14 +326,15 @@ hedge_whole(job_t *lane)
 
     /* A stream that is whole without a word; or the other is being read. */
 
-    if (lane->answer.sse_type || job->state != JOB_CALLING
+    if (lane->answer.sse_type || (job->state != JOB_CALLING && !job->awaits)
         || emit_begun(job->emit))
     {
         hedge_lost(lane);
         return;
     }
 
-    retry_pay(job, job, "cancelled");
+    paid_add(job, job, job->awaits ? "failed" : "cancelled");
+    job->awaits = 0;
     hedge_swap(job);
     job_move(job, JOB_READING);
     job_whole(job);

@@ -32,6 +32,40 @@ static const char *const  hello_types[] = {
 };
 
 
+/* Where errors say what they are, the more precise first, and what.  What is
+ * left out says nothing. */
+
+static const char *const  hello_paths[] = {
+    "error.code", "error.status", "error.type", "response.error.code",
+    "code", "status_code", NULL
+};
+
+static const struct {
+    const char  *word;
+    int          status;
+} hello_errors[] = {
+    { "INVALID_ARGUMENT", 400 },
+    { "context_length_exceeded", 400 },
+    { "invalid_prompt", 400 },
+    { "authentication_error", 401 },
+    { "invalid_api_key", 401 },
+    { "UNAUTHENTICATED", 401 },
+    { "billing_error", 402 },
+    { "permission_error", 403 },
+    { "PERMISSION_DENIED", 403 },
+    { "not_found_error", 404 },
+    { "model_not_found", 404 },
+    { "NOT_FOUND", 404 },
+    { "request_too_large", 413 },
+    { "rate_limit_error", 429 },
+    { "rate_limit_exceeded", 429 },
+    { "insufficient_quota", 429 },
+    { "RESOURCE_EXHAUSTED", 429 },
+    { "overloaded_error", 529 },
+    { NULL, 0 }
+};
+
+
 int
 hello_is(ai_str_t raw)
 {
@@ -152,8 +186,10 @@ hello_block(const json_t *block)
 /* Errors inside a 200 carry a type, or the status that they had. */
 
 int
-hello_blames(ai_str_t raw)
+hello_status(ai_str_t raw)
 {
+    char      word[64];
+    size_t    i, k;
     int64_t   code;
     ai_str_t  event, data;
 
@@ -161,16 +197,29 @@ hello_blames(ai_str_t raw)
         data = raw;
     }
 
-    if (provider_has(data, "\"invalid_request")
-        || provider_has(data, "\"request_too_large\"")
-        || provider_has(data, "\"INVALID_ARGUMENT\""))
-    {
-        return 1;
+    for (i = 0; hello_paths[i] != NULL; i++) {
+        code = provider_count(data, hello_paths[i], 0);
+
+        if (code >= 400 && code < 600) {
+            return (int) code;
+        }
+
+        if (!provider_word(data, hello_paths[i], word, sizeof(word))) {
+            continue;
+        }
+
+        if (strncmp(word, "invalid_request", 15) == 0) {
+            return 400;
+        }
+
+        for (k = 0; hello_errors[k].word != NULL; k++) {
+            if (strcmp(word, hello_errors[k].word) == 0) {
+                return hello_errors[k].status;
+            }
+        }
     }
 
-    code = provider_count(data, "error.code", 0);
-
-    return code == 400 || code == 413 || code == 422;
+    return 0;
 }
 
 

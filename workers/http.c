@@ -467,6 +467,13 @@ http_bury(http_t *h)
 
 
 int
+http_begun(const http_call_t *call)
+{
+    return call->begun_msec != 0;
+}
+
+
+int
 http_sent(http_call_t *call)
 {
     curl_off_t  n;

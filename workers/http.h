@@ -69,7 +69,8 @@ void http_give(http_call_t *call, void *data);
 /* Stops and starts the bytes; body may be called from within resume. */
 void http_pause(http_call_t *call);
 void http_resume(http_call_t *call);
-/* 1 when the request has left as a whole. */
+/* 1 when it has a connection; when the request has left as a whole. */
+int http_begun(const http_call_t *call);
 int http_sent(http_call_t *call);
 
 #endif

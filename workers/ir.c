@@ -25,6 +25,8 @@ static const dialect_t *const  dialects[] = {
     &dialect_embeddings,
     &dialect_gemini_embeddings,
     &dialect_vertex_embeddings,
+    &dialect_ollama_embeddings,
+    &dialect_cohere_embeddings,
 };
 
 #define DIALECTS  (sizeof(dialects) / sizeof(dialects[0]))

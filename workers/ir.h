@@ -361,6 +361,8 @@ extern const dialect_t  dialect_vertex_count;
 extern const dialect_t  dialect_embeddings;
 extern const dialect_t  dialect_gemini_embeddings;
 extern const dialect_t  dialect_vertex_embeddings;
+extern const dialect_t  dialect_ollama_embeddings;
+extern const dialect_t  dialect_cohere_embeddings;
 
 /* By name: NULL if there is none. */
 const dialect_t *dialect_find(const char *name);

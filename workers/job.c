@@ -4,10 +4,11 @@
  */
 
 #include "body.h"
+#include "failure.h"
 #include "hedge.h"
 #include "job_in.h"
+#include "paid.h"
 #include "recall.h"
-#include "retry.h"
 #include "route.h"
 #include "sign.h"
 #include "stored.h"
@@ -29,7 +30,6 @@ static void job_on_catalog(catalog_t *c, void *data);
 static void job_prepare(job_t *job);
 static int job_permit(job_t *job);
 static int job_route(job_t *job);
-static int job_dress(job_t *job);
 static int job_expand(job_t *job);
 static void job_work_begin(job_t *job);
 static void job_work(uv_work_t *work);
@@ -235,6 +235,9 @@ job_run(job_t *job, const ai_delivery_t *d)
         body_load(job);
     }
 
+    job->owing = job->attempt > 1;
+    paid_ask(job);
+
     job->refs++;
     catalog_get(job->w->catalogs, job->spec.catalog, &job->wait);
 
@@ -310,7 +313,9 @@ job_on_catalog(catalog_t *c, void *data)
 static void
 job_prepare(job_t *job)
 {
-    if (job->state != JOB_LOADING || !job->has_body || job->catalog == NULL) {
+    if (job->state != JOB_LOADING || !job->has_body || job->owing
+        || job->catalog == NULL)
+    {
         return;
     }
 
@@ -318,10 +323,7 @@ job_prepare(job_t *job)
         return;
     }
 
-    if (ai_str_eqz(job->spec.op, "responses_read")
-        || ai_str_eqz(job->spec.op, "responses_write"))
-    {
-        state_begin(job);
+    if (state_begin(job)) {
         return;
     }
 
@@ -445,42 +447,6 @@ job_route(job_t *job)
     }
 
     return 0;
-}
-
-
-/* Who speaks with its target, and through what. */
-
-static int
-job_dress(job_t *job)
-{
-    const struct stored_s  *response;
-
-    if (ai_str_eqz(job->route.api, "echo")) {
-
-        /* It says no more dialects than two. */
-
-        if (job->dialect == AI_DIALECT_OPENAI
-            || job->dialect == AI_DIALECT_ANTHROPIC)
-        {
-            job->provider = provider_of(job->dialect);
-
-            if (provider_same(job->provider, job->dialect, job->spec.op)) {
-                return 0;
-            }
-        }
-
-        job->provider = &provider_openai;
-
-        return job_translate(job);
-    }
-
-    job->provider = provider_for(job->route.api, job->spec.op);
-    response = job->parent != NULL ? job->parent->response : job->response;
-
-    return job->provider != NULL
-           && provider_same(job->provider, job->dialect, job->spec.op)
-           && (response == NULL || !stored_bound(response, 1))
-           ? 0 : job_translate(job);
 }
 
 
@@ -609,7 +575,9 @@ job_bytes(job_t *job, ai_str_t bytes)
     }
 
     if (rc != 0) {
-        if (rc == -2 && retry_failed(job, RETRY_GARBAGE)) {
+        if ((rc == -2 && retry_failed(job, RETRY_GARBAGE))
+            || (rc == -4 && retry_failed(job, RETRY_LARGE)))
+        {
             return -1;
         }
 
@@ -636,8 +604,8 @@ job_bytes(job_t *job, ai_str_t bytes)
 int
 job_flow(job_t *job)
 {
-    if (job->probe && job->answer.token) {
-        retry_good(job);
+    if (job->permit != 0 && job->answer.token) {
+        failure_good(job);
     }
 
     if (job->answer.usage.complete) {

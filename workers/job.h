@@ -46,6 +46,7 @@ typedef struct call_s  call_t;
 typedef struct echo_s  echo_t;
 typedef struct recall_s  recall_t;
 typedef struct retry_s  retry_t;
+typedef struct paid_s  paid_t;
 struct stored_s;
 
 struct job_s {
@@ -98,10 +99,12 @@ struct job_s {
     echo_t           *echo;
     recall_t         *recall;
     retry_t          *retry;    /* NULL: no call has failed */
+    paid_t           *paid;     /* NULL: nothing that failed costs */
     job_t            *hedge;    /* its second call, until that is freed */
     job_t            *parent;   /* this is one, of that job */
     unsigned          calls;    /* of providers, in this attempt */
     unsigned          key;      /* which of the provider's */
+    uint64_t          permit;   /* to try an open breaker, 0: none */
     unsigned          retry_after;  /* s, of its end; 0: as always */
     const char       *refusal;  /* cause, of a spec that was not taken */
     const char       *ending;   /* of claim's END, or where unended */
@@ -126,12 +129,14 @@ struct job_s {
     unsigned          counted:1;        /* its end, in the metrics */
     unsigned          waiting:1;        /* for claim's or GET's reply */
     unsigned          has_body:1;
+    unsigned          owing:1;          /* for what earlier attempts paid */
+    unsigned          owing_asked:1;
     unsigned          has_answer:1;     /* answer is initialised */
     unsigned          checked:1;        /* body is what was signed */
     unsigned          shed:1;           /* request and body are let go */
-    unsigned          probe:1;          /* this call tries an open breaker */
     unsigned          noted:1;          /* how this call went */
     unsigned          hedged:1;         /* once */
+    unsigned          awaits:1;         /* what its hedge says is being read */
     unsigned          ever_called:1;
     unsigned          asked:1;          /* the provider had all of a request
                                          * that it did not answer in full */

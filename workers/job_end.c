@@ -7,6 +7,7 @@
 #include "hedge.h"
 #include "job_in.h"
 #include "models.h"
+#include "paid.h"
 #include "retry.h"
 #include "sign.h"
 
@@ -26,6 +27,7 @@ static void job_reclaim(job_t *job);
 static void job_on_reclaim(redis_t *rc, ai_resp_t *reply, void *data);
 static void job_on_ours(redis_t *rc, ai_resp_t *reply, void *data);
 static int job_same(const job_t *job, ai_resp_t *reply);
+static void job_leave(job_t *job);
 static void job_claim_failed(job_t *job, const ai_resp_t *reply);
 static int job_forgotten(const job_t *job);
 static void job_on_tenant(redis_t *rc, ai_resp_t *reply, void *data);
@@ -52,7 +54,7 @@ void
 job_end(job_t *job, const char *state, const char *cause, const char *message)
 {
     char               base[2048];
-    char               lines[(RETRY_CALLS_MAX + 2) * AI_USAGE_LINE_MAX];
+    char               lines[(PAID_MAX + 3) * (AI_USAGE_LINE_MAX + 32)];
     char               text[AI_USAGE_LINE_MAX + 1024];
     ai_buf_t           b, l, x;
     unsigned           again;
@@ -75,7 +77,7 @@ job_end(job_t *job, const char *state, const char *cause, const char *message)
 
     ai_buf_init(&l, lines + AI_USAGE_LINE_MAX,
                 sizeof(lines) - AI_USAGE_LINE_MAX);
-    retry_usage(job, &u, &l);
+    paid_usage(job, &u, &l);
     ai_buf_init(&b, lines, AI_USAGE_LINE_MAX);
     ai_usage_write(&b, &u);
     line = (ai_str_t) { ai_buf_len(&b), lines };
@@ -505,6 +507,22 @@ job_same(const job_t *job, ai_resp_t *reply)
 }
 
 
+/* Who has it bills what is kept of it; where Redis has lost it, a settle does:
+ * to one that is another's it says no more than that. */
+
+static void
+job_leave(job_t *job)
+{
+    if (job->paid != NULL) {
+        job_fail(job, "lost", NULL);
+        return;
+    }
+
+    job->w->metrics.jobs_abandoned_total++;
+    job_drop(job);
+}
+
+
 static void
 job_claim_failed(job_t *job, const ai_resp_t *reply)
 {
@@ -552,10 +570,9 @@ job_on_ours(redis_t *rc, ai_resp_t *reply, void *data)
             job->owned_usec = loop_now_usec(&job->w->loop);
 
         } else if (job->state == JOB_RETRYING) {
-            job->w->metrics.jobs_abandoned_total++;
             log_job(LOG_INFO, "job", job->spec.tenant, job->spec.id,
                     "another worker has it");
-            job_drop(job);
+            job_leave(job);
         }
     }
 

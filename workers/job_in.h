@@ -1,5 +1,6 @@
 /*
- * What jobs.c (the herd), job.c (a job until its answer is whole) and
+ * What jobs.c (the herd), job.c (a job until its answer is whole),
+ * job_translate.c (who speaks with its provider) and
  * job_end.c (its end) share.
  */
 
@@ -49,6 +50,10 @@ void job_on_claim(redis_t *rc, ai_resp_t *reply, void *data);
 void job_loaded(job_t *job);
 /* Its emit_t, when id, tenant and attempt are known: 0, or -1 no memory. */
 int job_emit(job_t *job);
+
+/* job_translate.c */
+/* Who speaks with its target, and through what: 0, or -1 it has failed. */
+int job_dress(job_t *job);
 
 /* job_end.c */
 /* The last event and settle; cause NULL: the answer is whole. */

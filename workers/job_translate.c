@@ -1,10 +1,11 @@
 /*
- * A job whose client speaks another dialect than its provider.  The job owns
- * its translate_t.
+ * Who speaks with a job's provider: a dialect of its own, or, where the client
+ * speaks another, a translation.  The job owns its translate_t.
  */
 
 #include "job_in.h"
 #include "retry.h"
+#include "stored.h"
 
 #include <string.h>
 #include <strings.h>
@@ -17,6 +18,42 @@ static const dialect_t *job_client(const job_t *job);
 static int job_fits(const dialect_t *client, const dialect_t *provider);
 static int job_official(const job_t *job);
 static ai_str_t job_version(const job_t *job);
+
+
+/* Who speaks with its target, and through what. */
+
+int
+job_dress(job_t *job)
+{
+    const struct stored_s  *response;
+
+    if (ai_str_eqz(job->route.api, "echo")) {
+
+        /* It says no more dialects than two. */
+
+        if (job->dialect == AI_DIALECT_OPENAI
+            || job->dialect == AI_DIALECT_ANTHROPIC)
+        {
+            job->provider = provider_of(job->dialect);
+
+            if (provider_same(job->provider, job->dialect, job->spec.op)) {
+                return 0;
+            }
+        }
+
+        job->provider = &provider_openai;
+
+        return job_translate(job);
+    }
+
+    job->provider = provider_for(job->route.api, job->spec.op);
+    response = job->parent != NULL ? job->parent->response : job->response;
+
+    return job->provider != NULL
+           && provider_same(job->provider, job->dialect, job->spec.op)
+           && (response == NULL || !stored_bound(response, 1))
+           ? 0 : job_translate(job);
+}
 
 
 int

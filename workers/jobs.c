@@ -6,6 +6,7 @@
 #include "body.h"
 #include "hedge.h"
 #include "job_in.h"
+#include "paid.h"
 #include "recall.h"
 #include "retry.h"
 #include "stored.h"
@@ -321,6 +322,7 @@ jobs_abort(jobs_t *jobs)
                 job_fail(job, "lost", NULL);
 
             } else {
+                paid_add(job, job, "cancelled");
                 job_drop(job);
             }
         }
@@ -545,6 +547,7 @@ job_check(job_t *job, uint64_t now)
 
     if (job->state == JOB_LOADING) {
         body_load(job);
+        paid_ask(job);
     }
 
     if (job_complete(job)) {
@@ -690,6 +693,7 @@ job_free(job_t *job)
     body_free(job);
     recall_free(job);
     retry_free(job);
+    paid_free(job);
 
     if (job->echo != NULL) {
         echo_abort(job);

@@ -179,6 +179,22 @@ models_price(models_t *ms, ai_str_t hex, ai_str_t model, uint64_t since_usec,
 }
 
 
+void
+models_last(models_t *ms, ai_str_t hex, ai_str_t model, ai_price_t *price)
+{
+    models_list_t          *l;
+    const ai_models_row_t  *row;
+
+    l = ai_sha256_hex_ok(hex) ? models_find(ms, hex) : NULL;
+    row = l != NULL && l->list != NULL ? ai_models_find(l->list, model)
+                                       : NULL;
+
+    if (row != NULL) {
+        ai_models_price(row, price);
+    }
+}
+
+
 static models_list_t *
 models_find(models_t *ms, ai_str_t hex)
 {

@@ -34,5 +34,8 @@ void models_want(models_t *ms, ai_str_t hex, ai_str_t model);
  */
 int models_price(models_t *ms, ai_str_t hex, ai_str_t model,
     uint64_t since_usec, ai_price_t *price);
+/* The same as it was read last, where it was: asks nobody. */
+void models_last(models_t *ms, ai_str_t hex, ai_str_t model,
+    ai_price_t *price);
 
 #endif

@@ -31,6 +31,8 @@ static const provider_t *const  providers[] = {
     &provider_vertex_count,
     &provider_gemini_embeddings,
     &provider_vertex_embeddings,
+    &provider_ollama_embeddings,
+    &provider_cohere_embeddings,
     &provider_gemini,
     &provider_vertex,
     &provider_ollama,
@@ -314,6 +316,16 @@ provider_count(ai_str_t json, const char *path, int64_t otherwise)
     }
 
     return otherwise;
+}
+
+
+int64_t
+provider_output(int64_t input, int64_t output, int64_t reasoning,
+    int64_t total)
+{
+    return input >= 0 && output >= 0 && reasoning > 0
+           && total == input + output + reasoning ? output + reasoning
+                                                  : output;
 }
 
 

@@ -109,6 +109,8 @@ extern const provider_t  provider_gemini_count;
 extern const provider_t  provider_vertex_count;
 extern const provider_t  provider_gemini_embeddings;
 extern const provider_t  provider_vertex_embeddings;
+extern const provider_t  provider_ollama_embeddings;
+extern const provider_t  provider_cohere_embeddings;
 extern const provider_t  provider_gemini;
 extern const provider_t  provider_vertex;
 extern const provider_t  provider_ollama;
@@ -153,6 +155,10 @@ int provider_edit_model(provider_edit_t *e, ai_str_t body, size_t start,
     size_t end, ai_str_t model);
 /* A count at a path of a JSON text, or otherwise. */
 int64_t provider_count(ai_str_t json, const char *path, int64_t otherwise);
+/* Tokens of the output, reasoning included, out of four counts (-1: not told):
+ * some leave it out of their output, which their total then shows. */
+int64_t provider_output(int64_t input, int64_t output, int64_t reasoning,
+    int64_t total);
 /* A short string at a path into buf (cut): 1 or 0. */
 int provider_word(ai_str_t json, const char *path, char *buf, size_t size);
 /* Bytes of the string at a path, quotes aside. */

@@ -6,6 +6,7 @@
 
 #include "recall.h"
 #include "job_in.h"
+#include "paid.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -109,12 +110,13 @@ recall_ask(job_t *job)
     argv[1].data = key;
 
     if (!r->sized) {
-        argv[0] = ai_str("HGET");
+        argv[0] = ai_str("HMGET");
         argv[1].len = ai_keys_make(key, sizeof(key), AI_KEY_JOB, job->shard,
                                    id);
         argv[2] = ai_str("bytes");
+        argv[3] = ai_str("paid");
 
-        return redis_command(job->w->redis, recall_on_reply, job, 3, argv);
+        return redis_command(job->w->redis, recall_on_reply, job, 4, argv);
     }
 
     from[0] = r->last[0] != '\0' ? '(' : '-';
@@ -155,9 +157,11 @@ recall_on_reply(redis_t *rc, ai_resp_t *reply, void *data)
     } else if (!r->sized) {
         r->sized = 1;
 
-        if (redis_int(reply, &n) == 0 && n >= 0) {
+        if (redis_int(redis_item(reply, 0), &n) == 0 && n >= 0) {
             job->body = (ai_str_t) { (size_t) n, "" };
         }
+
+        paid_read(job, redis_str(redis_item(reply, 1)));
 
         recall_kick(job);
 

@@ -3,33 +3,17 @@
  * first call fails; the table below is the policy.
  */
 
+#include "failure.h"
 #include "hedge.h"
 #include "hello.h"
+#include "paid.h"
 #include "retry_in.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 
-/* What a failure allows, and what it is held against. */
-#define RETRY_NEXT      0x01        /* another target */
-#define RETRY_SAME      0x02        /* this one again, later */
-#define RETRY_PROVIDER  0x04
-#define RETRY_MODEL     0x08
-#define RETRY_KEY       0x10        /* is benched */
-#define RETRY_LIMIT     0x20        /* the same, for this model */
-
-
-typedef struct {
-    int          status;            /* and those up to the next row's */
-    unsigned     may;
-} retry_row_t;
-
-
-static unsigned retry_may(const job_t *job, retry_why_e why);
-static int retry_refused(const job_t *job);
-static void retry_wish(job_t *job);
-static void retry_note(job_t *job, unsigned may);
+static int retry_again(job_t *job);
 static unsigned retry_fresh(job_t *job);
 static void retry_end(job_t *job);
 static int retry_pick(job_t *job, unsigned may);
@@ -37,55 +21,24 @@ static unsigned retry_repeat(job_t *job);
 static void retry_wait(job_t *job, const job_t *lane, unsigned i,
     unsigned may);
 static void retry_leave(job_t *job);
-static void retry_unprobe(job_t *job);
 static void retry_run(void *data);
 static void retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data);
 static void retry_call(job_t *job);
 
 
-/* By status: what is wrong with a request is its sender's, and is said once. */
-
-static const retry_row_t  retry_status[] = {
-    { 200, 0 },
-    { 401, RETRY_NEXT|RETRY_KEY },
-    { 403, RETRY_NEXT|RETRY_LIMIT },
-    { 404, RETRY_NEXT },
-    { 405, 0 },
-    { 408, RETRY_NEXT|RETRY_SAME },
-    { 409, 0 },
-    { 425, RETRY_NEXT|RETRY_SAME },
-    { 426, 0 },
-    { 429, RETRY_NEXT|RETRY_SAME|RETRY_LIMIT },
-    { 430, 0 },
-    { 500, RETRY_NEXT|RETRY_SAME|RETRY_MODEL },
-    { 501, RETRY_NEXT },
-    { 502, RETRY_NEXT|RETRY_SAME|RETRY_MODEL },
-    { 600, 0 }
-};
-
-/* By what else went wrong, in the order of retry_why_e. */
-
-static const unsigned  retry_whys[] = {
-    [RETRY_UNREACHABLE] = RETRY_NEXT|RETRY_SAME|RETRY_PROVIDER,
-    [RETRY_FIRST] = RETRY_NEXT|RETRY_MODEL,
-    [RETRY_IDLE] = RETRY_NEXT|RETRY_MODEL,
-    [RETRY_TOTAL] = RETRY_NEXT|RETRY_MODEL,
-    [RETRY_SLOW] = RETRY_NEXT|RETRY_MODEL,
-    [RETRY_BROKEN] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
-    [RETRY_GARBAGE] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
-    [RETRY_ERROR] = RETRY_NEXT|RETRY_SAME|RETRY_MODEL,
-    [RETRY_NO_KEY] = RETRY_NEXT,
-    [RETRY_UNFIT] = RETRY_NEXT
-};
-
-
 int
 retry_first(job_t *job)
 {
-    if (!breakers_any(job->w->breakers)
-        || breaker_ask(job->w->breakers, &job->route, &(uint64_t) { 0 })
-           == BREAKER_GO)
-    {
+    uint64_t        msec;
+    breaker_call_t  call;
+
+    if (!breakers_any(job->w->breakers)) {
+        return 0;
+    }
+
+    call = failure_call(job);
+
+    if (breaker_ask(job->w->breakers, &call, &msec) == BREAKER_GO) {
         return 0;
     }
 
@@ -97,7 +50,7 @@ retry_first(job_t *job)
 
     job->retry->at[0].asked = 0;
 
-    if (retry_pick(job, RETRY_NEXT) != 0) {
+    if (retry_pick(job, FAILURE_NEXT) != 0) {
         retry_end(job);
 
     } else {
@@ -119,10 +72,10 @@ retry_answer(job_t *job)
     if (a->sse_type || a->flowing) {
 
         if (a->usage.error) {
-            retry_note(job, retry_may(job, RETRY_ERROR));
+            failure_note(job, failure_may(job, RETRY_ERROR));
 
         } else if (a->usage.complete || a->usage.finish[0] != '\0') {
-            retry_good(job);
+            failure_good(job);
         }
 
         return 0;
@@ -133,8 +86,8 @@ retry_answer(job_t *job)
     }
 
     if (a->usage.error) {
-        job->answer.blamed = hello_blames((ai_str_t) { a->whole_len,
-                                                       a->whole }) ? 1 : 0;
+        job->answer.error_status = hello_status((ai_str_t) { a->whole_len,
+                                                             a->whole });
         return retry_failed(job, RETRY_ERROR);
     }
 
@@ -142,7 +95,7 @@ retry_answer(job_t *job)
         return retry_failed(job, RETRY_GARBAGE);
     }
 
-    retry_good(job);
+    failure_good(job);
 
     return 0;
 }
@@ -157,9 +110,9 @@ retry_failed(job_t *job, retry_why_e why)
         return 0;
     }
 
-    may = retry_may(job, why);
-    retry_wish(job);
-    retry_note(job, may);
+    may = failure_may(job, why);
+    failure_wish(job);
+    failure_note(job, may);
 
     if (job->parent != NULL) {
         retry_wait(job->parent, job, job->parent->retry->hedge, may);
@@ -174,23 +127,50 @@ retry_failed(job_t *job, retry_why_e why)
         return 0;
     }
 
+    job->retry->why = why;
+    job->retry->may = may;
     retry_wait(job, job, job->retry->now, may);
 
-    if (job->hedge != NULL && hedge_follows(job)) {
-        return 1;
-    }
+    return (job->hedge != NULL && hedge_follows(job)) || retry_again(job);
+}
 
-    if (retry_pick(job, may) != 0) {
+
+static int
+retry_again(job_t *job)
+{
+    if (job->cancelled || retry_pick(job, job->retry->may) != 0) {
         return 0;
     }
 
     job->w->metrics.calls_again_total++;
-    retry_pay(job, job, "failed");
+    paid_add(job, job, "failed");
     retry_reset(job);
     job_move(job, JOB_RETRYING);
     retry_kick(job);
 
     return 1;
+}
+
+
+void
+retry_alone(job_t *job)
+{
+    retry_why_e  why;
+
+    if (retry_again(job)) {
+        return;
+    }
+
+    why = job->retry->why;
+
+    if ((why == RETRY_STATUS || why == RETRY_ERROR) && !job->answer.sse_type) {
+        job_whole(job);
+
+    } else {
+        job_fail(job, why == RETRY_UNREACHABLE ? "provider_unreachable"
+                      : why <= RETRY_SLOW ? "provider_timeout"
+                                          : "provider_bad", NULL);
+    }
 }
 
 
@@ -229,79 +209,6 @@ retry_slow(job_t *job)
 }
 
 
-/* Whom a failure is held against, once a call. */
-
-static void
-retry_note(job_t *job, unsigned may)
-{
-    uint64_t     msec;
-    breakers_t  *b;
-
-    if (job->noted || job->echo != NULL) {
-        return;
-    }
-
-    if (may == 0) {
-        retry_good(job);
-        return;
-    }
-
-    job->noted = 1;
-    b = job->w->breakers;
-    msec = job->has_answer && job->answer.retry_msec > 0
-           ? (uint64_t) job->answer.retry_msec : 0;
-
-    if (job->target != NULL && (may & (RETRY_PROVIDER|RETRY_MODEL))) {
-        target_took(job->w->targets, job->target, job->spec.stream,
-                    (uint64_t) job->route.first_msec * 1000);
-    }
-
-    if (may & RETRY_PROVIDER) {
-        breaker_failed(b, BREAKER_PROVIDER, &job->route, 0, 0);
-    }
-
-    if (may & RETRY_MODEL) {
-        breaker_failed(b, BREAKER_MODEL, &job->route, 0, 0);
-    }
-
-    if (may & RETRY_KEY) {
-        breaker_failed(b, BREAKER_KEY, &job->route, job->key, 0);
-    }
-
-    if (may & RETRY_LIMIT) {
-        breaker_failed(b, BREAKER_LIMIT, &job->route, job->key, msec);
-    }
-
-    retry_unprobe(job);
-}
-
-
-/* The target answers, whatever it thinks of the request. */
-
-void
-retry_good(job_t *job)
-{
-    if (job->noted) {
-        return;
-    }
-
-    job->noted = 1;
-
-    if (job->target != NULL) {
-        target_took(job->w->targets, job->target, job->spec.stream,
-                    (job->spec.stream && job->token_usec != 0
-                     ? job->token_usec : loop_now_usec(&job->w->loop))
-                    - job->called_usec);
-    }
-
-    if (breakers_any(job->w->breakers)) {
-        breaker_worked(job->w->breakers, &job->route, job->key);
-    }
-
-    retry_unprobe(job);
-}
-
-
 /* Nobody is to be asked just now. */
 
 static void
@@ -316,64 +223,6 @@ retry_end(job_t *job)
                                                  : 1;
     job_fail(job, "unavailable",
              "The provider of this model fails; it is not asked just now.");
-}
-
-
-static unsigned
-retry_may(const job_t *job, retry_why_e why)
-{
-    unsigned  may;
-
-    const retry_row_t  *row;
-
-    if ((why == RETRY_STATUS || why == RETRY_ERROR) && retry_refused(job)) {
-        return RETRY_NEXT|RETRY_KEY;
-    }
-
-    if (why != RETRY_STATUS) {
-        may = why == RETRY_ERROR && job->answer.blamed ? 0 : retry_whys[why];
-
-    } else {
-        for (row = retry_status; job->answer.status >= row[1].status; row++) {
-            /* void */
-        }
-
-        may = row->may;
-    }
-
-    return job->has_answer && job->answer.no_retry ? may & ~RETRY_SAME : may;
-}
-
-
-/* Whether an error is about the key, whatever its status. */
-
-static int
-retry_refused(const job_t *job)
-{
-    const char  *cause;
-
-    cause = job->translate != NULL ? translate_cause(job->translate) : NULL;
-
-    return cause != NULL && strcmp(cause, "unauthenticated") == 0;
-}
-
-
-/* Some say in the body when to come again. */
-
-static void
-retry_wish(job_t *job)
-{
-    int64_t  msec;
-
-    if (!job->has_answer || job->translate == NULL) {
-        return;
-    }
-
-    msec = translate_retry(job->translate);
-
-    if (msec > job->answer.retry_msec && msec > 0) {
-        job->answer.retry_msec = msec;
-    }
 }
 
 
@@ -408,18 +257,25 @@ retry_wait(job_t *job, const job_t *lane, unsigned i, unsigned may)
     retry_t     *r;
     route_at_t  *at;
 
+    breaker_call_t  call;
+
     r = job->retry;
     at = &r->at[i];
     at->asked = 1;
 
-    if ((may & (RETRY_KEY|RETRY_LIMIT))
-        && breaker_keys_left(job->w->breakers, &lane->route, lane->key))
-    {
-        at->asked = 0;
-        return;
+    if (may & (FAILURE_KEY|FAILURE_LIMIT|FAILURE_DENIAL)) {
+        call = failure_call(lane);
+        call.tried = at->tried |= 1U << lane->key;
+
+        if (breaker_keys_left(job->w->breakers, &call)) {
+            at->asked = 0;
+            return;
+        }
+
+        at->tried = 0;
     }
 
-    if (!(may & RETRY_SAME)) {
+    if (!(may & FAILURE_SAME)) {
         at->out = 1;
         return;
     }
@@ -459,7 +315,7 @@ retry_pick(job_t *job, unsigned may)
         return -1;
     }
 
-    i = may & RETRY_NEXT ? retry_fresh(job) : r->n;
+    i = may & FAILURE_NEXT ? retry_fresh(job) : r->n;
 
     if (i != r->n) {
         r->at[i].ready_msec = now;
@@ -577,6 +433,18 @@ retry_repeat(job_t *job)
 }
 
 
+unsigned
+retry_tried(const job_t *job)
+{
+    const retry_t  *r;
+
+    r = job->parent != NULL ? job->parent->retry : job->retry;
+
+    return r == NULL ? 0
+           : r->at[job->parent != NULL ? r->hedge : r->now].tried;
+}
+
+
 int
 retry_route(const job_t *job, unsigned i, route_t *route)
 {
@@ -608,6 +476,8 @@ retry_ask(job_t *job, unsigned i)
     retry_t    *r;
     breaker_e   may;
 
+    breaker_call_t  call;
+
     r = job->retry;
 
     if (!breakers_any(job->w->breakers)) {
@@ -619,7 +489,9 @@ retry_ask(job_t *job, unsigned i)
         return BREAKER_NO;
     }
 
-    may = breaker_ask(job->w->breakers, &route, &msec);
+    call = failure_call(job);
+    call.route = &route;
+    may = breaker_ask(job->w->breakers, &call, &msec);
     r->at[i].open_msec = msec;
 
     if (may != BREAKER_GO && msec < r->open_msec) {
@@ -680,7 +552,7 @@ retry_reset(job_t *job)
     job->request_added = 0;
     job->request_rc = 0;
     retry_leave(job);
-    retry_unprobe(job);
+    failure_unprobe(job);
     job->asked = 0;
     job->estimate = 0;
     job->paused = 0;
@@ -703,16 +575,6 @@ retry_leave(job_t *job)
 }
 
 
-static void
-retry_unprobe(job_t *job)
-{
-    if (job->probe) {
-        job->probe = 0;
-        breaker_unprobe(job->w->breakers, &job->route);
-    }
-}
-
-
 void
 retry_kick(job_t *job)
 {
@@ -727,14 +589,17 @@ retry_kick(job_t *job)
 static void
 retry_run(void *data)
 {
-    job_t    *job;
-    retry_t  *r;
-    route_t   route;
+    job_t          *job;
+    retry_t        *r;
+    route_t         route;
+    breaker_call_t  call;
 
     r = data;
     job = r->job;
 
-    if (job->state != JOB_RETRYING || r->asking || !job_ours(job)) {
+    if (job->state != JOB_RETRYING || r->asking || !paid_kept(job)
+        || !job_ours(job))
+    {
         return;
     }
 
@@ -752,15 +617,26 @@ retry_run(void *data)
 
     job->route = route;
 
-    if (!r->probe
-        || breaker_probe(job->w->breakers, &job->route, retry_on_permit, job)
-           != 0)
-    {
+    if (!r->probe) {
         retry_call(job);
+        job_unref(job);
+        return;
+    }
+
+    call = failure_call(job);
+
+    if (breaker_probe(job->w->breakers, &call,
+                      (ai_str_t) { AI_JOB_ID_LEN, job->id }, retry_on_permit,
+                      job)
+        == 0)
+    {
+        r->asking = 1;
+        r->permit = call.permit;
+        job_ref(job);
 
     } else {
-        r->asking = 1;
-        job_ref(job);
+        job->permit = call.permit;
+        retry_call(job);
     }
 
     job_unref(job);
@@ -784,20 +660,21 @@ retry_on_permit(redis_t *rc, ai_resp_t *reply, void *data)
     if (job->state != JOB_RETRYING) {
 
         if (redis_str(reply).len != 0) {
-            breaker_unprobe(job->w->breakers, &job->route);
+            breaker_unprobe(job->w->breakers, r->permit,
+                            (ai_str_t) { AI_JOB_ID_LEN, job->id });
         }
 
     } else if (reply == NULL || reply->type == AI_RESP_ERROR
                || redis_str(reply).len != 0)
     {
-        job->probe = 1;
+        job->permit = r->permit;
         retry_call(job);
 
     } else {
         r->at[r->now].asked = 1;
         r->at[r->now].out = 1;
 
-        if (retry_pick(job, RETRY_NEXT) != 0) {
+        if (retry_pick(job, FAILURE_NEXT) != 0) {
             retry_end(job);
 
         } else {
@@ -826,7 +703,7 @@ retry_stop(job_t *job)
 
     retry_leave(job);
 
-    retry_unprobe(job);
+    failure_unprobe(job);
 }
 
 
@@ -835,7 +712,6 @@ retry_free(job_t *job)
 {
     if (job->retry != NULL) {
         retry_stop(job);
-        free(job->retry->lines);
         free(job->retry);
         job->retry = NULL;
     }

@@ -1,7 +1,7 @@
 /*
  * What follows a call that failed before a word of it had left: another
- * target, the same one again later, or the end.  One table says what each
- * failure means (docs/routing.md); this is the only place that decides.
+ * target, the same one again later, or the end.  What each failure means is
+ * said in failure.h.
  */
 
 #ifndef RETRY_H
@@ -26,6 +26,7 @@ typedef enum {
     RETRY_SLOW,                 /* too few bytes a second */
     RETRY_BROKEN,               /* no answer, or one that broke off */
     RETRY_GARBAGE,              /* what no provider says */
+    RETRY_LARGE,                /* an answer over a bound of ours */
     RETRY_ERROR,                /* one inside a 200 */
     RETRY_STATUS,               /* by the answer's status */
     RETRY_NO_KEY,               /* nothing to call it with */
@@ -42,20 +43,15 @@ int retry_first(job_t *job);
 int retry_failed(job_t *job, retry_why_e why);
 /* A whole answer that nothing has left of: the same, 0 where it is good. */
 int retry_answer(job_t *job);
-/* The call has shown that its target works. */
-void retry_good(job_t *job);
 /* Whether nothing has left of an answer that comes too slowly: some times a
  * second. */
 int retry_slow(job_t *job);
+/* The keys that have failed its call of this target, a bit each. */
+unsigned retry_tried(const job_t *job);
 /* Its time may have come: some times a second. */
 void retry_kick(job_t *job);
 /* Ends it: takes back what waits. */
 void retry_stop(job_t *job);
 void retry_free(job_t *job);
-
-/* Usage of failed calls that are to be paid: adds their cost to u, which is
- * the last call's, and its line and theirs to b, each behind a line end; none
- * where there are none. */
-void retry_usage(const job_t *job, ai_usage_t *u, ai_buf_t *b);
 
 #endif

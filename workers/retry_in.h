@@ -1,6 +1,6 @@
 /*
- * What retry.c (what follows a failed call), retry_pay.c (what it costs) and
- * hedge.c (a second call beside one that is late) share.
+ * What retry.c (what follows a failed call) and hedge.c (a second call beside
+ * one that is late) share.
  */
 
 #ifndef RETRY_IN_H
@@ -19,13 +19,12 @@ struct retry_s {
     unsigned     n;
     unsigned     now;               /* the one that is asked */
     unsigned     hedge;             /* the one that is asked beside it */
+    retry_why_e  why;               /* the last failure, and what may */
+    unsigned     may;               /* follow it */
     unsigned     repeats;
     uint64_t     due_msec;
     uint64_t     open_msec;         /* what was not asked is, the earliest */
-    char        *lines;             /* usage of calls that are to be paid */
-    size_t       lines_len;
-    int64_t      cost;
-    unsigned     estimated:1;
+    uint64_t     permit;            /* that is asked for */
     unsigned     probe:1;           /* a permit is to be asked for */
     unsigned     asking:1;
 };
@@ -40,11 +39,10 @@ int retry_route(const job_t *job, unsigned i, route_t *route);
 breaker_e retry_ask(job_t *job, unsigned i);
 /* 0, or -1: this process has repeated enough calls for now. */
 int retry_budget(job_t *job, int take);
+/* The second call, whose answer was waited for when the job's own failed, is
+ * no good, either. */
+void retry_alone(job_t *job);
 /* Nothing is left of the call but what it cost. */
 void retry_reset(job_t *job);
-
-/* retry_pay.c */
-/* What the call of lane, the job or its hedge, will be billed. */
-void retry_pay(job_t *job, job_t *lane, const char *state);
 
 #endif

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "models.h"
+
 
 static unsigned route_pick(worker_t *w, const catalog_t *c,
     const route_t *route, int stream, const catalog_at_t *at, unsigned n,
@@ -149,9 +151,15 @@ route_score(worker_t *w, const catalog_t *c, catalog_by_e by, int stream,
                                     stream);
 
     case CATALOG_BY_COST:
-        if (catalog_call(c, at->provider, at->model, &route) != 0
-            || !ai_price_known(&route.price))
-        {
+        if (catalog_call(c, at->provider, at->model, &route) != 0) {
+            return 1e300;
+        }
+
+        if (!ai_price_known(&route.price)) {
+            models_last(w->models, route.list, route.model, &route.price);
+        }
+
+        if (!ai_price_known(&route.price)) {
             return 1e300;
         }
 

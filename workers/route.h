@@ -18,6 +18,7 @@ typedef struct {
     ai_str_t  model;
     uint64_t  ready_msec;           /* not before this */
     uint64_t  open_msec;            /* its breaker is, for so long */
+    unsigned  tried;                /* keys of its, a bit each, that failed */
     unsigned  asked:1;
     unsigned  out:1;                /* not again for this job */
 } route_at_t;

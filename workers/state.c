@@ -45,16 +45,29 @@ static const char *const  state_words[] = {
 };
 
 
-void
+int
 state_begin(job_t *job)
 {
     state_t  *s;
+
+    if (ai_str_eqz(job->spec.op, "conversations_read")
+        || ai_str_eqz(job->spec.op, "conversations_write"))
+    {
+        conversation_begin(job);
+        return 1;
+    }
+
+    if (!ai_str_eqz(job->spec.op, "responses_read")
+        && !ai_str_eqz(job->spec.op, "responses_write"))
+    {
+        return 0;
+    }
 
     s = state_read(job);
 
     if (s == NULL) {
         job_fail(job, "bad_request", NULL);
-        return;
+        return 1;
     }
 
     job_move(job, JOB_PREPARING);
@@ -77,6 +90,8 @@ state_begin(job_t *job)
     default:
         state_get(s);
     }
+
+    return 1;
 }
 
 
@@ -238,11 +253,21 @@ state_end(state_t *s, int status, json_t *body)
 static void
 state_say(state_t *s, int status, ai_str_t text)
 {
-    int        rc;
-    job_t     *job;
-    ai_str_t   piece;
+    job_t  *job;
 
     job = s->job;
+    state_answer(job, status, text, s->where[0] != '\0' ? s->where : NULL);
+    state_free(s);
+    job_unref(job);
+}
+
+
+void
+state_answer(job_t *job, int status, ai_str_t text, const char *where)
+{
+    int       rc;
+    ai_str_t  piece;
+
     job->route.provider = ai_str("");
     job->route.model = ai_str("");
     job_move(job, JOB_CALLING);
@@ -253,12 +278,11 @@ state_say(state_t *s, int status, ai_str_t text)
     answer_header(&job->answer, ai_str("content-type"),
                   ai_str("application/json"));
 
-    if (s->where[0] != '\0') {
+    if (where != NULL) {
         answer_say(&job->answer, ai_str("location"),
-                   (ai_str_t) { strlen(s->where), s->where });
+                   (ai_str_t) { strlen(where), where });
     }
 
-    state_free(s);
     answer_head(&job->answer, status);
 
     for (rc = 0; rc == 0 && text.len != 0; text.len -= piece.len) {
@@ -274,8 +298,6 @@ state_say(state_t *s, int status, ai_str_t text)
     } else {
         job_done(job);
     }
-
-    job_unref(job);
 }
 
 
@@ -307,8 +329,9 @@ state_away(state_t *s)
 static void
 state_get(state_t *s)
 {
-    if (state_query(s, "SELECT input, response FROM ngxai.response_get($1, "
-                    "$2, $3)", state_on_get)
+    if (stores_away(s->job->w->stores)
+        || state_query(s, "SELECT input, response FROM ngxai.response_get($1, "
+                       "$2, $3)", state_on_get)
         != 0)
     {
         state_park(s, 1);

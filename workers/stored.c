@@ -4,6 +4,7 @@
  */
 
 #include "parked.h"
+#include "stored_in.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,39 +13,22 @@
 #include "ai_crypto.h"
 #include "ai_json.h"
 #include "ai_role.h"
-#include "job.h"
 
 
 #define STORED_WAITS_MAX  10            /* looks at what is not stored yet */
 #define STORED_SAID_HEAD  256           /* bytes in which an event's type is */
 
-struct stored_s {
-    job_t    *job;
-    char     *input;            /* elements of an array */
-    size_t    input_len;
-    char     *said;             /* the response */
-    size_t    said_len;
-    char      id[STORED_ID_MAX];        /* of the response */
-    char      previous[STORED_ID_MAX];
-    char      conversation[STORED_ID_MAX];
-    unsigned  store:1;
-    unsigned  background:1;
-    unsigned  invalid:1;        /* what it stands on is no id */
-    unsigned  named:1;          /* its id has been seen */
-    unsigned  waits;            /* for what it stands on, looks */
-};
-
 
 static int stored_id(char *to, ai_str_t body, const ai_json_field_t *f);
 static int stored_input(stored_t *s, ai_str_t body, const ai_json_field_t *f);
 static void stored_on_chain(db_t *db, const PGresult *res, void *data);
-static int stored_join(job_t *job, const PGresult *res);
+static void stored_chain(out_t *o, const PGresult *res);
 static void stored_elements(out_t *o, ai_str_t text);
 static int stored_ask(job_t *job);
 static void stored_again(void *data);
-static int stored_send(job_t *job, int park);
-static void stored_park(job_t *job, const char *why);
+static int stored_park(stored_t *s);
 static void stored_on_put(db_t *db, const PGresult *res, void *data);
+static void stored_over(stored_t *s);
 
 
 enum {
@@ -98,6 +82,7 @@ void
 stored_free(stored_t *s)
 {
     if (s != NULL) {
+        items_free(&s->items);
         free(s->input);
         free(s->said);
         free(s);
@@ -278,7 +263,7 @@ stored_owner(const job_t *job)
 }
 
 
-static char *
+char *
 stored_z(ai_str_t s)
 {
     return strndup(s.len != 0 ? s.data : "", s.len);
@@ -300,9 +285,14 @@ stored_expand(job_t *job)
     }
 
     if (s->conversation[0] != '\0') {
-        job_fail(job, "bad_request", "Conversations are not kept here: send "
-                 "\"previous_response_id\" or the items.");
-        return -1;
+
+        if (s->previous[0] != '\0') {
+            job_fail(job, "bad_request", "Mutually exclusive parameters: give "
+                     "'previous_response_id' or 'conversation', not both.");
+            return -1;
+        }
+
+        return converse_begin(s);
     }
 
     if (s->previous[0] == '\0') {
@@ -402,11 +392,8 @@ stored_on_chain(db_t *db, const PGresult *res, void *data)
                      "found.", job->response->previous);
             job_fail(job, "bad_request", why);
 
-        } else if (stored_join(job, res) != 0) {
-            job_fail(job, "internal", NULL);
-
         } else {
-            job_expanded(job);
+            stored_join(job, stored_chain, res);
         }
     }
 
@@ -414,17 +401,42 @@ stored_on_chain(db_t *db, const PGresult *res, void *data)
 }
 
 
-/* The body with all items: of each response what was asked and said. */
+/* Of each response what was asked and said. */
 
-static int
-stored_join(job_t *job, const PGresult *res)
+static void
+stored_chain(out_t *o, const PGresult *res)
 {
-    int                     i;
+    int             i;
+    ai_str_t        text, value;
+    ai_json_type_e  type;
+
+    for (i = 0; i < PQntuples(res); i++) {
+        text = (ai_str_t) { (size_t) PQgetlength(res, i, 1),
+                            PQgetvalue(res, i, 1) };
+
+        if (text.len != 0) {
+            out_item(o);
+            out_add(o, text);
+        }
+
+        text = (ai_str_t) { (size_t) PQgetlength(res, i, 2),
+                            PQgetvalue(res, i, 2) };
+
+        if (ai_json_path(text, "output", &value, &type) == 1
+            && type == AI_JSON_ARRAY)
+        {
+            stored_elements(o, value);
+        }
+    }
+}
+
+
+void
+stored_join(job_t *job, stored_before_pt before, const PGresult *res)
+{
     size_t                  at;
     out_t                   o;
-    ai_str_t                text, value;
     ai_json_t               j;
-    ai_json_type_e          type;
     const ai_json_field_t  *f;
 
     memset(&o, 0, sizeof(o));
@@ -434,7 +446,8 @@ stored_join(job_t *job, const PGresult *res)
                      PROVIDER_DEPTH_MAX)
         != AI_JSON_OK)
     {
-        return -1;
+        job_fail(job, "internal", NULL);
+        return;
     }
 
     f = &j.fields[STORED_INPUT];
@@ -445,25 +458,7 @@ stored_join(job_t *job, const PGresult *res)
 
     out_add(&o, (ai_str_t) { at, job->body.data });
     out_z(&o, f->type == AI_JSON_NONE ? "\"input\":[" : "[");
-
-    for (i = 0; i < PQntuples(res); i++) {
-        text = (ai_str_t) { (size_t) PQgetlength(res, i, 1),
-                            PQgetvalue(res, i, 1) };
-
-        if (text.len != 0) {
-            out_item(&o);
-            out_add(&o, text);
-        }
-
-        text = (ai_str_t) { (size_t) PQgetlength(res, i, 2),
-                            PQgetvalue(res, i, 2) };
-
-        if (ai_json_path(text, "output", &value, &type) == 1
-            && type == AI_JSON_ARRAY)
-        {
-            stored_elements(&o, value);
-        }
-    }
+    before(&o, res);
 
     if (f->type == AI_JSON_STRING) {
         out_item(&o);
@@ -482,14 +477,15 @@ stored_join(job_t *job, const PGresult *res)
     out_add(&o, (ai_str_t) { job->body.len - at, job->body.data + at });
 
     if (o.failed) {
+        job_fail(job, o.len + 1024 * 1024 >= o.max ? "too_large" : "internal",
+                 NULL);
         out_free(&o);
-        return -1;
+        return;
     }
 
     job->expanded = o.data;
     job->body = (ai_str_t) { o.len, o.data };
-
-    return 0;
+    job_expanded(job);
 }
 
 
@@ -596,13 +592,14 @@ stored_bytes(stored_t *s, ai_str_t bytes)
 int
 stored_put(job_t *job, ai_str_t whole)
 {
+    int             rc;
     stored_t       *s;
     ai_str_t        text;
     ai_json_type_e  type;
 
     s = job->response;
 
-    if (!s->store || job->answer.status > 299) {
+    if (!s->store || s->over || job->answer.status > 299) {
         return 0;
     }
 
@@ -618,42 +615,133 @@ stored_put(job_t *job, ai_str_t whole)
         || type != AI_JSON_STRING || text.len < 3
         || text.len - 2 >= STORED_ID_MAX)
     {
-        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
-                "the response is not stored: %s",
-                s->said == NULL ? "it is too large, or was not said"
-                                : "it has no id");
-        return 0;
+        if (s->conversation[0] == '\0') {
+            log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+                    "the response is not stored: %s",
+                    s->said == NULL ? "it is too large, or was not said"
+                                    : "it has no id");
+            return 0;
+        }
+
+        job_fail(job, "too_large", "The answer is larger than a conversation "
+                 "takes.");
+        return 1;
     }
 
     memcpy(s->id, text.data + 1, text.len - 2);
     s->id[text.len - 2] = '\0';
 
-    if (stored_send(job, 0) != 0) {
-        stored_park(job, "no Postgres");
-        return 0;
+    job_ref(job);
+
+    /* Who gives what was added again must not have said a part of it. */
+
+    if (s->adds) {
+        emit_hold(job->emit);
     }
 
-    job_ref(job);
+    rc = s->adds ? converse_end(s)
+         : stores_away(job->w->stores) ? -1 : stored_send(s);
+
+    if (rc != 0) {
+        stored_failed(s, "no Postgres", 1);
+    }
 
     return 1;
 }
 
 
-/* To Postgres, or to where it waits for it: 0 or -1. */
-
-static int
-stored_send(job_t *job, int park)
+int
+stored_send(stored_t *s)
 {
     int          rc;
-    char        *tenant, *user, *input, days[16];
-    stored_t    *s;
-    const char  *argv[PARKED_PARAMS];
+    char        *tenant, *user, *input, *ids, *items, days[16];
+    job_t       *job;
+    const char  *argv[12];
 
-    s = job->response;
+    job = s->job;
     snprintf(days, sizeof(days), "%d", STORED_DAYS);
 
     tenant = stored_z(job->spec.tenant);
     user = stored_z(job->spec.user);
+    input = stored_z((ai_str_t) { s->input_len, s->input });
+    ids = items_array(&s->items.ids);
+    items = items_array(&s->items.texts);
+    rc = -1;
+
+    if (tenant != NULL && user != NULL && input != NULL && ids != NULL
+        && items != NULL)
+    {
+        argv[0] = tenant;
+        argv[1] = user;
+        argv[2] = s->id;
+        argv[3] = s->previous[0] != '\0' ? s->previous : NULL;
+        argv[4] = s->conversation[0] != '\0' ? s->conversation : NULL;
+        argv[5] = input;
+        argv[6] = s->said;
+        argv[7] = days;
+        argv[8] = s->conversation;
+        argv[9] = job->id;
+        argv[10] = ids;
+        argv[11] = items;
+        rc = stores_query(job->w->stores, stored_on_put, s,
+                          s->adds
+                          ? "SELECT ngxai.conversation_end($1, $9, $10, "
+                            "$11::text[], $12::text[]), "
+                            "ngxai.response_put($1, $2, $3, $4, $5, $6, $7, "
+                            "$8::integer)"
+                          : "SELECT ngxai.response_put($1, $2, $3, $4, $5, "
+                            "$6, $7, $8::integer)", s->adds ? 12 : 8, argv);
+    }
+
+    free(tenant);
+    free(user);
+    free(input);
+    free(ids);
+    free(items);
+
+    return rc;
+}
+
+
+static void
+stored_on_put(db_t *db, const PGresult *res, void *data)
+{
+    job_t     *job;
+    stored_t  *s;
+
+    (void) db;
+
+    s = data;
+    job = s->job;
+
+    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
+        stored_failed(s, res == NULL ? "no answer"
+                                     : PQresultErrorMessage(res),
+                      parked_worth(res));
+        return;
+    }
+
+    if (s->adds && strcmp(PQgetvalue(res, 0, 0), "ok") != 0) {
+        log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+                "nothing is added to the conversation: %s",
+                PQgetvalue(res, 0, 0));
+    }
+
+    stored_over(s);
+}
+
+
+/* To where it waits for Postgres: 0, or -1: there is no room. */
+
+static int
+stored_park(stored_t *s)
+{
+    int          rc;
+    char        *tenant, *user, *input;
+    const char  *argv[PARKED_PARAMS];
+
+    tenant = stored_z(s->job->spec.tenant);
+    user = stored_z(s->job->spec.user);
     input = stored_z((ai_str_t) { s->input_len, s->input });
     rc = -1;
 
@@ -665,10 +753,8 @@ stored_send(job_t *job, int park)
         argv[4] = s->conversation[0] != '\0' ? s->conversation : NULL;
         argv[5] = input;
         argv[6] = s->said;
-        argv[7] = days;
-        rc = park ? parked_put(job, argv)
-             : stores_query(job->w->stores, stored_on_put, job, PARKED_PUT,
-                            PARKED_PARAMS, argv);
+        argv[7] = NULL;
+        rc = parked_put(s->job, argv);
     }
 
     free(tenant);
@@ -679,41 +765,44 @@ stored_send(job_t *job, int park)
 }
 
 
-static void
-stored_park(job_t *job, const char *why)
-{
-    int  kept;
+/* A response that is not stored is one still; a conversation that lacks it goes
+ * wrong from there on. */
 
-    kept = stored_send(job, 1) == 0;
+void
+stored_failed(stored_t *s, const char *why, int worth)
+{
+    int     kept;
+    job_t  *job;
+
+    job = s->job;
+
+    if (s->adds && s->rc == 0 && job->state == JOB_READING
+        && ++s->tries < STORED_TRIES && stored_send(s) == 0)
+    {
+        return;
+    }
+
+    kept = !s->adds && worth && stored_park(s) == 0;
 
     log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
             "the response is not stored%s: %.*s", kept ? " yet" : "",
             (int) strcspn(why, "\n"), why);
+
+    if (s->adds && job->state == JOB_READING) {
+        job_fail(job, "unavailable", "The conversation cannot be written to "
+                 "right now: nothing was added to it.");
+    }
+
+    stored_over(s);
 }
 
 
 static void
-stored_on_put(db_t *db, const PGresult *res, void *data)
+stored_over(stored_t *s)
 {
-    job_t       *job;
-    const char  *why;
+    job_t  *job;
 
-    (void) db;
-
-    job = data;
-
-    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
-        why = res == NULL ? "no answer" : PQresultErrorMessage(res);
-
-        if (parked_worth(res)) {
-            stored_park(job, why);
-
-        } else {
-            log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
-                    "the response is not stored: %.*s",
-                    (int) strcspn(why, "\n"), why);
-        }
-    }
+    job = s->job;
 
     if (job->state == JOB_READING) {
         job_stored(job);

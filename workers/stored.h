@@ -20,13 +20,17 @@
 #define STORED_CHAIN_MAX  1000          /* responses one may stand on, */
 #define STORED_BYTES_MAX  (32 * 1024 * 1024)    /* and their bytes */
 #define STORED_DAYS       30
+#define STORED_CONVERSATIONS  100000    /* of a tenant, about */
+#define STORED_ITEMS      10000         /* of a conversation, */
+#define STORED_ITEMS_BYTES  (16 * 1024 * 1024)  /* and their bytes; the last
+                                                 * response may go beyond */
 #define STORED_NAME_MSEC  "21600000"    /* a provider's id leads to the job */
 #define STORED_TIME_MSEC  3000          /* for Postgres to answer */
 #define STORES_AWAY_MSEC  2000          /* to be there again */
 #define STORES_WAIT_MAX   256           /* queries that wait for that */
 #define STORES_BYTES_MAX  (64 * 1024 * 1024)    /* of queries without an
                                                  * answer */
-#define STORES_PARAMS     8
+#define STORES_PARAMS     12
 
 struct job_s;
 
@@ -37,11 +41,13 @@ typedef struct stored_s  stored_t;
 stores_t *stores_open(worker_t *w);
 void stores_close(stores_t *s);
 /* As db_query, of at most STORES_PARAMS texts; waits for a connection that is
- * just being made, but not where Postgres has been away for that long. */
+ * just being made. */
 int stores_query(stores_t *s, db_result_pt cb, void *data, const char *sql,
     int nparams, const char *const *params);
 /* 1: there is a connection. */
 int stores_ready(const stores_t *s);
+/* 1: Postgres has been away for longer than a query waits. */
+int stores_away(const stores_t *s);
 /* 0: there is no Postgres at all, nor will be. */
 int stores_any(const stores_t *s);
 /* What could not be stored yet (parked.h). */
@@ -73,8 +79,14 @@ int stored_put(struct job_s *job, ai_str_t whole);
 /* Whose responses a job may see: zero-ended, of static memory. */
 const char *stored_owner(const struct job_s *job);
 
-/* Jobs that only read or change state (op responses_read, responses_write):
- * begins it; it ends by itself. */
-void state_begin(struct job_s *job);
+/* Jobs that only read or change state (op responses_read, responses_write, and
+ * the same of conversations): begins it, and it ends by itself.  0: it is none
+ * of these. */
+int state_begin(struct job_s *job);
+/* Ends one so, from JOB_PREPARING; where: a Location, or NULL. */
+void state_answer(struct job_s *job, int status, ai_str_t text,
+    const char *where);
+/* The same of /v1/conversations. */
+void conversation_begin(struct job_s *job);
 
 #endif

@@ -110,6 +110,18 @@ stores_ready(const stores_t *s)
 
 
 int
+stores_away(const stores_t *s)
+{
+    uint64_t  since;
+
+    since = s->db != NULL ? db_away_since(s->db) : 0;
+
+    return since != 0
+           && uv_now(&s->w->loop.uv) - since >= STORES_AWAY_MSEC;
+}
+
+
+int
 stores_any(const stores_t *s)
 {
     return s->db != NULL;
@@ -134,10 +146,7 @@ stores_query(stores_t *s, db_result_pt cb, void *data, const char *sql,
 
     now = uv_now(&s->w->loop.uv);
 
-    if (s->db == NULL
-        || (!db_ready(s->db) && db_away_since(s->db) != 0
-            && now - db_away_since(s->db) >= STORES_AWAY_MSEC))
-    {
+    if (s->db == NULL) {
         return -1;
     }
 

@@ -33,6 +33,10 @@ static const ai_error_t  ai_errors[] = {
     { "bad_request", 400, AI_INVALID, NULL, AI_INVALID,
       "The request is not valid.", 0, 0 },
 
+    { "conversation_locked", 400, AI_INVALID, "conversation_locked",
+      AI_INVALID, "Another response is under way in this conversation. Send "
+      "it again when that has ended.", 0, 0 },
+
     { "unauthenticated", 401, "authentication_error", "invalid_api_key",
       "authentication_error",
       "No valid API key was given. Send one as \"Authorization: Bearer KEY\" "

@@ -50,6 +50,8 @@ static const struct {
     { "responses", AI_RIGHT_COMPLETIONS },
     { "responses_read", AI_RIGHT_JOBS_READ },
     { "responses_write", AI_RIGHT_JOBS_WRITE },
+    { "conversations_read", AI_RIGHT_JOBS_READ },
+    { "conversations_write", AI_RIGHT_JOBS_WRITE },
     { "embeddings", AI_RIGHT_COMPLETIONS },
     { "completions", AI_RIGHT_COMPLETIONS },
     { "count_tokens", AI_RIGHT_COMPLETIONS },

@@ -26,6 +26,8 @@ typedef enum {
     AI_SCRIPT_PURGE,
     AI_SCRIPT_HITS,
     AI_SCRIPT_FIND,
+    AI_SCRIPT_BREAKER,
+    AI_SCRIPT_PAY,
     AI_SCRIPT_LAST
 } ai_script_e;
 

@@ -10,6 +10,7 @@
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_members.h"
+#include "ngx_http_ai_state.h"
 #include "ngx_http_ai_steps.h"
 
 
@@ -31,6 +32,7 @@ typedef struct {
     ngx_chain_t                *tail;
     ngx_chain_t                *given;        /* read before: the next of it */
     off_t                       at;           /* taken of the next */
+    size_t                      around;       /* bytes that we add */
     unsigned                    before:1;     /* others may still want it */
     ai_sha256_t                *sha;          /* of a longer one, if signed */
     ai_json_t                   json;
@@ -96,6 +98,7 @@ ngx_http_ai_body_read(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     body->before = (r->request_body != NULL);
     body->given = body->before ? r->request_body->bufs : NULL;
     body->at = 0;
+    body->around = 0;
     body->sha = NULL;
     ctx->reader = body;
 
@@ -162,8 +165,36 @@ ngx_http_ai_body_cleanup(void *data)
 static void
 ngx_http_ai_body_begin(ngx_http_request_t *r)
 {
+    char                 text[NGX_HTTP_AI_STATE_BODY];
+    ai_buf_t             b;
+    ngx_http_ai_ctx_t   *ctx;
+    ngx_http_ai_body_t  *body;
+
     r->read_event_handler = ngx_http_ai_body_event;
     r->write_event_handler = ngx_http_request_empty_handler;
+
+    ctx = ngx_http_ai_find_ctx(r);
+
+    if (ngx_http_ai_is_conversation(ctx)) {
+        ai_buf_init(&b, text, sizeof(text));
+        ngx_http_ai_conversation_head(r, ctx, &b);
+
+        if (b.full) {
+            ngx_http_ai_body_fail(r, "internal", NULL);
+            return;
+        }
+
+        /* And a bracket at the end. */
+
+        body = ctx->reader;
+        body->around = ai_buf_len(&b) + 1;
+
+        if (ngx_http_ai_body_store(r, body, (u_char *) text, ai_buf_len(&b))
+            != NGX_OK)
+        {
+            return;
+        }
+    }
 
     ngx_http_ai_body_next(r);
 }
@@ -370,8 +401,10 @@ ngx_http_ai_body_store(ngx_http_request_t *r, ngx_http_ai_body_t *body,
 
         if (cl == NULL || cl->buf->last == cl->buf->end) {
 
-            known = r->headers_in.chunked ? -1
-                    : r->headers_in.content_length_n - (off_t) ctx->body_len;
+            known = r->headers_in.chunked
+                    || r->headers_in.content_length_n < 0 ? -1
+                    : r->headers_in.content_length_n + (off_t) body->around
+                      - (off_t) ctx->body_len;
 
             /* As much again as has come: who drips holds little. */
 
@@ -522,7 +555,21 @@ ngx_http_ai_body_done(ngx_http_request_t *r, ngx_http_ai_body_t *body)
         return;
     }
 
-    rc = ngx_http_ai_members(r, ctx, &body->json, &wrong);
+    if (ngx_http_ai_is_conversation(ctx)) {
+
+        if (ngx_http_ai_body_store(r, body, (u_char *) "}", 1) != NGX_OK
+            || ngx_http_ai_body_sum(r, body, (u_char *) "}", 1) != NGX_OK)
+        {
+            return;
+        }
+
+        ngx_http_ai_cache_drop(ctx);
+        ctx->share = NULL;
+        rc = NGX_OK;
+
+    } else {
+        rc = ngx_http_ai_members(r, ctx, &body->json, &wrong);
+    }
 
     if (rc == NGX_DECLINED) {
         ngx_http_ai_body_fail(r, "bad_request", &wrong);

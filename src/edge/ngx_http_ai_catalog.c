@@ -308,7 +308,7 @@ ngx_http_ai_catalog_providers(ai_buf_t *b, ngx_array_t *providers)
             ai_buf_add_z(b, ",\"discover\":{\"every\":");
             ai_buf_add_int(b, p[i].discover->every);
             ai_buf_add_z(b, ",\"list\":\"");
-            ai_buf_add(b, p[i].discover->sha, AI_SHA256_HEX);
+            ai_buf_add(b, p[i].discover->fetched.sha, AI_SHA256_HEX);
             ai_buf_add_z(b, "\",\"type\":");
             ngx_http_ai_catalog_string(b, &p[i].discover->type);
             ai_buf_add_z(b, "}");

@@ -51,6 +51,8 @@
 typedef struct ngx_http_ai_cors_s  ngx_http_ai_cors_t;   /* ..._cors.c */
 /* ..._discover.h */
 typedef struct ngx_http_ai_discover_s  ngx_http_ai_discover_t;
+/* ..._fetched.h */
+typedef struct ngx_http_ai_fetched_s  ngx_http_ai_fetched_t;
 
 
 /* Where a directive stands, for errors found after all were read. */
@@ -141,6 +143,7 @@ typedef struct {
     ngx_shm_zone_t             *tokens;       /* the same, of JWTs */
     size_t                      tokens_size;
     ngx_array_t                *jwt_sets;     /* ngx_http_ai_jwt.h; or NULL */
+    ngx_http_ai_fetched_t      *fetched;      /* NULL: none */
     ngx_shm_zone_t             *metrics;      /* ngx_http_ai_metrics.c */
     ngx_shm_zone_t             *cache;        /* hot answers; NULL: none */
     size_t                      cache_size;

@@ -555,11 +555,7 @@ ngx_http_ai_conf_jwt_set(ngx_conf_t *cf, ngx_http_ai_jwt_set_t *source)
     *sets = s;
 
     if (s->url.len) {
-        if (ai_sha256_hex((char *) s->sha, ngx_http_ai_str(&s->url)) != 0) {
-            return NULL;
-        }
-
-        return s;
+        return ngx_http_ai_jwt_url(amcf, s) == NGX_OK ? s : NULL;
     }
 
     if (ngx_http_ai_jwt_read(s, cf->log, NGX_LOG_EMERG) != NGX_OK) {

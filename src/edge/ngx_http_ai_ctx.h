@@ -30,6 +30,7 @@ struct ngx_http_ai_ctx_s {
     ngx_uint_t                  op;
     ngx_uint_t                  methods;      /* that the endpoint takes */
     ngx_str_t                   id;           /* of the path, or empty */
+    ngx_str_t                   item;         /* behind it, or empty */
     ngx_str_t                   job;          /* id, of the path or made */
 
     /* identify: read by refuse, pass, admit, variables */
@@ -70,6 +71,7 @@ struct ngx_http_ai_ctx_s {
     unsigned                    stream:1;
     unsigned                    usage_asked:1;
     unsigned                    stored:1;     /* a response that is */
+    ngx_str_t                   conversation; /* of one in the background */
     ngx_http_ai_share_t        *share;        /* of cache and joining, NULL:
                                                  neither is on */
 

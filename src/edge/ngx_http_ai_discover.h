@@ -1,25 +1,21 @@
 /*
- * Lists of models that a provider says it has (discover in ai_provider): they
- * come through Redis from the workers that fetch them, and each process keeps
- * its own copy, the last good one.  Nothing here waits.
+ * Lists of models that a provider says it has (discover in ai_provider): workers
+ * fetch them, and each process keeps its own copy, the last good one.
  */
 
 #ifndef NGX_HTTP_AI_DISCOVER_H
 #define NGX_HTTP_AI_DISCOVER_H
 
 #include "ai_models.h"
-#include "ngx_http_ai_conf.h"
+#include "ngx_http_ai_fetched.h"
 
 
 struct ngx_http_ai_discover_s {
     ngx_str_t                   type;
     time_t                      every;
-    u_char                      sha[AI_SHA256_HEX];   /* its name */
     ai_models_t                *models;       /* NULL: not there yet */
-
-    ngx_http_ai_redis_cmd_t     cmd;
-    unsigned                    stale:1;      /* to be read from Redis */
-    unsigned                    again:1;      /* changed while it was */
+    u_char                      head[AI_MODELS_HEAD];   /* of their text */
+    ngx_http_ai_fetched_t       fetched;
     unsigned                    said:1;       /* what is wrong, in the log */
 };
 
@@ -29,13 +25,8 @@ char *ngx_http_ai_discover_conf(ngx_conf_t *cf, void *entry);
 char *ngx_http_ai_discover_done(ngx_conf_t *cf,
     ngx_http_ai_provider_t *provider);
 
-/* Keeps lists fresh in this process; nothing is done where there are none. */
-void ngx_http_ai_discover_init_process(ngx_cycle_t *cycle);
+/* Frees this process' copies. */
 void ngx_http_ai_discover_exit_process(void);
-/* The subscription stands anew: changes may have been missed. */
-void ngx_http_ai_discover_subscribed(void);
-/* A worker has written the list of this name, 64 hex digits. */
-void ngx_http_ai_discover_bell(ngx_http_ai_main_conf_t *amcf, u_char *sha);
 
 /* NULL: its list has none of this name, or it has no list. */
 const ai_models_row_t *ngx_http_ai_discover_find(

@@ -141,7 +141,7 @@ ngx_http_ai_edge_init_process(ngx_cycle_t *cycle)
     ngx_add_timer(ev, NGX_HTTP_AI_EDGE_BEAT);
 
     ngx_http_ai_jwt_init_process(cycle);
-    ngx_http_ai_discover_init_process(cycle);
+    ngx_http_ai_fetched_init_process(cycle);
 
     return NGX_OK;
 }
@@ -159,6 +159,7 @@ ngx_http_ai_edge_exit_process(ngx_cycle_t *cycle)
     }
 
     ngx_http_ai_jwt_exit_process();
+    ngx_http_ai_fetched_exit_process();
     ngx_http_ai_discover_exit_process();
     ngx_http_ai_redis_stop(ngx_http_ai_edge->redis);
     ngx_http_ai_leave_done();
@@ -521,13 +522,8 @@ ngx_http_ai_edge_message(ngx_http_ai_redis_t *redis, ngx_str_t *channel,
         break;
 
     case AI_BELL_JWKS:
-        ngx_http_ai_jwt_bell(ngx_http_ai_edge->amcf,
-                             (u_char *) bell.name.data);
-        break;
-
     case AI_BELL_MODELS:
-        ngx_http_ai_discover_bell(ngx_http_ai_edge->amcf,
-                                  (u_char *) bell.name.data);
+        ngx_http_ai_fetched_bell(bell.type, (u_char *) bell.name.data);
         break;
     }
 }
@@ -539,8 +535,7 @@ static void
 ngx_http_ai_edge_subscribed(ngx_http_ai_redis_t *redis, void *data)
 {
     ngx_http_ai_zone_flush(ngx_http_ai_edge_self.amcf->principals);
-    ngx_http_ai_jwt_subscribed();
-    ngx_http_ai_discover_subscribed();
+    ngx_http_ai_fetched_subscribed();
 
     if (ngx_http_ai_edge_self.amcf->cache != NULL) {
         ngx_http_ai_cache_zone_flush(ngx_http_ai_edge_self.amcf->cache);

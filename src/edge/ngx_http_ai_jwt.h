@@ -7,6 +7,7 @@
 #define NGX_HTTP_AI_JWT_H
 
 #include "ngx_http_ai_ctx.h"
+#include "ngx_http_ai_fetched.h"
 #include "ai_jwt.h"
 
 
@@ -35,12 +36,7 @@ typedef struct {
     ngx_file_uniq_t             uniq;
 
     /* of a URL */
-    u_char                      sha[AI_SHA256_HEX];
-    ngx_http_ai_redis_cmd_t     cmd;
-    ngx_msec_t                  wanted_at;    /* a refresh was asked for */
-    unsigned                    stale:1;      /* to be read from Redis */
-    unsigned                    again:1;      /* changed while it was */
-    unsigned                    wanted:1;
+    ngx_http_ai_fetched_t       fetched;
 } ngx_http_ai_jwt_set_t;
 
 
@@ -62,13 +58,14 @@ typedef struct {
 ngx_int_t ngx_http_ai_jwt_read(ngx_http_ai_jwt_set_t *s, ngx_log_t *log,
     ngx_uint_t level);
 
-/* Keeps sets fresh in this process; nothing is done where there are none. */
+/* A set of a URL, at the configuration: NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_ai_jwt_url(ngx_http_ai_main_conf_t *amcf,
+    ngx_http_ai_jwt_set_t *s);
+
+/* Keeps sets of files fresh in this process; nothing is done where there are
+ * none. */
 void ngx_http_ai_jwt_init_process(ngx_cycle_t *cycle);
 void ngx_http_ai_jwt_exit_process(void);
-/* The subscription stands anew: changes may have been missed. */
-void ngx_http_ai_jwt_subscribed(void);
-/* A worker has written the set of the URL with this SHA-256, 64 hex digits. */
-void ngx_http_ai_jwt_bell(ngx_http_ai_main_conf_t *amcf, u_char *sha);
 /* A key of this set is not known: asks the workers for a new one, at most each
  * 30 s.  Does nothing for a file. */
 void ngx_http_ai_jwt_want(ngx_http_ai_jwt_set_t *s);

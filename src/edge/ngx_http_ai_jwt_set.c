@@ -1,7 +1,7 @@
 /*
  * Sets of keys stay fresh: files are read again when they change, sets of URLs
- * come through Redis from the workers that fetch them.  Nothing here waits: a
- * file is small and local, and a bad new set leaves the last good one.
+ * are fetched by workers.  Nothing here waits: a file is small and local, and a
+ * bad new set leaves the last good one.
  */
 
 #include "ngx_http_ai_jwt.h"
@@ -9,41 +9,46 @@
 #include "ngx_http_ai_steps.h"
 
 
-#define NGX_HTTP_AI_JWT_TICK     1000         /* ms */
-#define NGX_HTTP_AI_JWT_LOOK     5            /* ticks between looks at files */
-#define NGX_HTTP_AI_JWT_CALL     60           /* ticks between calls for URLs */
-#define NGX_HTTP_AI_JWT_WANT     30000        /* ms */
+#define NGX_HTTP_AI_JWT_LOOK  5000            /* ms between looks at files */
 
 
 static void ngx_http_ai_jwt_tick(ngx_event_t *ev);
 static void ngx_http_ai_jwt_look(ngx_http_ai_jwt_set_t *s);
 static ngx_int_t ngx_http_ai_jwt_take(ngx_http_ai_jwt_set_t *s,
     ai_str_t text, ngx_log_t *log, ngx_uint_t level, ngx_str_t *name);
-static void ngx_http_ai_jwt_get(ngx_http_ai_jwt_set_t *s);
-static void ngx_http_ai_jwt_got(ngx_http_ai_redis_cmd_t *cmd,
-    ai_resp_t *reply, ngx_uint_t status);
-static void ngx_http_ai_jwt_call(ngx_http_ai_main_conf_t *amcf);
-static void ngx_http_ai_jwt_expire(ngx_str_t *key, char *msec);
+static void ngx_http_ai_jwt_fetched(ngx_http_ai_fetched_t *f, ai_str_t text,
+    ngx_uint_t ours);
 
 
 ngx_uint_t                   ngx_http_ai_jwt_generation = 1;
 
 static ngx_event_t           ngx_http_ai_jwt_timer;
 static ngx_connection_t      ngx_http_ai_jwt_dummy;
-static ngx_uint_t            ngx_http_ai_jwt_ticks;
 
 
 void
 ngx_http_ai_jwt_init_process(ngx_cycle_t *cycle)
 {
-    ngx_event_t  *ev;
+    ngx_uint_t                i;
+    ngx_event_t              *ev;
+    ngx_array_t              *sets;
+    ngx_http_ai_jwt_set_t   **s;
 
-    if (ngx_http_ai_edge->amcf->jwt_sets == NULL) {
+    sets = ngx_http_ai_edge->amcf->jwt_sets;
+
+    if (sets == NULL) {
+        return;
+    }
+
+    s = sets->elts;
+
+    for (i = 0; i < sets->nelts && s[i]->file.len == 0; i++) { /* void */ }
+
+    if (i == sets->nelts) {
         return;
     }
 
     ngx_http_ai_jwt_dummy.fd = (ngx_socket_t) -1;
-    ngx_http_ai_jwt_ticks = 0;
 
     ev = &ngx_http_ai_jwt_timer;
     ngx_memzero(ev, sizeof(ngx_event_t));
@@ -53,7 +58,7 @@ ngx_http_ai_jwt_init_process(ngx_cycle_t *cycle)
     ev->log = cycle->log;
     ev->cancelable = 1;
 
-    ngx_add_timer(ev, NGX_HTTP_AI_JWT_TICK);
+    ngx_add_timer(ev, NGX_HTTP_AI_JWT_LOOK);
 }
 
 
@@ -69,38 +74,19 @@ ngx_http_ai_jwt_exit_process(void)
 static void
 ngx_http_ai_jwt_tick(ngx_event_t *ev)
 {
-    ngx_uint_t                 i, look, call;
-    ngx_http_ai_jwt_set_t    **s;
-    ngx_http_ai_main_conf_t   *amcf;
+    ngx_uint_t                i;
+    ngx_array_t              *sets;
+    ngx_http_ai_jwt_set_t   **s;
 
-    ngx_add_timer(ev, NGX_HTTP_AI_JWT_TICK);
+    ngx_add_timer(ev, NGX_HTTP_AI_JWT_LOOK);
 
-    amcf = ngx_http_ai_edge->amcf;
-    s = amcf->jwt_sets->elts;
+    sets = ngx_http_ai_edge->amcf->jwt_sets;
+    s = sets->elts;
 
-    look = ngx_http_ai_jwt_ticks % NGX_HTTP_AI_JWT_LOOK == 0;
-    call = ngx_http_ai_jwt_ticks % NGX_HTTP_AI_JWT_CALL == 0;
-    ngx_http_ai_jwt_ticks++;
-
-    for (i = 0; i < amcf->jwt_sets->nelts; i++) {
-
+    for (i = 0; i < sets->nelts; i++) {
         if (s[i]->file.len) {
-            if (look) {
-                ngx_http_ai_jwt_look(s[i]);
-            }
-
-            continue;
+            ngx_http_ai_jwt_look(s[i]);
         }
-
-        /* What a bell did not say is heard so. */
-
-        if (s[i]->stale || call) {
-            ngx_http_ai_jwt_get(s[i]);
-        }
-    }
-
-    if (call) {
-        ngx_http_ai_jwt_call(amcf);
     }
 }
 
@@ -271,126 +257,41 @@ ngx_http_ai_jwt_take(ngx_http_ai_jwt_set_t *s, ai_str_t text, ngx_log_t *log,
 }
 
 
-void
-ngx_http_ai_jwt_subscribed(void)
+ngx_int_t
+ngx_http_ai_jwt_url(ngx_http_ai_main_conf_t *amcf, ngx_http_ai_jwt_set_t *s)
 {
-    ngx_uint_t                 i;
-    ngx_http_ai_jwt_set_t    **s;
-    ngx_http_ai_main_conf_t   *amcf;
+    ngx_http_ai_fetched_t  *f;
 
-    if (ngx_http_ai_edge == NULL || ngx_http_ai_edge->amcf->jwt_sets == NULL) {
-        return;
+    f = &s->fetched;
+
+    if (ai_sha256_hex((char *) f->sha, ngx_http_ai_str(&s->url)) != 0) {
+        return NGX_ERROR;
     }
 
-    amcf = ngx_http_ai_edge->amcf;
-    s = amcf->jwt_sets->elts;
+    f->bell = AI_BELL_JWKS;
+    f->key = ai_keys_jwks;
+    f->ok = ai_sign_jwks_ok;
+    f->take = ngx_http_ai_jwt_fetched;
+    f->data = s;
 
-    for (i = 0; i < amcf->jwt_sets->nelts; i++) {
-        if (s[i]->url.len) {
-            s[i]->stale = 1;
-            ngx_http_ai_jwt_get(s[i]);
-        }
-    }
+    ngx_http_ai_fetched_add(amcf, f);
 
-    ngx_http_ai_jwt_call(amcf);
-}
-
-
-void
-ngx_http_ai_jwt_bell(ngx_http_ai_main_conf_t *amcf, u_char *sha)
-{
-    ngx_uint_t                i;
-    ngx_http_ai_jwt_set_t   **s;
-
-    if (amcf->jwt_sets == NULL) {
-        return;
-    }
-
-    s = amcf->jwt_sets->elts;
-
-    for (i = 0; i < amcf->jwt_sets->nelts; i++) {
-        if (s[i]->url.len && ngx_memcmp(s[i]->sha, sha, AI_SHA256_HEX) == 0) {
-            ngx_http_ai_jwt_get(s[i]);
-        }
-    }
+    return NGX_OK;
 }
 
 
 static void
-ngx_http_ai_jwt_get(ngx_http_ai_jwt_set_t *s)
+ngx_http_ai_jwt_fetched(ngx_http_ai_fetched_t *f, ai_str_t text,
+    ngx_uint_t ours)
 {
-    char       key[AI_KEY_MAX];
-    ngx_str_t  argv[2];
+    ngx_http_ai_jwt_set_t *s = f->data;
 
-    s->stale = 1;
-
-    if (ngx_http_ai_redis_pending(&s->cmd)) {
-        s->again = 1;
-        return;
-    }
-
-    if (!ngx_http_ai_redis_ready(ngx_http_ai_edge->redis,
-                                 NGX_HTTP_AI_REDIS_COMMANDS))
-    {
-        return;
-    }
-
-    ngx_str_set(&argv[0], "GET");
-    argv[1].data = (u_char *) key;
-    argv[1].len = ai_keys_jwks(key, sizeof(key),
-                      (ai_str_t) { AI_SHA256_HEX, (const char *) s->sha });
-
-    ngx_memzero(&s->cmd, sizeof(ngx_http_ai_redis_cmd_t));
-
-    s->cmd.handler = ngx_http_ai_jwt_got;
-    s->cmd.data = s;
-
-    s->again = 0;
-
-    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                     NGX_HTTP_AI_REDIS_COMMANDS, &s->cmd, argv,
-                                     2);
-}
-
-
-static void
-ngx_http_ai_jwt_got(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
-    ngx_uint_t status)
-{
-    ngx_http_ai_jwt_set_t *s = cmd->data;
-
-    ai_str_t    mac, text;
-    ai_sign_t  *sign;
-
-    if (status != NGX_HTTP_AI_REDIS_OK) {
-        return;
-    }
-
-    /* Where there is none a worker fetches it, and rings. */
-
-    s->stale = s->again;
-
-    if (reply->type != AI_RESP_STRING) {
-        return;
-    }
-
-    text = (ai_str_t) { reply->len, reply->str };
-    mac = ai_sign_catalog_cut(&text);
-    sign = ngx_http_ai_edge->amcf->redis->sign;
-
-    /* Who can write to Redis must not say who may sign tokens. */
-
-    if (sign != NULL
-        && ai_sign_jwks_ok(sign, (ai_str_t) { AI_SHA256_HEX,
-                                              (const char *) s->sha },
-                           text, mac)
-           != 1)
-    {
+    if (!ours) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "ai: keys of \"%V\" in Redis are not signed by a key of "
                       "ours (have the workers a --sign-file?)%s", &s->url,
                       s->set != NULL ? "; the last good ones stay" : "");
-        ngx_http_ai_jwt_want(s);
+        ngx_http_ai_fetched_want(f);
         return;
     }
 
@@ -399,85 +300,10 @@ ngx_http_ai_jwt_got(ngx_http_ai_redis_cmd_t *cmd, ai_resp_t *reply,
 }
 
 
-/* Workers read from the catalog which URLs there are: this one is in use. */
-
-static void
-ngx_http_ai_jwt_call(ngx_http_ai_main_conf_t *amcf)
-{
-    u_char                   now[NGX_TIME_T_LEN];
-    ngx_str_t                argv[4];
-    ngx_uint_t               i;
-    ngx_http_ai_jwt_set_t  **s;
-
-    s = amcf->jwt_sets->elts;
-
-    for (i = 0; i < amcf->jwt_sets->nelts && s[i]->url.len == 0; i++) {
-        /* void */
-    }
-
-    if (i == amcf->jwt_sets->nelts
-        || !ngx_http_ai_redis_ready(ngx_http_ai_edge->redis,
-                                    NGX_HTTP_AI_REDIS_COMMANDS))
-    {
-        return;
-    }
-
-    ngx_str_set(&argv[0], "ZADD");
-    ngx_str_set(&argv[1], AI_JWKS_KEY);
-    argv[2].data = now;
-    argv[2].len = ngx_sprintf(now, "%T", ngx_time()) - now;
-    argv[3].data = amcf->catalog_sha;
-    argv[3].len = AI_SHA256_HEX;
-
-    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                     NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
-                                     4);
-
-    ngx_http_ai_jwt_expire(&argv[1], "172800000");
-}
-
-
-static void
-ngx_http_ai_jwt_expire(ngx_str_t *key, char *msec)
-{
-    ngx_str_t  argv[3];
-
-    ngx_str_set(&argv[0], "PEXPIRE");
-    argv[1] = *key;
-    argv[2].data = (u_char *) msec;
-    argv[2].len = ngx_strlen(msec);
-
-    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                     NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
-                                     3);
-}
-
-
 void
 ngx_http_ai_jwt_want(ngx_http_ai_jwt_set_t *s)
 {
-    ngx_str_t  argv[3];
-
-    if (s->url.len == 0
-        || (s->wanted
-            && ngx_current_msec - s->wanted_at < NGX_HTTP_AI_JWT_WANT)
-        || !ngx_http_ai_redis_ready(ngx_http_ai_edge->redis,
-                                    NGX_HTTP_AI_REDIS_COMMANDS))
-    {
-        return;
+    if (s->url.len) {
+        ngx_http_ai_fetched_want(&s->fetched);
     }
-
-    s->wanted = 1;
-    s->wanted_at = ngx_current_msec;
-
-    ngx_str_set(&argv[0], "SADD");
-    ngx_str_set(&argv[1], AI_JWKS_WANTED_KEY);
-    argv[2].data = s->sha;
-    argv[2].len = AI_SHA256_HEX;
-
-    (void) ngx_http_ai_redis_command(ngx_http_ai_edge->redis,
-                                     NGX_HTTP_AI_REDIS_COMMANDS, NULL, argv,
-                                     3);
-
-    ngx_http_ai_jwt_expire(&argv[1], "60000");
 }

@@ -6,6 +6,7 @@
 
 #include "ngx_http_ai_members.h"
 #include "ngx_http_ai_cache.h"
+#include "ngx_http_ai_state.h"
 #include "ngx_http_ai_steps.h"
 
 
@@ -25,6 +26,7 @@
 #define NGX_HTTP_AI_FIELD_OUTPUT   8
 #define NGX_HTTP_AI_FIELD_STORE    9
 #define NGX_HTTP_AI_FIELD_BACK     10
+#define NGX_HTTP_AI_FIELD_TALK     11
 
 /* No model writes as much: what is asked for beyond it is not reserved. */
 #define NGX_HTTP_AI_OUTPUT_MAX   100000000
@@ -35,8 +37,10 @@ static ngx_int_t ngx_http_ai_members_model(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ai_json_field_t *f, ngx_str_t *wrong);
 static void ngx_http_ai_members_output(ngx_http_ai_ctx_t *ctx,
     ai_json_field_t *f);
-static ngx_int_t ngx_http_ai_members_state(ngx_http_ai_ctx_t *ctx,
-    ai_json_field_t *f, ngx_str_t *wrong);
+static ngx_int_t ngx_http_ai_members_state(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, ai_json_field_t *f, ngx_str_t *wrong);
+static ngx_int_t ngx_http_ai_members_conversation(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx, ai_json_field_t *f);
 static ngx_int_t ngx_http_ai_members_options(ngx_http_ai_ctx_t *ctx,
     ai_json_field_t *f, ngx_str_t *wrong);
 static int64_t ngx_http_ai_members_number(ngx_http_ai_ctx_t *ctx,
@@ -48,7 +52,7 @@ static ngx_int_t ngx_http_ai_members_text(ngx_http_ai_ctx_t *ctx,
 static const char *const  ngx_http_ai_members_fields[] = {
     "model", "stream", "stream_options", "max_completion_tokens",
     "max_tokens", "n", "temperature", "seed", "max_output_tokens",
-    "store", "background", NULL
+    "store", "background", "conversation", NULL
 };
 
 
@@ -103,7 +107,7 @@ ngx_http_ai_members(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ngx_http_ai_members_output(ctx, f);
 
     if (ctx->dialect == AI_DIALECT_RESPONSES) {
-        return ngx_http_ai_members_state(ctx, f, wrong);
+        return ngx_http_ai_members_state(r, ctx, f, wrong);
     }
 
     if (ctx->dialect != AI_DIALECT_OPENAI) {
@@ -207,8 +211,8 @@ ngx_http_ai_members_output(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f)
 /* What is stored can be read on by who has lost it. */
 
 static ngx_int_t
-ngx_http_ai_members_state(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f,
-    ngx_str_t *wrong)
+ngx_http_ai_members_state(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ai_json_field_t *f, ngx_str_t *wrong)
 {
     ngx_uint_t  background;
 
@@ -225,7 +229,49 @@ ngx_http_ai_members_state(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f,
 
     } else if (background) {
         ctx->background = 1;
+        return ngx_http_ai_members_conversation(r, ctx,
+                                                &f[NGX_HTTP_AI_FIELD_TALK]);
     }
+
+    return NGX_OK;
+}
+
+
+/* Said again before a worker has looked; it judges what is none. */
+
+static ngx_int_t
+ngx_http_ai_members_conversation(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ai_json_field_t *f)
+{
+    char            text[NGX_HTTP_AI_MEMBER_MAX];
+    ai_str_t        value;
+    ngx_str_t       id;
+    ai_json_type_e  type;
+
+    type = f->type;
+
+    if ((type != AI_JSON_STRING && type != AI_JSON_OBJECT)
+        || ngx_http_ai_members_text(ctx, f, text, sizeof(text), &value)
+           != NGX_OK
+        || (type == AI_JSON_OBJECT && !ai_json_path(value, "id", &value, &type))
+        || type != AI_JSON_STRING)
+    {
+        return NGX_OK;
+    }
+
+    id.data = (u_char *) value.data + 1;
+    id.len = value.len - 2;
+
+    if (ngx_http_ai_state_id(&id) != NGX_OK) {
+        return NGX_OK;
+    }
+
+    ctx->conversation.data = ngx_pstrdup(r->pool, &id);
+    if (ctx->conversation.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ctx->conversation.len = id.len;
 
     return NGX_OK;
 }

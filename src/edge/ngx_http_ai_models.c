@@ -14,6 +14,8 @@
 #define NGX_HTTP_AI_MODELS_PAGE      1000     /* Anthropic's largest limit */
 
 
+static ngx_int_t ngx_http_ai_models_of(ngx_http_ai_provider_t *provider,
+    ngx_str_t *name);
 static ngx_array_t *ngx_http_ai_models_list(ngx_http_request_t *r,
     ngx_http_ai_principal_t *principal);
 static ngx_int_t ngx_http_ai_models_found(ngx_http_request_t *r,
@@ -200,8 +202,7 @@ ngx_http_ai_models_listed(ngx_str_t *list, ngx_str_t *model)
 ngx_int_t
 ngx_http_ai_model_known(ngx_http_ai_main_conf_t *amcf, ngx_str_t *model)
 {
-    ngx_str_t                provider, name, *one;
-    ngx_uint_t               i;
+    ngx_str_t                provider, name;
     ngx_http_ai_provider_t  *p;
 
     if (ngx_http_ai_find_model(amcf, model) != NULL) {
@@ -214,21 +215,29 @@ ngx_http_ai_model_known(ngx_http_ai_main_conf_t *amcf, ngx_str_t *model)
 
     p = ngx_http_ai_find_provider(amcf, &provider);
 
-    if (p == NULL) {
-        return NGX_DECLINED;
-    }
+    return p != NULL ? ngx_http_ai_models_of(p, &name) : NGX_DECLINED;
+}
 
-    one = p->models.elts;
 
-    for (i = 0; i < p->models.nelts; i++) {
-        if (one[i].len == name.len
-            && ngx_memcmp(one[i].data, name.data, name.len) == 0)
+/* Whether a provider may be asked for it. */
+
+static ngx_int_t
+ngx_http_ai_models_of(ngx_http_ai_provider_t *provider, ngx_str_t *name)
+{
+    ngx_str_t   *one;
+    ngx_uint_t   i;
+
+    one = provider->models.elts;
+
+    for (i = 0; i < provider->models.nelts; i++) {
+        if (one[i].len == name->len
+            && ngx_memcmp(one[i].data, name->data, name->len) == 0)
         {
             return NGX_OK;
         }
     }
 
-    return p->models.nelts ? NGX_DECLINED : NGX_OK;
+    return provider->models.nelts ? NGX_DECLINED : NGX_OK;
 }
 
 
@@ -313,7 +322,11 @@ ngx_http_ai_models_list(ngx_http_request_t *r,
 }
 
 
-/* What providers say that they have, and nothing above stands for. */
+/*
+ * What providers say that they have, may be asked for and nothing above stands
+ * for.  A name is copied once it is in the list: of a caller who may have few
+ * most are not.
+ */
 
 static ngx_int_t
 ngx_http_ai_models_found(ngx_http_request_t *r, ngx_array_t *list,
@@ -321,10 +334,11 @@ ngx_http_ai_models_found(ngx_http_request_t *r, ngx_array_t *list,
 {
     u_char                   *p;
     ngx_str_t                 id, name;
-    ngx_uint_t                i, k;
+    ngx_uint_t                i, k, n;
     ai_models_t              *models;
     ngx_http_ai_provider_t   *provider;
     ngx_http_ai_main_conf_t  *amcf;
+    ngx_http_ai_model_row_t  *row;
 
     amcf = ngx_http_get_module_main_conf(r, ngx_http_ai_module);
     provider = amcf->providers.elts;
@@ -334,7 +348,17 @@ ngx_http_ai_models_found(ngx_http_request_t *r, ngx_array_t *list,
         models = provider[i].discover != NULL ? provider[i].discover->models
                                               : NULL;
 
-        for (k = 0; models != NULL && k < models->n; k++) {
+        if (models == NULL) {
+            continue;
+        }
+
+        id.data = ngx_pnalloc(r->pool, provider[i].name.len + 1
+                                       + AI_MODELS_ID_MAX);
+        if (id.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        for (k = 0; k < models->n; k++) {
 
             if (list->nelts >= NGX_HTTP_AI_MODELS_MAX) {
                 return NGX_OK;
@@ -343,24 +367,38 @@ ngx_http_ai_models_found(ngx_http_request_t *r, ngx_array_t *list,
             name.len = models->rows[k].id.len;
             name.data = (u_char *) models->rows[k].id.data;
 
-            id.len = provider[i].name.len + 1 + name.len;
-            id.data = ngx_pnalloc(r->pool, id.len);
-            if (id.data == NULL) {
-                return NGX_ERROR;
+            if (ngx_http_ai_models_of(&provider[i], &name) != NGX_OK) {
+                continue;
             }
 
             p = ngx_copy(id.data, provider[i].name.data,
                          provider[i].name.len);
             *p++ = '/';
-            ngx_memcpy(p, name.data, name.len);
+            p = ngx_copy(p, name.data, name.len);
+            id.len = p - id.data;
 
-            if (ngx_http_ai_find_model(amcf, &id) == NULL
-                && ngx_http_ai_find_price(amcf, &provider[i].name, &name)
-                   == NULL
-                && ngx_http_ai_models_push(r, list, principal, &id,
-                                           &provider[i].name) != NGX_OK)
+            if (ngx_http_ai_find_model(amcf, &id) != NULL
+                || ngx_http_ai_find_price(amcf, &provider[i].name, &name)
+                   != NULL)
+            {
+                continue;
+            }
+
+            n = list->nelts;
+
+            if (ngx_http_ai_models_push(r, list, principal, &id,
+                                        &provider[i].name) != NGX_OK)
             {
                 return NGX_ERROR;
+            }
+
+            if (list->nelts > n) {
+                row = (ngx_http_ai_model_row_t *) list->elts + n;
+                row->id.data = ngx_pstrdup(r->pool, &id);
+
+                if (row->id.data == NULL) {
+                    return NGX_ERROR;
+                }
             }
         }
     }

@@ -33,6 +33,9 @@ static ngx_int_t ngx_http_ai_pass_method(ngx_http_request_t *r,
 #define NGX_HTTP_AI_GET   (NGX_HTTP_GET|NGX_HTTP_HEAD)
 #define NGX_HTTP_AI_POST  NGX_HTTP_POST
 
+/* Bytes of a header with all methods. */
+#define NGX_HTTP_AI_ALLOW  64
+
 
 static ngx_http_ai_endpoint_t  ngx_http_ai_endpoints[] = {
 
@@ -53,6 +56,16 @@ static ngx_http_ai_endpoint_t  ngx_http_ai_endpoints[] = {
 
     { ngx_string("/v1/responses/"), ngx_null_string, 1,
       NGX_HTTP_AI_GET|NGX_HTTP_DELETE, NGX_HTTP_AI_OP_RESPONSE },
+
+    { ngx_string("/v1/conversations"), ngx_null_string, 0,
+      NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_CONVERSATIONS },
+
+    { ngx_string("/v1/conversations/"), ngx_string("/items"), 1,
+      NGX_HTTP_AI_GET|NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_CONVERSATION_ITEMS },
+
+    { ngx_string("/v1/conversations/"), ngx_null_string, 1,
+      NGX_HTTP_AI_GET|NGX_HTTP_AI_POST|NGX_HTTP_DELETE,
+      NGX_HTTP_AI_OP_CONVERSATION },
 
     { ngx_string("/v1/messages/count_tokens"), ngx_null_string, 0,
       NGX_HTTP_AI_POST, NGX_HTTP_AI_OP_COUNT },
@@ -154,7 +167,14 @@ ngx_http_ai_endpoint(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
     case NGX_HTTP_AI_OP_RESPONSE:
     case NGX_HTTP_AI_OP_RESPONSE_ITEMS:
     case NGX_HTTP_AI_OP_RESPONSE_CANCEL:
+    case NGX_HTTP_AI_OP_CONVERSATIONS:
+    case NGX_HTTP_AI_OP_CONVERSATION_ITEMS:
         ctx->dialect = AI_DIALECT_RESPONSES;
+        break;
+
+    case NGX_HTTP_AI_OP_CONVERSATION:
+        ctx->dialect = AI_DIALECT_RESPONSES;
+        ngx_http_ai_conversation_item(ctx);
         break;
 
     default:
@@ -200,6 +220,12 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
         return ngx_http_ai_pass_refuse(r, "unavailable");
     }
 
+    if (ngx_http_ai_is_conversation(ctx) && r->method == NGX_HTTP_POST) {
+        return ngx_http_ai_pass_json(r)
+               ? ngx_http_ai_conversation_handler(r, ctx)
+               : ngx_http_ai_pass_refuse(r, "media_type");
+    }
+
     switch (ctx->op) {
 
     case NGX_HTTP_AI_OP_CHAT:
@@ -233,6 +259,10 @@ ngx_http_ai_pass_handler(ngx_http_request_t *r)
 
         if (rc != NGX_OK) {
             return rc;
+        }
+
+        if (ngx_http_ai_is_conversation(ctx)) {
+            return ngx_http_ai_conversation_handler(r, ctx);
         }
 
         return ngx_http_ai_is_state(ctx) ? ngx_http_ai_state_handler(r, ctx)
@@ -354,18 +384,35 @@ ngx_http_ai_pass_refuse(ngx_http_request_t *r, const char *cause)
 static ngx_int_t
 ngx_http_ai_pass_method(ngx_http_request_t *r, ngx_uint_t methods)
 {
-    ngx_str_t  key, value;
+    ngx_str_t   key, value;
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_uint_t  method;
+        ngx_str_t   name;
+    } names[] = {
+        { NGX_HTTP_GET, ngx_string("GET") },
+        { NGX_HTTP_HEAD, ngx_string("HEAD") },
+        { NGX_HTTP_POST, ngx_string("POST") },
+        { NGX_HTTP_DELETE, ngx_string("DELETE") }
+    };
 
     ngx_str_set(&key, "Allow");
 
-    if (methods & NGX_HTTP_DELETE) {
-        ngx_str_set(&value, "GET, HEAD, DELETE");
+    value.len = 0;
+    value.data = ngx_pnalloc(r->pool, NGX_HTTP_AI_ALLOW);
+    if (value.data == NULL) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
 
-    } else if (methods & NGX_HTTP_GET) {
-        ngx_str_set(&value, "GET, HEAD");
+    for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 
-    } else {
-        ngx_str_set(&value, "POST");
+        if (methods & names[i].method) {
+            value.len = ngx_snprintf(value.data + value.len,
+                                     NGX_HTTP_AI_ALLOW - value.len, "%s%V",
+                                     value.len ? ", " : "", &names[i].name)
+                        - value.data;
+        }
     }
 
     if (ngx_http_ai_add_header(r, &key, &value) != NGX_OK) {

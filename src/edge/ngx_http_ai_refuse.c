@@ -40,6 +40,11 @@ static const ai_str_t  ngx_http_ai_refuse_ops[] = {
 ai_str_t
 ngx_http_ai_op_name(ngx_http_ai_ctx_t *ctx)
 {
+    if (ngx_http_ai_is_conversation(ctx)) {
+        return ctx->request->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)
+               ? ai_str("conversations_read") : ai_str("conversations_write");
+    }
+
     return ctx->op == NGX_HTTP_AI_OP_RESPONSE
            && (ctx->request->method & NGX_HTTP_DELETE)
            ? ai_str("responses_write") : ngx_http_ai_refuse_ops[ctx->op];

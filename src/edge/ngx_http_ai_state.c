@@ -9,22 +9,21 @@
 #include "ngx_http_ai_edge.h"
 #include "ngx_http_ai_error.h"
 #include "ngx_http_ai_job.h"
+#include "ngx_http_ai_state.h"
 #include "ngx_http_ai_steps.h"
 #include "ngx_http_ai_stream.h"
 #include "ai_crypto.h"
 
 
 #define NGX_HTTP_AI_STATE_ID    128
-#define NGX_HTTP_AI_STATE_BODY  1024
 #define NGX_HTTP_AI_STATE_MAX   0x7fffffff  /* behind the last of a stream */
 
 
 static ngx_int_t ngx_http_ai_state_stream(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
-static ngx_int_t ngx_http_ai_state_id(ngx_str_t *id);
 static ngx_int_t ngx_http_ai_state_ask(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_int_t after);
-static ngx_int_t ngx_http_ai_state_body(ngx_http_request_t *r,
+static ngx_int_t ngx_http_ai_state_say(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_int_t after);
 
 
@@ -33,7 +32,8 @@ ngx_http_ai_is_state(ngx_http_ai_ctx_t *ctx)
 {
     return ctx->op == NGX_HTTP_AI_OP_RESPONSE
            || ctx->op == NGX_HTTP_AI_OP_RESPONSE_ITEMS
-           || ctx->op == NGX_HTTP_AI_OP_RESPONSE_CANCEL;
+           || ctx->op == NGX_HTTP_AI_OP_RESPONSE_CANCEL
+           || ngx_http_ai_is_conversation(ctx);
 }
 
 
@@ -72,7 +72,7 @@ static ngx_int_t
 ngx_http_ai_state_ask(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ngx_int_t after)
 {
-    if (ngx_http_ai_state_body(r, ctx, after) != NGX_OK) {
+    if (ngx_http_ai_state_say(r, ctx, after) != NGX_OK) {
         return ngx_http_ai_error_send(r, "internal", NULL, 0, -1);
     }
 
@@ -134,7 +134,7 @@ ngx_http_ai_state_stream(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_ai_state_id(ngx_str_t *id)
 {
     u_char  c;
@@ -161,19 +161,14 @@ ngx_http_ai_state_id(ngx_str_t *id)
 /* after: of a stream's events, -1 all; -2: none is asked for. */
 
 static ngx_int_t
-ngx_http_ai_state_body(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+ngx_http_ai_state_say(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ngx_int_t after)
 {
-    ai_buf_t      b;
-    ngx_buf_t    *buf;
-    ngx_int_t     limit;
-    ngx_str_t     value;
-    ngx_chain_t  *cl;
+    ai_buf_t    b;
+    ngx_buf_t  *buf;
 
     buf = ngx_create_temp_buf(r->pool, NGX_HTTP_AI_STATE_BODY);
-    cl = ngx_alloc_chain_link(r->pool);
-
-    if (buf == NULL || cl == NULL) {
+    if (buf == NULL) {
         return NGX_ERROR;
     }
 
@@ -193,27 +188,7 @@ ngx_http_ai_state_body(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     }
 
     if (ctx->op == NGX_HTTP_AI_OP_RESPONSE_ITEMS) {
-
-        if (ngx_http_arg(r, (u_char *) "after", 5, &value) == NGX_OK) {
-            ai_buf_add_z(&b, ",\"after\":\"");
-            ai_buf_add_json(&b, ngx_http_ai_str(&value));
-            ai_buf_add_z(&b, "\"");
-        }
-
-        if (ngx_http_arg(r, (u_char *) "limit", 5, &value) == NGX_OK) {
-            limit = ngx_atoi(value.data, value.len);
-
-            if (limit > 0) {
-                ai_buf_add_z(&b, ",\"limit\":");
-                ai_buf_add_int(&b, limit);
-            }
-        }
-
-        if (ngx_http_arg(r, (u_char *) "order", 5, &value) == NGX_OK
-            && value.len == 3 && ngx_strncmp(value.data, "asc", 3) == 0)
-        {
-            ai_buf_add_z(&b, ",\"ascending\":true");
-        }
+        ngx_http_ai_state_page(r, &b);
     }
 
     ai_buf_add_z(&b, "}");
@@ -223,11 +198,58 @@ ngx_http_ai_state_body(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     }
 
     buf->last = (u_char *) b.pos;
+    ngx_str_set(&ctx->model, "-");
+
+    return ngx_http_ai_state_body(r, ctx, buf);
+}
+
+
+void
+ngx_http_ai_state_page(ngx_http_request_t *r, ai_buf_t *b)
+{
+    ngx_int_t  limit;
+    ngx_str_t  value;
+
+    if (ngx_http_arg(r, (u_char *) "after", 5, &value) == NGX_OK
+        && ngx_http_ai_state_id(&value) == NGX_OK)
+    {
+        ai_buf_add_z(b, ",\"after\":\"");
+        ai_buf_add_json(b, ngx_http_ai_str(&value));
+        ai_buf_add_z(b, "\"");
+    }
+
+    if (ngx_http_arg(r, (u_char *) "limit", 5, &value) == NGX_OK) {
+        limit = ngx_atoi(value.data, value.len);
+
+        if (limit > 0) {
+            ai_buf_add_z(b, ",\"limit\":");
+            ai_buf_add_int(b, limit);
+        }
+    }
+
+    if (ngx_http_arg(r, (u_char *) "order", 5, &value) == NGX_OK
+        && value.len == 3 && ngx_strncmp(value.data, "asc", 3) == 0)
+    {
+        ai_buf_add_z(b, ",\"ascending\":true");
+    }
+}
+
+
+ngx_int_t
+ngx_http_ai_state_body(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
+    ngx_buf_t *buf)
+{
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(r->pool);
+    if (cl == NULL) {
+        return NGX_ERROR;
+    }
+
     cl->buf = buf;
     cl->next = NULL;
     ctx->body = cl;
     ctx->body_len = buf->last - buf->pos;
-    ngx_str_set(&ctx->model, "-");
 
     if (ngx_http_ai_edge->amcf->redis->sign != NULL
         && ai_sha256_hex((char *) ctx->body_sha,
@@ -275,8 +297,15 @@ ngx_http_ai_state_queued(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
                      "\"effort\":null,\"summary\":null},\"store\":true,"
                      "\"temperature\":1.0,\"text\":{\"format\":{\"type\":"
                      "\"text\"}},\"tool_choice\":\"auto\",\"tools\":[],"
-                     "\"top_p\":1.0,\"truncation\":\"disabled\","
-                     "\"usage\":null}");
+                     "\"top_p\":1.0,\"truncation\":\"disabled\",");
+
+    if (ctx->conversation.len) {
+        ai_buf_add_z(&b, "\"conversation\":{\"id\":\"");
+        ai_buf_add_json(&b, ngx_http_ai_str(&ctx->conversation));
+        ai_buf_add_z(&b, "\"},");
+    }
+
+    ai_buf_add_z(&b, "\"usage\":null}");
 
     buf->last = (u_char *) b.pos;
     buf->last_buf = 1;

@@ -47,15 +47,25 @@ ngx_int_t ngx_http_ai_pass_handler(ngx_http_request_t *r);
 #define NGX_HTTP_AI_OP_EMBEDDINGS  10
 #define NGX_HTTP_AI_OP_COMPLETIONS 11
 #define NGX_HTTP_AI_OP_COUNT       12
+#define NGX_HTTP_AI_OP_CONVERSATIONS       13
+#define NGX_HTTP_AI_OP_CONVERSATION        14
+#define NGX_HTTP_AI_OP_CONVERSATION_ITEMS  15
+#define NGX_HTTP_AI_OP_CONVERSATION_ITEM   16
 #define NGX_HTTP_AI_OP_NONE        20         /* no such path */
 
 /* What ai_role, a limit and a job's spec call it. */
 ai_str_t ngx_http_ai_op_name(ngx_http_ai_ctx_t *ctx);
 
-/* Responses' state: a job without a model, for a worker that asks Postgres. */
+/* Responses' state, conversations too: a job without a model, for a worker that
+ * asks Postgres. */
 ngx_uint_t ngx_http_ai_is_state(ngx_http_ai_ctx_t *ctx);
 ngx_int_t ngx_http_ai_state_handler(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx);
+ngx_uint_t ngx_http_ai_is_conversation(ngx_http_ai_ctx_t *ctx);
+ngx_int_t ngx_http_ai_conversation_handler(ngx_http_request_t *r,
+    ngx_http_ai_ctx_t *ctx);
+/* Of a conversation's path, whether it means an item: op, methods, id, item. */
+void ngx_http_ai_conversation_item(ngx_http_ai_ctx_t *ctx);
 /* Answers with a response in the background that was admitted. */
 void ngx_http_ai_state_queued(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx);
 /* The events of ctx->job behind one with this number, -1: all.  Holds the

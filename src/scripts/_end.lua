@@ -1,7 +1,8 @@
 -- How a job ends: state, expiry, slot, ledger.
 
 -- One ledger record a provider call; the first line is the job's own and
--- stands for the call where there was one.
+-- stands for the call where there was one.  What an earlier attempt paid says
+-- so before its usage: "<attempt> <call> ".
 local function ledger(job, attempt, at, tenant, base, lines)
     local first = lines:find('\n', 1, true)
     if not first then
@@ -12,10 +13,11 @@ local function ledger(job, attempt, at, tenant, base, lines)
     local n, pos = 0, first + 1
     while pos do
         local stop = lines:find('\n', pos, true)
-        call('XADD', P .. OUTBOX, '*', 'j', job, 'a', attempt, 'c', n,
-             't', at, 'n', tenant, 'b', base,
-             'u', lines:sub(pos, stop and stop - 1))
-        n = n + 1
+        local line = lines:sub(pos, stop and stop - 1)
+        local of, c, usage = line:match('^(%d+) (%d+) (.*)$')
+        call('XADD', P .. OUTBOX, '*', 'j', job, 'a', of or attempt,
+             'c', c or n, 't', at, 'n', tenant, 'b', base, 'u', usage or line)
+        n = of and n or n + 1
         pos = stop and stop + 1
     end
 end

@@ -7,7 +7,7 @@ end
 local function finish(job, us, cause, skip)
     local h = call('HMGET', P .. JOB .. job, 'tenant', 'class', 'attempt',
                    'tip', 'lst', 'flags', 'resume', 'result', 'at', 'base',
-                   'bytes', 'started', 'large', 'lim', 'flight')
+                   'bytes', 'started', 'large', 'lim', 'flight', 'paid')
     local tries = tonumber(h[3] or 0)
     local status, message = 499, 'The job was cancelled.'
     if cause == 'queue_timeout' then
@@ -28,10 +28,11 @@ local function finish(job, us, cause, skip)
     append(job, tip, tries == 0, 'x', text)
     ring(h[5], 'E' .. job .. '\n' .. frames .. frame(tip, 'x', text), skip)
     unqueue(job, h[1], h[2], h[11])
-    ledger(job, attempt, h[9], h[1], h[10], usage)
+    local lines = h[16] and usage .. h[16] .. '\n' .. usage or usage
+    ledger(job, attempt, h[9], h[1], h[10], lines)
     call('HDEL', P .. SEEDING, h[1])
     close(job, 'cancelled', attempt, tip, usage, int(us),
-          keep_ms(h[6], h[7], h[8]), true, h[13], h[1], h[14], usage)
+          keep_ms(h[6], h[7], h[8]), true, h[13], h[1], h[14], lines)
     unflight(job, h[15])
 end
 

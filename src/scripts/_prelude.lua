@@ -18,7 +18,7 @@ local CACHE, CACHED, CACHE_SUM = 'cache:', 'cached', 'cache_sum'
 local FLIGHT, SHARED = 'flight:', 'shared:'
 local EDGE, WORKER, KEYS_CHANNEL = 'edge:', 'worker:', 'keys'
 local LIM, SEEDING = 'lim:', 'lim:seeding'
-local LEDGER = 'ledger'
+local LEDGER, BREAKERS = 'ledger', 'breakers'
 
 local UNFINISHED_MS, BODY_MS = ('172800000'), '600000'
 local NUM_MAX = 9007199254740992

@@ -21,7 +21,7 @@ trap 'rm -f "$tmp" "$tmp.lua"' EXIT
 } > "$tmp"
 
 for name in body admit claim emit settle cancel leave join beat sweep \
-    principal inherit seed keep purge hits find
+    principal inherit seed keep purge hits find breaker pay
 do
     # What ends a job must not fail for want of memory; what begins one must.
     # The records of hits wait at their edge.

@@ -5,35 +5,8 @@
 
 #include "ai_fuzz.h"
 
+#include "../unit/worker_frame.h"
 #include "ir.h"
-
-
-static uint32_t
-crc(const char *p, size_t len)
-{
-    int       i;
-    uint32_t  n;
-
-    for (n = ~0u; len != 0; len--) {
-        n ^= (unsigned char) *p++;
-
-        for (i = 0; i < 8; i++) {
-            n = n & 1 ? n >> 1 ^ 0xEDB88320u : n >> 1;
-        }
-    }
-
-    return ~n;
-}
-
-
-static void
-put(char *p, uint32_t n)
-{
-    p[0] = (char) (n >> 24);
-    p[1] = (char) (n >> 16);
-    p[2] = (char) (n >> 8);
-    p[3] = (char) n;
-}
 
 
 static long
@@ -76,11 +49,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     total = size - 2 + 16;
     p = malloc(total);
     must(p != NULL);
-    put(p, (uint32_t) total);
-    put(p + 4, (uint32_t) headers);
-    put(p + 8, crc(p, 8));
-    memcpy(p + 12, data + 2, size - 2);
-    put(p + total - 4, crc(p, total - 4));
+    must(frame_put(p, (const char *) data + 2, headers,
+                   (const char *) data + 2 + headers, size - 2 - headers)
+         == total);
     must(frame(p, total) == -1 || frame(p, total) == (long) total);
     must(frame(p, total - 1) == 0);
     free(p);

@@ -1,10 +1,11 @@
 /*
- * Translation: any bytes as a request, an answer or a stream of one dialect
- * become JSON, or events of JSON, of another, or are refused.
+ * Translation: any bytes as a request, an answer, both, or a stream of one
+ * dialect become JSON, or events of JSON, of another, or are refused.
  */
 
 #include "ai_fuzz.h"
 
+#include "../unit/worker_frame.h"
 #include "ai_sse.h"
 #include "translate.h"
 
@@ -74,10 +75,87 @@ stream(translate_t *t, ai_str_t text, size_t cut)
 }
 
 
+/* Lines "<type> <payload>" as frames whose lengths and CRCs are right. */
+
+static char *
+frames(ai_str_t *text)
+{
+    char         headers[FRAME_HEADERS_MAX], type[64], *buf;
+    size_t       len, n, at;
+    const char  *p, *end, *line, *blank;
+
+    end = text->data + text->len;
+    n = 1;
+
+    for (p = text->data; p < end; p++) {
+        n += *p == '\n';
+    }
+
+    buf = malloc(text->len + n * (16 + FRAME_HEADERS_MAX));
+    must(buf != NULL);
+    at = 0;
+
+    for (p = text->data; p < end; p = line + 1) {
+        line = memchr(p, '\n', (size_t) (end - p));
+        line = line != NULL ? line : end;
+        blank = memchr(p, ' ', (size_t) (line - p));
+
+        if (blank == NULL || (size_t) (blank - p) >= sizeof(type)) {
+            continue;
+        }
+
+        len = (size_t) (blank - p);
+        memcpy(type, p, len);
+        type[len] = '\0';
+        n = frame_headers(headers, strstr(type, "Exception") != NULL
+                                   ? "exception" : "event", type);
+        at += frame_put(buf + at, headers, n, blank + 1,
+                        (size_t) (line - blank - 1));
+    }
+
+    *text = (ai_str_t) { at, buf };
+
+    return buf;
+}
+
+
+/* A request and, behind a null byte, its answer. */
+
+static void
+both(translate_t *t, ai_str_t text, int status)
+{
+    char        *out;
+    size_t       len;
+    ai_str_t     answer;
+    const char  *cut;
+
+    cut = memchr(text.data, '\0', text.len);
+
+    if (cut == NULL) {
+        return;
+    }
+
+    answer.data = cut + 1;
+    answer.len = text.len - (size_t) (cut + 1 - text.data);
+    text.len = (size_t) (cut - text.data);
+
+    if (translate_request(t, text, &out, &len) != 0) {
+        return;
+    }
+
+    json((ai_str_t) { len, out });
+    free(out);
+
+    if (translate_answer(t, status, answer) == 0) {
+        json(translate_said(t));
+    }
+}
+
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char              *out;
+    char              *out, *framed;
     size_t             len;
     unsigned           from, to, n;
     ai_str_t           text;
@@ -129,8 +207,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         break;
 
+    case 3:
+        both(t, text, data[2] & 64 ? 200 : 400);
+        break;
+
     default:
+        framed = call.provider == &dialect_bedrock && (data[2] & 64)
+                 ? frames(&text) : NULL;
         stream(t, text, data[2] & 128 ? 1 << 20 : 7);
+        free(framed);
     }
 
     translate_close(t);

@@ -187,7 +187,8 @@ sub job {
     my $dialect = $o{dialect} || 'openai';
     my $tenant = $o{tenant} || 't';
     my $body = ref $o{body} ? $json->encode($o{body}) : $o{body};
-    my $data = $json->decode($body);
+    my $data = defined $o{model} && defined $o{stream}
+        && defined $o{usage_asked} ? {} : $json->decode($body);
     my $model = $o{model} || $data->{model};
     my $stream = defined $o{stream} ? $o{stream} : $data->{stream} ? 1 : 0;
     my $flags = ($o{flags} || '') . ($stream ? 's' : '');

@@ -6,6 +6,7 @@
 
 #include "worker_ask.h"
 #include "worker_frames.h"
+#include "worker_say_anthropic.h"
 
 #include "aws.h"
 
@@ -568,7 +569,7 @@ frames_are_read(void **state)
 
     /* Headers of every type, which say nothing. */
 
-    n = frames_header(headers, ":event-type", "messageStart");
+    n = frame_header(headers, ":event-type", "messageStart");
 
     for (k = 0; k < 10; k++) {
         static const unsigned  sizes[] = { 0, 0, 1, 2, 4, 8, 5, 5, 8, 16 };
@@ -586,7 +587,7 @@ frames_are_read(void **state)
         n += k == 6 || k == 7 ? 3 : sizes[k];
     }
 
-    n += frames_header(headers + n, ":message-type", "event");
+    n += frame_header(headers + n, ":message-type", "event");
     frames_raw(&f, headers, n, "{\"role\":\"assistant\"}", 20);
     frames_add(&f, "event", "contentBlockDelta", "{\"contentBlockIndex\":0,"
                "\"delta\":{\"text\":\"a\"},\"p\":\"abc\"}");
@@ -690,9 +691,9 @@ frames_are_bound(void **state)
 
         memset(&f, 0, sizeof(f));
         frames_raw(&f, "", 0, "", 0);
-        frames_int(f.data, lengths[i][0]);
-        frames_int(f.data + 4, lengths[i][1]);
-        frames_int(f.data + 8, frames_crc(f.data, 8));
+        frame_int(f.data, lengths[i][0]);
+        frame_int(f.data + 4, lengths[i][1]);
+        frame_int(f.data + 8, frame_crc(f.data, 8));
         assert_int_equal(dialect_bedrock.frame(tight(f.data, f.len), &name,
                                                &data), -1);
         free(f.data);
@@ -769,9 +770,9 @@ streams_fail(void **state)
     /* An error without a payload; events that cannot be. */
 
     memset(&f, 0, sizeof(f));
-    n = frames_header(headers, ":message-type", "error");
-    n += frames_header(headers + n, ":error-code", "InternalError");
-    n += frames_header(headers + n, ":error-message", "lost \"it\"");
+    n = frame_header(headers, ":message-type", "error");
+    n += frame_header(headers + n, ":error-code", "InternalError");
+    n += frame_header(headers + n, ":error-message", "lost \"it\"");
     frames_raw(&f, headers, n, "", 0);
     all = framed("openai", &f, 1, &end);
     assert_non_null(strstr(all, "lost \\\"it\\\""));

@@ -252,6 +252,45 @@ openai_usage_is_read(void **state)
     assert_int_equal(u.cached_read, 1);
     assert_string_equal(u.finish, "stop");
 
+    /* A guess is of all answers. */
+
+    provider_usage_init(&u);
+    provider_openai.body(&u, T("{\"choices\":[{\"message\":{\"content\":"
+                               "\"abc\"}},{\"message\":{\"content\":\"defg\"}},"
+                               "{\"text\":\"h\"}]}"));
+    assert_int_equal(u.text_bytes, 8);
+
+    /* What others call cached. */
+
+    provider_usage_init(&u);
+    provider_openai.body(&u, T("{\"usage\":{\"prompt_tokens\":9,"
+                               "\"num_cached_tokens\":3}}"));
+    assert_int_equal(u.cached_read, 3);
+    provider_openai.body(&u, T("{\"usage\":{\"prompt_tokens\":9,"
+                               "\"cached_tokens\":5}}"));
+    assert_int_equal(u.cached_read, 5);
+
+    /* Reasoning that stands beside the output is a part of it, too; told
+     * twice, once. */
+
+    provider_usage_init(&u);
+    passed(&provider_openai, &u, "data: {\"choices\":[],\"usage\":{"
+           "\"prompt_tokens\":12,\"completion_tokens\":1,\"total_tokens\":"
+           "399,\"completion_tokens_details\":{\"reasoning_tokens\":386}}}"
+           "\n\n", 0);
+    assert_int_equal(u.output, 387);
+    assert_int_equal(u.reasoning, 386);
+    passed(&provider_openai, &u, "data: {\"choices\":[],\"usage\":{"
+           "\"prompt_tokens\":12,\"completion_tokens\":2,\"total_tokens\":"
+           "400,\"completion_tokens_details\":{\"reasoning_tokens\":386}}}"
+           "\n\n", 0);
+    assert_int_equal(u.output, 388);
+    passed(&provider_openai, &u, "data: {\"choices\":[],\"usage\":{"
+           "\"prompt_tokens\":12,\"completion_tokens\":388,\"total_tokens\":"
+           "400,\"completion_tokens_details\":{\"reasoning_tokens\":386}}}"
+           "\n\n", 0);
+    assert_int_equal(u.output, 388);
+
     provider_usage_init(&u);
     provider_openai.body(&u, T("<html>no</html>"));
     assert_int_equal(u.input, -1);

@@ -1,11 +1,12 @@
 /*
- * Frames of AWS' event streams, made here from nothing of workers/: a CRC bit
- * by bit, and the events that a Converse answer would have been.
+ * Frames of AWS' event streams, one behind the other: the events that a
+ * Converse answer would have been.
  */
 
 #ifndef WORKER_FRAMES_H
 #define WORKER_FRAMES_H
 
+#include "worker_frame.h"
 #include "worker_say.h"
 
 typedef struct {
@@ -14,77 +15,15 @@ typedef struct {
 } frames_t;
 
 
-static inline uint32_t
-frames_crc(const char *p, size_t len)
-{
-    int       i;
-    uint32_t  crc;
-
-    for (crc = ~0u; len != 0; len--) {
-        crc ^= (unsigned char) *p++;
-
-        for (i = 0; i < 8; i++) {
-            crc = crc & 1 ? crc >> 1 ^ 0xEDB88320u : crc >> 1;
-        }
-    }
-
-    return ~crc;
-}
-
-
-static inline void
-frames_int(char *p, uint32_t n)
-{
-    p[0] = (char) (n >> 24);
-    p[1] = (char) (n >> 16);
-    p[2] = (char) (n >> 8);
-    p[3] = (char) n;
-}
-
-
 /* A frame of raw headers. */
 
 static inline void
 frames_raw(frames_t *f, const char *headers, size_t hlen, const char *payload,
     size_t plen)
 {
-    char    *p;
-    size_t   total;
-
-    total = 16 + hlen + plen;
-    f->data = realloc(f->data, f->len + total);
+    f->data = realloc(f->data, f->len + 16 + hlen + plen);
     assert_non_null(f->data);
-    p = f->data + f->len;
-    f->len += total;
-    frames_int(p, (uint32_t) total);
-    frames_int(p + 4, (uint32_t) hlen);
-    frames_int(p + 8, frames_crc(p, 8));
-    memcpy(p + 12, headers, hlen);
-
-    if (plen != 0) {
-        memcpy(p + 12 + hlen, payload, plen);
-    }
-
-    frames_int(p + total - 4, frames_crc(p, total - 4));
-}
-
-
-static inline size_t
-frames_header(char *p, const char *name, const char *value)
-{
-    size_t  n, v;
-
-    n = strlen(name);
-    v = strlen(value);
-    *p++ = (char) n;
-    memcpy(p, name, n);
-    p += n;
-    *p++ = 7;
-    *p++ = (char) (v >> 8);
-    *p++ = (char) v;
-    memcpy(p, value, v);
-
-    return n + v + 4;
+    f->len += frame_put(f->data + f->len, headers, hlen, payload, plen);
 }
 
 
@@ -94,14 +33,10 @@ static inline void
 frames_add(frames_t *f, const char *message, const char *type,
     const char *payload)
 {
-    char    headers[512];
-    size_t  n;
+    char  headers[FRAME_HEADERS_MAX];
 
-    n = frames_header(headers, message[1] == 'v' ? ":event-type"
-                                                 : ":exception-type", type);
-    n += frames_header(headers + n, ":content-type", "application/json");
-    n += frames_header(headers + n, ":message-type", message);
-    frames_raw(f, headers, n, payload, strlen(payload));
+    frames_raw(f, headers, frame_headers(headers, message, type), payload,
+               strlen(payload));
 }
 
 

@@ -75,15 +75,26 @@ faults(void **state)
 {
     (void) state;
 
-    assert_int_equal(hello_blames(T("data: {\"error\":{\"type\":"
-                                    "\"invalid_request_error\"}}\n\n")), 1);
-    assert_int_equal(hello_blames(T("{\"error\":{\"code\":400}}")), 1);
-    assert_int_equal(hello_blames(T("{\"error\":{\"code\":413}}")), 1);
-    assert_int_equal(hello_blames(T("{\"error\":{\"code\":500}}")), 0);
-    assert_int_equal(hello_blames(T("{\"error\":{\"code\":\"400\"}}")), 0);
-    assert_int_equal(hello_blames(T("event: error\ndata: {\"error\":{\"type\":"
-                                    "\"overloaded_error\"}}\n\n")), 0);
-    assert_int_equal(hello_blames(EMPTY), 0);
+    assert_int_equal(hello_status(T("data: {\"error\":{\"type\":"
+                                    "\"invalid_request_error\"}}\n\n")), 400);
+    assert_int_equal(hello_status(T("{\"error\":{\"code\":400}}")), 400);
+    assert_int_equal(hello_status(T("{\"error\":{\"code\":413}}")), 413);
+    assert_int_equal(hello_status(T("{\"error\":{\"code\":500}}")), 500);
+    assert_int_equal(hello_status(T("{\"error\":{\"code\":\"400\"}}")), 0);
+    assert_int_equal(hello_status(T("{\"error\":{\"code\":200}}")), 0);
+    assert_int_equal(hello_status(T("{\"error\":{\"code\":99999}}")), 0);
+    assert_int_equal(hello_status(T("event: error\ndata: {\"error\":{\"type\":"
+                                    "\"overloaded_error\"}}\n\n")), 529);
+    assert_int_equal(hello_status(T("{\"error\":{\"status\":"
+                                    "\"RESOURCE_EXHAUSTED\"}}")), 429);
+    assert_int_equal(hello_status(T("{\"error\":{\"type\":\"tokens\",\"code\":"
+                                    "\"rate_limit_exceeded\"}}")), 429);
+    assert_int_equal(hello_status(T("data: {\"type\":\"response.failed\","
+                                    "\"response\":{\"error\":{\"code\":"
+                                    "\"rate_limit_exceeded\"}}}\n\n")), 429);
+    assert_int_equal(hello_status(T("{\"error\":{\"type\":\"server_error\"}}")),
+                     0);
+    assert_int_equal(hello_status(EMPTY), 0);
 }
 
 

@@ -6,7 +6,8 @@
 #ifndef WORKER_TRANSLATE_UNIT_H
 #define WORKER_TRANSLATE_UNIT_H
 
-#include "worker_say.h"
+#include "worker_say_anthropic.h"
+#include "worker_say_openai.h"
 
 #include "translate.h"
 
