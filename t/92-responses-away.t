@@ -146,5 +146,6 @@ $park->('resp/not', '');
 moved();
 like($t->worker_log, qr/resp\/not.*not stored/, 'what it cannot take is told');
 $t->allow_log(qr/is not stored/);
+$t->ready;
 
 done_testing();

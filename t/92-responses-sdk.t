@@ -167,5 +167,6 @@ is($again[-1]{error}{code}, 'stream_lost', 'that says so');
 is(scalar(() = $provider->requests), $n + 3, 'of one call');
 is($t->get("/v1/responses/$e[0]{response}{id}")->json->{status}, 'failed',
     'it has failed');
+$t->ready;
 
 done_testing();
