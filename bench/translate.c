@@ -41,7 +41,7 @@
     "{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":1700000000,"   \
     "\"status\":\"" status "\",\"model\":\"m-1\",\"output\":" output           \
     ",\"error\":null,\"incomplete_details\":null,\"instructions\":null,"      \
-    "\"metadata\":{},\"tools\":[],\"tool_choice\":\"auto\",\"usage\":" usage    \
+    "\"metadata\":{},\"tools\":[],\"tool_choice\":\"auto\",\"usage\":" usage   \
     "}"
 #define SAID  "Hello, world! It is good to see you \\u2014 all of you."
 
@@ -216,7 +216,8 @@ static const sample_t  samples[] = {
         "\"output_tokens\":12}}}",
         "event: message-start\ndata: {\"id\":\"c-1\",\"type\":"
         "\"message-start\",\"delta\":{\"message\":{\"role\":\"assistant\","
-        "\"content\":[],\"tool_plan\":\"\",\"tool_calls\":[],\"citations\":[]}}}"
+        "\"content\":[],\"tool_plan\":\"\",\"tool_calls\":[],"
+        "\"citations\":[]}}}"
         "\n\nevent: content-start\ndata: {\"type\":\"content-start\",\"index\":"
         "0,\"delta\":{\"message\":{\"content\":{\"type\":\"text\",\"text\":"
         "\"\"}}}}\n\n",

@@ -110,6 +110,9 @@ is($t->chat('a', key => $key, body => { max_completion_tokens => 1,
     max_tokens => 3990 })->status, 429, 'the larger of two');
 is($t->chat('a', key => $key, body => { max_completion_tokens => 1000, n => 4 })
     ->status, 429, 'so many choices');
+is($t->post('/v1/completions', { model => 'echo/echo', prompt => 'a',
+    max_tokens => 1000, best_of => 4 }, key => $key)->status, 429,
+    'so many to choose from');
 is($t->chat('a', key => $key, body => { model => 'echo/other' })->status, 403,
     'a model that the plan has not');
 $res = $t->get('/v1/models', key => $key);

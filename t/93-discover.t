@@ -140,6 +140,7 @@ my %list = map { $_ => $redis->cmd('GET', $_) }
 is(scalar(keys %list), 3, 'three lists in Redis');
 sub again {
     kill 'KILL', $_ for $t->worker_pids;
+    $redis->cmd('DEL', 'ai1:jwks:lease');
 }
 
 says('_router_v1_models', '{"data":[');
@@ -192,6 +193,18 @@ for my $bad ('discover;', 'discover other;', 'discover openai every=1s;',
         . "server { listen 127.0.0.1:%%PORT%%; location /v1/ { ai_pass; } } }");
     isnt($code, 0, "$bad is refused");
 }
+
+# More than workers would fetch.
+sub lists {
+    my ($code, $said) = $t->edge->test_conf("%%GLOBALS%%\nevents {}\nhttp {\n"
+        . "%%HTTP%%\nai_redis %%REDIS%%;\n" . join('', map { "ai_provider p$_ {"
+        . " api openai; url http://127.0.0.1:1; discover openai; }\n" }
+        1 .. $_[0]) . "server { listen 127.0.0.1:%%PORT%%;"
+        . " location /v1/ { ai_pass; } } }");
+    return $code ? $said : '';
+}
+is(lists(64), '', '64 lists');
+like(lists(65), qr/more than 64 lists of models/, 'no more');
 
 $t->baseline;
 done_testing();

@@ -536,7 +536,8 @@ breaker_try(breakers_t *b, breaker_kind_e kind, int own,
     if (br != NULL && br->times != 0 && call->permit != 0
         && br->open_msec <= breaker_now(b))
     {
-        br->prober = own ? 0 : (uint32_t) (breaker_hash(call->tenant) | 1);
+        br->prober = kind == BREAKER_MODEL && !own
+                     ? (uint32_t) (breaker_hash(call->tenant) | 1) : 0;
         breaker_trip(b, br, 0);
     }
 }

@@ -18,7 +18,7 @@ static void responses_parts(ir_t *ir, out_t *o, node_t *first);
 static void responses_part(ir_t *ir, out_t *o, node_t *p);
 static void responses_document(ir_t *ir, out_t *o, node_t *p);
 static void responses_url(ir_t *ir, out_t *o, const char *key, node_t *p);
-static void responses_tools(ir_t *ir, out_t *o);
+static int responses_tools(ir_t *ir, out_t *o);
 static void responses_choice(ir_t *ir, out_t *o);
 static void responses_text(ir_t *ir, out_t *o);
 static void responses_effort(ir_t *ir, out_t *o);
@@ -34,7 +34,6 @@ static const struct {
     { "temperature", "temperature" },
     { "top_p", "top_p" },
     { "top_logprobs", "top_logprobs" },
-    { "parallel_tools", "parallel_tool_calls" },
     { "metadata", "metadata" },
     { "cache_key", "prompt_cache_key" },
     { "cache_retention", "prompt_cache_retention" },
@@ -50,8 +49,11 @@ responses_write_request(ir_t *ir, out_t *o)
     out_bytes(o, ir->model);
 
     responses_input(ir, o);
-    responses_tools(ir, o);
-    responses_choice(ir, o);
+
+    if (responses_tools(ir, o)) {
+        responses_choice(ir, o);
+    }
+
     responses_text(ir, o);
     responses_effort(ir, o);
     responses_rest(ir, o);
@@ -414,9 +416,9 @@ responses_url(ir_t *ir, out_t *o, const char *key, node_t *p)
 }
 
 
-/* Tools: not to be strict must be said here. */
+/* Tools, 1 where there are some: not to be strict must be said here. */
 
-static void
+static int
 responses_tools(ir_t *ir, out_t *o)
 {
     size_t   mark, empty;
@@ -427,7 +429,7 @@ responses_tools(ir_t *ir, out_t *o)
     tool = node_first(t, node_get(t, ir->request, "tools"));
 
     if (tool == NULL) {
-        return;
+        return 0;
     }
 
     mark = o->len;
@@ -464,12 +466,16 @@ responses_tools(ir_t *ir, out_t *o)
 
     if (o->len == empty && !o->failed) {
         o->len = mark;
-        return;
+        return 0;
     }
 
     out_close(o, ']');
+
+    return 1;
 }
 
+
+/* How they are called: a word that is refused where there are none. */
 
 static void
 responses_choice(ir_t *ir, out_t *o)
@@ -478,6 +484,8 @@ responses_choice(ir_t *ir, out_t *o)
     tree_t  *t;
 
     t = &ir->tree;
+    out_key_node(o, t, "parallel_tool_calls",
+                 node_get(t, ir->request, "parallel_tools"));
     c = node_get(t, ir->request, "tool_choice");
 
     if (c == NULL) {

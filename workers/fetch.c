@@ -11,8 +11,8 @@
 #include "ai_crypto.h"
 
 
-#define FETCH_CATALOG_SEC   3600        /* since an edge named it, which each
-                                         * does once a minute */
+#define FETCH_CATALOG_SEC   14400       /* since an edge named it, which each
+                                         * does once a minute by its clock */
 #define FETCH_UNNAMED_MSEC  120000      /* of an item: catalogs take turns to
                                          * be the newest */
 

@@ -1,6 +1,6 @@
 /*
- * Lists of models that a provider says it has (discover in ai_provider): workers
- * fetch them, and each process keeps its own copy, the last good one.
+ * Lists of models that a provider says it has (discover in ai_provider):
+ * workers fetch them, and each process keeps its own copy, the last good one.
  */
 
 #ifndef NGX_HTTP_AI_DISCOVER_H

@@ -27,6 +27,7 @@
 #define NGX_HTTP_AI_FIELD_STORE    9
 #define NGX_HTTP_AI_FIELD_BACK     10
 #define NGX_HTTP_AI_FIELD_TALK     11
+#define NGX_HTTP_AI_FIELD_BEST     12
 
 /* No model writes as much: what is asked for beyond it is not reserved. */
 #define NGX_HTTP_AI_OUTPUT_MAX   100000000
@@ -52,7 +53,7 @@ static ngx_int_t ngx_http_ai_members_text(ngx_http_ai_ctx_t *ctx,
 static const char *const  ngx_http_ai_members_fields[] = {
     "model", "stream", "stream_options", "max_completion_tokens",
     "max_tokens", "n", "temperature", "seed", "max_output_tokens",
-    "store", "background", "conversation", NULL
+    "store", "background", "conversation", "best_of", NULL
 };
 
 
@@ -177,7 +178,7 @@ ngx_http_ai_members_model(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
 static void
 ngx_http_ai_members_output(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f)
 {
-    int64_t  n;
+    int64_t  n, best;
 
     if (ctx->dialect == AI_DIALECT_RESPONSES) {
         ctx->max_output = ngx_http_ai_members_number(ctx,
@@ -203,6 +204,12 @@ ngx_http_ai_members_output(ngx_http_ai_ctx_t *ctx, ai_json_field_t *f)
     if (ctx->max_output > 0) {
         n = ngx_http_ai_members_number(ctx, &f[NGX_HTTP_AI_FIELD_CHOICES],
                                        NGX_HTTP_AI_CHOICES_MAX);
+
+        /* Written are as many as one is chosen from. */
+
+        best = ngx_http_ai_members_number(ctx, &f[NGX_HTTP_AI_FIELD_BEST],
+                                          NGX_HTTP_AI_CHOICES_MAX);
+        n = ngx_max(n, best);
         ctx->max_output *= ngx_max(n, 1);
     }
 }

@@ -409,8 +409,8 @@ sets_of_keys(void **state)
         "\"y\":\"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM\"}]}";
     static const char *const  bad[] = {
         "", "{}", "{\"keys\":[]}", "<html>",
-        "{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":"
-        "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}"
+        ("{\"keys\":[{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":"
+         "\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"}]}")
     };
 
     (void) state;

@@ -140,12 +140,19 @@ tools(void **state)
        "'object'},'strict':true},{'type':'function','name':'g','parameters':"
        "{'type':'object','properties':{}},'strict':false}],'tool_choice':"
        "'required'}", "");
-    OR("{" M ",'tool_choice':{'type':'allowed_tools','allowed_tools':{'mode':"
+    OR("{" M ",'tools':[{'type':'function','function':{'name':'f'}}],"
+       "'tool_choice':{'type':'allowed_tools','allowed_tools':{'mode':"
        "'required','tools':[{'type':'function','function':{'name':'f'}}]}}}",
        "{'tool_choice':{'type':'allowed_tools','mode':'required','tools':[{"
        "'type':'function','name':'f'}]}}", "");
-    OR("{" M ",'tool_choice':{'type':'function','function':{'name':'f'}}}",
-       "{'tool_choice':{'type':'function','name':'f'}}", "");
+    OR("{" M ",'tools':[{'type':'function','function':{'name':'f'}}],"
+       "'tool_choice':{'type':'function','function':{'name':'f'}},"
+       "'parallel_tool_calls':false}",
+       "{'tool_choice':{'type':'function','name':'f'},'parallel_tool_calls':"
+       "false}", "");
+    OR("{" M ",'tool_choice':'auto','parallel_tool_calls':true}",
+       "{'tool_choice':null,'parallel_tool_calls':null,'tools':null}",
+       "tool_choice");
 }
 
 
@@ -251,13 +258,13 @@ limits(void **state)
     OR("{" M ",'max_completion_tokens':9,'temperature':1,'top_p':0.5,"
        "'metadata':{'a':'b'},'user':'u','prompt_cache_key':'k','logprobs':"
        "true,'top_logprobs':2,'verbosity':'low','store':true,"
-       "'parallel_tool_calls':false,'response_format':{'type':'json_schema',"
+       "'response_format':{'type':'json_schema',"
        "'json_schema':{'name':'n','schema':{},'strict':true}}}",
        "{'max_output_tokens':9,'temperature':1,'top_p':0.5,'metadata':{'a':"
        "'b'},'user':'u','prompt_cache_key':'k','include':["
        "'message.output_text.logprobs'],'top_logprobs':2,'text':{"
        "'verbosity':'low','format':{'type':'json_schema','name':'n',"
-       "'schema':{},'strict':true}},'store':true,'parallel_tool_calls':false}",
+       "'schema':{},'strict':true}},'store':true}",
        "");
     OR("{" M ",'stop':'e','seed':1,'n':2,'frequency_penalty':1,"
        "'logit_bias':{'1':2}}", "{'stop':null,'seed':null,'n':null}",
