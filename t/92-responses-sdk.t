@@ -151,4 +151,22 @@ is($t->get("/v1/responses/$e[0]{response}{id}")->json->{status}, 'failed',
     'it has failed');
 is(scalar(() = $provider->requests), $n + 2, 'of one call');
 
+# Both die: what was said is read again, and has an end.
+$t->ready;
+($s, @e) = begin();
+kill KILL => $t->worker_pids;
+$t->edge->kill_worker;
+eval { $s->close };
+$t->ready;
+@again = go_on(3, @e);
+is_deeply([@again[0 .. $#e - 4]], [@e[4 .. $#e]], 'both die: it is the same');
+is_deeply([map { $_->{sequence_number} } @again], [4 .. 3 + @again],
+    'no gap, no twin');
+is($again[-1]{type}, 'error', 'and it has an end');
+is($again[-1]{error}{code}, 'stream_lost', 'that says so');
+is(scalar(() = $provider->requests), $n + 3, 'of one call');
+is($t->get("/v1/responses/$e[0]{response}{id}")->json->{status}, 'failed',
+    'it has failed');
+$t->ready;
+
 done_testing();

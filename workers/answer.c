@@ -594,15 +594,16 @@ static int
 answer_whole(answer_t *a, ai_str_t bytes)
 {
     char    *whole;
-    size_t   size, need;
+    size_t   size, need, most;
 
     need = a->whole_len + bytes.len;
+    most = a->stored != NULL ? STORED_MAX : ANSWER_USAGE_MAX;
 
     if (a->translate != NULL && need > TRANSLATE_ANSWER_MAX) {
         return -4;
     }
 
-    if (!a->unread && (need <= ANSWER_USAGE_MAX || a->translate != NULL)) {
+    if (!a->unread && (need <= most || a->translate != NULL)) {
 
         if (need > a->whole_size) {
             size = a->whole_size == 0 ? 2048 : a->whole_size;

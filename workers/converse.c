@@ -400,6 +400,6 @@ converse_on_said(uv_work_t *work, int status)
     s = job->response;
 
     if (s->rc != 0 || stored_send(s) != 0) {
-        stored_failed(s, "no Postgres");
+        stored_failed(s, "no Postgres", 1);
     }
 }

@@ -15,15 +15,15 @@
 
 /* An item of a stream by its index: the part that it is now, -1 none. */
 typedef struct {
-    int       part;
-    unsigned  said:1;           /* it had deltas */
-    unsigned  done:1;
+    int        part;
+    ir_kind_e  kind;            /* of that */
+    unsigned   said:1;          /* it had deltas */
+    unsigned   done:1;
 } responses_reading_t;
 
 typedef struct {
     responses_reading_t *items[RESPONSES_ITEMS_MAX];
     int                  open;  /* part, plus one */
-    ir_kind_e            kind;
 } responses_reader_t;
 
 
@@ -491,9 +491,9 @@ responses_open(ir_t *ir, responses_reading_t *at, ir_kind_e kind, ai_str_t id,
 
     r = ir->reader;
     at->part = ir_emit_part(ir, 0, kind, id, name);
+    at->kind = kind;
     at->said = 0;
     r->open = at->part + 1;
-    r->kind = kind;
 
     return at->part >= 0 ? 0 : -1;
 }
@@ -525,6 +525,13 @@ static int
 responses_delta(ir_t *ir, responses_reading_t *at, ir_kind_e kind,
     ai_str_t id, ai_str_t text)
 {
+    if (at->part >= 0 && at->kind != kind
+        && (at->kind == IR_TOOL_CALL || kind == IR_TOOL_CALL
+            || responses_close(ir, at) != 0))
+    {
+        return -1;
+    }
+
     if (at->part < 0
         && (at->done || responses_open(ir, at, kind, id, ai_str("")) != 0))
     {
@@ -550,7 +557,10 @@ responses_added(ir_t *ir, tree_t *t, node_t *data)
         return -1;
     }
 
-    return node_is(node_peek(t, item, "type"), "function_call")
+    /* Some say it twice. */
+
+    return at->part < 0 && !at->done
+           && node_is(node_peek(t, item, "type"), "function_call")
            ? responses_open(ir, at, IR_TOOL_CALL,
                             node_text(node_peek(t, item, "call_id")),
                             node_text(node_peek(t, item, "name")))
@@ -659,6 +669,10 @@ responses_said(ir_t *ir, tree_t *t, node_t *data, node_t *type)
             && responses_open(ir, at, IR_TEXT, none, none) != 0)
         {
             return -1;
+        }
+
+        if (at->kind != IR_TEXT) {
+            return 0;
         }
 
         return responses_citation(ir, t, (unsigned) at->part,

@@ -3,54 +3,33 @@
  * deleted.  Of one that is under way, or ended without an answer, Redis knows.
  */
 
-#include "stored.h"
+#include "state_in.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ai_role.h"
-#include "job_in.h"
 
 
 #define STATE_LIST_MAX  100             /* items of a page */
 #define STATE_WORDS     5
-
-
-typedef enum {
-    STATE_GET = 0,
-    STATE_ITEMS,
-    STATE_FOLLOW,
-    STATE_CANCEL,
-    STATE_DELETE
-} state_do_e;
-
-typedef struct {
-    job_t      *job;
-    state_do_e  what;
-    char        id[STORED_ID_MAX];
-    char        target[AI_JOB_ID_LEN + 1];  /* the job; empty: none of ours */
-    char        after[STORED_ID_MAX];
-    char        where[128];     /* to be asked instead */
-    int64_t     from;           /* of a stream, -1: its begin */
-    int         limit;
-    unsigned    ascending:1;
-    unsigned    cancelled:1;
-    unsigned    dropped:1;
-} state_t;
+#define STATE_LOOP_MAX  (64 * 1024)     /* larger lists are made elsewhere */
+#define STATE_PIECE     (64 * 1024)     /* of an answer */
 
 
 static state_t *state_read(job_t *job);
-static int state_query(state_t *s, const char *sql, db_result_pt cb);
-static int state_alive(state_t *s);
-static void state_end(state_t *s, int status, json_t *body);
-static void state_missing(state_t *s);
-static void state_away(state_t *s);
+static void state_on_closed(uv_handle_t *handle);
+static void state_say(state_t *s, int status, ai_str_t text);
 static void state_get(state_t *s);
+static void state_park(state_t *s, int away);
 static void state_on_get(db_t *db, const PGresult *res, void *data);
-static json_t *state_items(state_t *s, const PGresult *res);
-static void state_on_drop(db_t *db, const PGresult *res, void *data);
+static void state_on_parked(redis_t *rc, ai_resp_t *reply, void *data);
+static void state_found(state_t *s, ai_str_t input, ai_str_t response);
+static void state_list(uv_work_t *work);
+static void state_on_list(uv_work_t *work, int status);
+static json_t *state_items(const state_t *s);
+static int state_named(const json_t *item);
 static void state_follow(state_t *s);
 static void state_on_follow(redis_t *rc, ai_resp_t *reply, void *data);
 static void state_cancel(state_t *s);
@@ -59,7 +38,6 @@ static void state_look(state_t *s);
 static void state_on_look(redis_t *rc, ai_resp_t *reply, void *data);
 static json_t *state_made(const state_t *s, const ai_job_t *spec,
     const char *status);
-static void state_forget(state_t *s);
 
 
 static const char *const  state_words[] = {
@@ -106,13 +84,7 @@ state_begin(job_t *job)
         break;
 
     case STATE_DELETE:
-        if (state_query(s, "SELECT ngxai.response_drop($1, $2, $3)",
-                        state_on_drop)
-            != 0)
-        {
-            state_away(s);
-        }
-
+        state_drop(s);
         break;
 
     default:
@@ -187,7 +159,7 @@ state_read(job_t *job)
 }
 
 
-static int
+int
 state_query(state_t *s, const char *sql, db_result_pt cb)
 {
     int          rc;
@@ -210,9 +182,28 @@ state_query(state_t *s, const char *sql, db_result_pt cb)
 }
 
 
-/* 0: the job has ended meanwhile, and s is gone. */
+void
+state_free(state_t *s)
+{
+    free(s->input);
 
-static int
+    if (s->timed) {
+        uv_close((uv_handle_t *) &s->timer, state_on_closed);
+
+    } else {
+        free(s);
+    }
+}
+
+
+static void
+state_on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+
+int
 state_alive(state_t *s)
 {
     job_t  *job;
@@ -223,36 +214,50 @@ state_alive(state_t *s)
         return 1;
     }
 
-    free(s);
+    state_free(s);
     job_unref(job);
 
     return 0;
 }
 
 
-/* Answers; takes body. */
+int
+state_mine(const state_t *s, ai_str_t user)
+{
+    const char  *owner;
 
-static void
+    owner = stored_owner(s->job);
+
+    return owner[0] == '\0' || ai_str_eqz(user, owner);
+}
+
+
+void
 state_end(state_t *s, int status, json_t *body)
 {
-    char   *text, where[sizeof(s->where)];
+    char  *text;
+
+    text = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+
+    if (text == NULL) {
+        state_away(s);
+        return;
+    }
+
+    state_say(s, status, (ai_str_t) { strlen(text), text });
+    free(text);
+}
+
+
+static void
+state_say(state_t *s, int status, ai_str_t text)
+{
     job_t  *job;
 
     job = s->job;
-    text = json_dumps(body, JSON_COMPACT);
-    json_decref(body);
-    memcpy(where, s->where, sizeof(where));
-    free(s);
-
-    if (text == NULL) {
-        job_fail(job, "internal", NULL);
-
-    } else {
-        state_answer(job, status, (ai_str_t) { strlen(text), text },
-                     where[0] != '\0' ? where : NULL);
-    }
-
-    free(text);
+    state_answer(job, status, text, s->where[0] != '\0' ? s->where : NULL);
+    state_free(s);
     job_unref(job);
 }
 
@@ -260,6 +265,9 @@ state_end(state_t *s, int status, json_t *body)
 void
 state_answer(job_t *job, int status, ai_str_t text, const char *where)
 {
+    int       rc;
+    ai_str_t  piece;
+
     job->route.provider = ai_str("");
     job->route.model = ai_str("");
     job_move(job, JOB_CALLING);
@@ -277,7 +285,14 @@ state_answer(job_t *job, int status, ai_str_t text, const char *where)
 
     answer_head(&job->answer, status);
 
-    if (answer_bytes(&job->answer, text) != 0) {
+    for (rc = 0; rc == 0 && text.len != 0; text.len -= piece.len) {
+        piece.data = text.data;
+        piece.len = text.len < STATE_PIECE ? text.len : STATE_PIECE;
+        text.data += piece.len;
+        rc = answer_bytes(&job->answer, piece);
+    }
+
+    if (rc != 0) {
         job_fail(job, "internal", NULL);
 
     } else {
@@ -286,7 +301,7 @@ state_answer(job_t *job, int status, ai_str_t text, const char *where)
 }
 
 
-static void
+void
 state_missing(state_t *s)
 {
     char  why[STORED_ID_MAX + 64];
@@ -299,13 +314,13 @@ state_missing(state_t *s)
 }
 
 
-static void
+void
 state_away(state_t *s)
 {
     job_t  *job;
 
     job = s->job;
-    free(s);
+    state_free(s);
     job_fail(job, "unavailable", NULL);
     job_unref(job);
 }
@@ -314,10 +329,24 @@ state_away(state_t *s)
 static void
 state_get(state_t *s)
 {
-    if (state_query(s, "SELECT input, response FROM ngxai.response_get($1, "
-                    "$2, $3)", state_on_get)
+    if (stores_away(s->job->w->stores)
+        || state_query(s, "SELECT input, response FROM ngxai.response_get($1, "
+                       "$2, $3)", state_on_get)
         != 0)
     {
+        state_park(s, 1);
+    }
+}
+
+
+/* It may wait for Postgres, which may be away. */
+
+static void
+state_park(state_t *s, int away)
+{
+    s->away = away ? 1 : 0;
+
+    if (parked_read(s->job, s->id, state_on_parked, s) != 0) {
         state_away(s);
     }
 }
@@ -326,7 +355,6 @@ state_get(state_t *s)
 static void
 state_on_get(db_t *db, const PGresult *res, void *data)
 {
-    json_t   *body;
     state_t  *s;
 
     (void) db;
@@ -338,25 +366,114 @@ state_on_get(db_t *db, const PGresult *res, void *data)
     }
 
     if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
+        state_park(s, 1);
+
+    } else if (PQntuples(res) != 0) {
+        state_found(s, (ai_str_t) { (size_t) PQgetlength(res, 0, 0),
+                                    PQgetvalue(res, 0, 0) },
+                    (ai_str_t) { (size_t) PQgetlength(res, 0, 1),
+                                 PQgetvalue(res, 0, 1) });
+
+    } else {
+        state_park(s, 0);
+    }
+}
+
+
+static void
+state_on_parked(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    state_t   *s;
+    ai_str_t   response;
+
+    (void) rc;
+
+    s = data;
+
+    if (!state_alive(s)) {
+        return;
+    }
+
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
         state_away(s);
-        return;
-    }
 
-    if (PQntuples(res) == 0) {
-        state_look(s);
-        return;
-    }
+    } else if (parked_item(reply, PARKED_RESPONSE, &response)
+               && state_mine(s, redis_str(redis_item(reply, PARKED_OWNER))))
+    {
+        state_found(s, redis_str(redis_item(reply, PARKED_INPUT)),
+                    response);
 
-    body = s->what == STATE_ITEMS ? state_items(s, res)
-           : json_loadb(PQgetvalue(res, 0, 1),
-                        (size_t) PQgetlength(res, 0, 1),
-                        JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
-
-    if (body == NULL) {
+    } else if (s->away) {
         state_away(s);
 
     } else {
-        state_end(s, 200, body);
+        state_look(s);
+    }
+}
+
+
+/* What was said is said again as it was, to the byte. */
+
+static void
+state_found(state_t *s, ai_str_t input, ai_str_t response)
+{
+    if (s->what != STATE_ITEMS) {
+        state_say(s, 200, response);
+        return;
+    }
+
+    s->input_len = input.len + 2;
+    s->input = malloc(s->input_len);
+
+    if (s->input == NULL) {
+        state_away(s);
+        return;
+    }
+
+    s->input[0] = '[';
+    memcpy(s->input + 1, input.len != 0 ? input.data : "", input.len);
+    s->input[input.len + 1] = ']';
+    s->work.data = s;
+
+    if (s->input_len <= STATE_LOOP_MAX
+        || uv_queue_work(&s->job->w->loop.uv, &s->work, state_list,
+                         state_on_list)
+           != 0)
+    {
+        state_list(&s->work);
+        state_on_list(&s->work, 0);
+    }
+}
+
+
+static void
+state_list(uv_work_t *work)
+{
+    state_t  *s;
+
+    s = work->data;
+    s->list = state_items(s);
+}
+
+
+static void
+state_on_list(uv_work_t *work, int status)
+{
+    json_t   *list;
+    state_t  *s;
+
+    s = work->data;
+    list = s->list;
+
+    if (!state_alive(s)) {
+        json_decref(list);
+
+    } else if (status != 0 || list == NULL) {
+        json_decref(list);
+        state_away(s);
+
+    } else {
+        state_end(s, 200, list);
     }
 }
 
@@ -364,26 +481,15 @@ state_on_get(db_t *db, const PGresult *res, void *data)
 /* A page: each with an id, as the client may ask for what follows it. */
 
 static json_t *
-state_items(state_t *s, const PGresult *res)
+state_items(const state_t *s)
 {
     int          past, more;
-    char        *text, id[STORED_ID_MAX + 32];
+    char         id[STORED_ID_MAX + 32];
     size_t       i, n, at;
     json_t      *all, *page, *item, *content;
     const char  *name;
 
-    n = (size_t) PQgetlength(res, 0, 0);
-    text = malloc(n + 3);
-
-    if (text == NULL) {
-        return NULL;
-    }
-
-    text[0] = '[';
-    memcpy(text + 1, PQgetvalue(res, 0, 0), n);
-    text[n + 1] = ']';
-    all = json_loadb(text, n + 2, JSON_ALLOW_NUL, NULL);
-    free(text);
+    all = json_loadb(s->input, s->input_len, JSON_ALLOW_NUL, NULL);
 
     if (all == NULL) {
         return NULL;
@@ -402,7 +508,7 @@ state_items(state_t *s, const PGresult *res)
             continue;
         }
 
-        if (!json_is_string(json_object_get(item, "id"))) {
+        if (!state_named(item)) {
             snprintf(id, sizeof(id), "in_%s_%zu", s->id, at);
             json_object_set_new(item, "id", json_string(id));
         }
@@ -452,29 +558,18 @@ state_items(state_t *s, const PGresult *res)
 }
 
 
-static void
-state_on_drop(db_t *db, const PGresult *res, void *data)
+/* Whether it has an id that can be asked for. */
+
+static int
+state_named(const json_t *item)
 {
-    state_t  *s;
+    size_t       n;
+    const char  *id;
 
-    (void) db;
+    id = json_string_value(json_object_get(item, "id"));
+    n = id != NULL ? strlen(id) : 0;
 
-    s = data;
-
-    if (!state_alive(s)) {
-        return;
-    }
-
-    if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
-        state_away(s);
-
-    } else if (strcmp(PQgetvalue(res, 0, 0), "0") == 0) {
-        state_missing(s);
-
-    } else {
-        s->dropped = 1;
-        state_look(s);
-    }
+    return n != 0 && n < STORED_ID_MAX && strspn(id, STORED_ID_CHARS) == n;
 }
 
 
@@ -603,13 +698,7 @@ state_look(state_t *s)
     job = s->job;
 
     if (s->target[0] == '\0') {
-        if (s->dropped) {
-            state_forget(s);
-
-        } else {
-            state_missing(s);
-        }
-
+        state_missing(s);
         return;
     }
 
@@ -634,7 +723,7 @@ state_on_look(redis_t *rc, ai_resp_t *reply, void *data)
     state_t     *s;
     ai_str_t     tenant, state;
     ai_job_t     spec;
-    const char  *owner, *status;
+    const char  *status;
 
     (void) rc;
 
@@ -646,11 +735,6 @@ state_on_look(redis_t *rc, ai_resp_t *reply, void *data)
 
     job = s->job;
 
-    if (s->dropped) {
-        state_forget(s);
-        return;
-    }
-
     if (reply == NULL || reply->type == AI_RESP_ERROR) {
         state_away(s);
         return;
@@ -658,7 +742,6 @@ state_on_look(redis_t *rc, ai_resp_t *reply, void *data)
 
     tenant = redis_str(redis_item(reply, 0));
     state = redis_str(redis_item(reply, 1));
-    owner = stored_owner(job);
 
     /* What is not to be stored can be found by nobody. */
 
@@ -666,9 +749,17 @@ state_on_look(redis_t *rc, ai_resp_t *reply, void *data)
         || ai_job_parse(redis_str(redis_item(reply, 2)), &spec) != 0
         || !ai_str_eqz(spec.op, "responses")
         || (!spec.background && !spec.resumable)
-        || (owner[0] != '\0' && !ai_str_eqz(spec.user, owner)))
+        || !state_mine(s, spec.user))
     {
         state_missing(s);
+        return;
+    }
+
+    /* It ended between our two questions. */
+
+    if (ai_str_eqz(state, "done") && !s->again) {
+        s->again = 1;
+        state_get(s);
         return;
     }
 
@@ -717,30 +808,4 @@ state_made(const state_t *s, const ai_job_t *spec, const char *status)
                      "temperature", 1.0, "text", "format", "type", "text",
                      "tool_choice", "auto", "tools", "top_p", 1.0,
                      "truncation", "disabled", "usage");
-}
-
-
-/* With a response goes the log of its stream. */
-
-static void
-state_forget(state_t *s)
-{
-    char      key[2][AI_KEY_MAX];
-    ai_str_t  argv[3];
-
-    if (s->target[0] != '\0') {
-        argv[0] = ai_str("UNLINK");
-        argv[1].data = key[0];
-        argv[1].len = ai_keys_make(key[0], sizeof(key[0]), AI_KEY_EV,
-                                   s->job->shard,
-                                   (ai_str_t) { AI_JOB_ID_LEN, s->target });
-        argv[2].data = key[1];
-        argv[2].len = ai_keys_make(key[1], sizeof(key[1]), AI_KEY_JOB,
-                                   s->job->shard,
-                                   (ai_str_t) { AI_JOB_ID_LEN, s->target });
-        (void) redis_command(s->job->w->redis, NULL, NULL, 3, argv);
-    }
-
-    state_end(s, 200, json_pack("{s:s, s:s, s:b}", "id", s->id, "object",
-                                "response", "deleted", 1));
 }

@@ -3,6 +3,7 @@
  * input and the last words of its stream.
  */
 
+#include "parked.h"
 #include "stored_in.h"
 
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "ai_role.h"
 
 
+#define STORED_WAITS_MAX  10            /* looks at what is not stored yet */
 #define STORED_SAID_HEAD  256           /* bytes in which an event's type is */
 
 
@@ -22,6 +24,9 @@ static int stored_input(stored_t *s, ai_str_t body, const ai_json_field_t *f);
 static void stored_on_chain(db_t *db, const PGresult *res, void *data);
 static void stored_chain(out_t *o, const PGresult *res);
 static void stored_elements(out_t *o, ai_str_t text);
+static int stored_ask(job_t *job);
+static void stored_again(void *data);
+static int stored_park(stored_t *s);
 static void stored_on_put(db_t *db, const PGresult *res, void *data);
 static void stored_over(stored_t *s);
 
@@ -114,9 +119,8 @@ stored_id(char *to, ai_str_t body, const ai_json_field_t *f)
     }
 
     for (i = 1; i < text.len - 1; i++) {
-        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                   "0123456789_-", text.data[i])
-            == NULL || text.data[i] == '\0')
+        if (strchr(STORED_ID_CHARS, text.data[i]) == NULL
+            || text.data[i] == '\0')
         {
             return -1;
         }
@@ -271,10 +275,7 @@ stored_z(ai_str_t s)
 int
 stored_expand(job_t *job)
 {
-    int          rc;
-    char        *tenant, most[16];
-    const char  *argv[4];
-    stored_t    *s;
+    stored_t  *s;
 
     s = job->response;
 
@@ -298,31 +299,63 @@ stored_expand(job_t *job)
         return 0;
     }
 
+    if (stored_ask(job) != 0) {
+        job_fail(job, "unavailable", NULL);
+        return -1;
+    }
+
+    return 1;
+}
+
+
+static int
+stored_ask(job_t *job)
+{
+    int          rc;
+    char        *tenant, most[16], bytes[16];
+    const char  *argv[5];
+
     tenant = stored_z(job->spec.tenant);
     rc = -1;
 
     if (tenant != NULL) {
         snprintf(most, sizeof(most), "%d", STORED_CHAIN_MAX + 1);
+        snprintf(bytes, sizeof(bytes), "%d", STORED_BYTES_MAX);
         argv[0] = tenant;
         argv[1] = stored_owner(job);
-        argv[2] = s->previous;
+        argv[2] = job->response->previous;
         argv[3] = most;
+        argv[4] = bytes;
         rc = stores_query(job->w->stores, stored_on_chain, job,
                           "SELECT previous, input, response FROM "
-                          "ngxai.response_chain($1, $2, $3, $4::integer)",
-                          4, argv);
+                          "ngxai.response_chain($1, $2, $3, $4::integer,"
+                          " $5::bigint)", 5, argv);
     }
 
     free(tenant);
 
-    if (rc != 0) {
-        job_fail(job, "unavailable", NULL);
-        return -1;
+    if (rc == 0) {
+        job_ref(job);
     }
 
-    job_ref(job);
+    return rc;
+}
 
-    return 1;
+
+/* Postgres has been looked after. */
+
+static void
+stored_again(void *data)
+{
+    job_t  *job;
+
+    job = data;
+
+    if (job->state == JOB_PREPARING && stored_ask(job) != 0) {
+        job_fail(job, "unavailable", NULL);
+    }
+
+    job_unref(job);
 }
 
 
@@ -340,6 +373,19 @@ stored_on_chain(db_t *db, const PGresult *res, void *data)
 
         if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
             job_fail(job, "unavailable", NULL);
+
+        } else if (PQntuples(res) > STORED_CHAIN_MAX
+                   || (PQntuples(res) != 0 && PQgetisnull(res, 0, 1)))
+        {
+            job_fail(job, "too_large", "What the response stands on is too "
+                     "long: at most 1000 responses and 32 MB.");
+
+        } else if (PQntuples(res) == 0
+                   && job->response->waits++ < STORED_WAITS_MAX
+                   && parked_wait(stores_parked(job->w->stores),
+                                  stored_again, job))
+        {
+            return;
 
         } else if (PQntuples(res) == 0 || !PQgetisnull(res, 0, 0)) {
             snprintf(why, sizeof(why), "Previous response with id '%s' not "
@@ -570,6 +616,10 @@ stored_put(job_t *job, ai_str_t whole)
         || text.len - 2 >= STORED_ID_MAX)
     {
         if (s->conversation[0] == '\0') {
+            log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
+                    "the response is not stored: %s",
+                    s->said == NULL ? "it is too large, or was not said"
+                                    : "it has no id");
             return 0;
         }
 
@@ -589,10 +639,11 @@ stored_put(job_t *job, ai_str_t whole)
         emit_hold(job->emit);
     }
 
-    rc = s->adds ? converse_end(s) : stored_send(s);
+    rc = s->adds ? converse_end(s)
+         : stores_away(job->w->stores) ? -1 : stored_send(s);
 
     if (rc != 0) {
-        stored_failed(s, "no Postgres");
+        stored_failed(s, "no Postgres", 1);
     }
 
     return 1;
@@ -665,7 +716,8 @@ stored_on_put(db_t *db, const PGresult *res, void *data)
 
     if (res == NULL || PQresultStatus(res) != PGRES_TUPLES_OK) {
         stored_failed(s, res == NULL ? "no answer"
-                                     : PQresultErrorMessage(res));
+                                     : PQresultErrorMessage(res),
+                      parked_worth(res));
         return;
     }
 
@@ -679,12 +731,47 @@ stored_on_put(db_t *db, const PGresult *res, void *data)
 }
 
 
+/* To where it waits for Postgres: 0, or -1: there is no room. */
+
+static int
+stored_park(stored_t *s)
+{
+    int          rc;
+    char        *tenant, *user, *input;
+    const char  *argv[PARKED_PARAMS];
+
+    tenant = stored_z(s->job->spec.tenant);
+    user = stored_z(s->job->spec.user);
+    input = stored_z((ai_str_t) { s->input_len, s->input });
+    rc = -1;
+
+    if (tenant != NULL && user != NULL && input != NULL) {
+        argv[0] = tenant;
+        argv[1] = user;
+        argv[2] = s->id;
+        argv[3] = s->previous[0] != '\0' ? s->previous : NULL;
+        argv[4] = s->conversation[0] != '\0' ? s->conversation : NULL;
+        argv[5] = input;
+        argv[6] = s->said;
+        argv[7] = NULL;
+        rc = parked_put(s->job, argv);
+    }
+
+    free(tenant);
+    free(user);
+    free(input);
+
+    return rc;
+}
+
+
 /* A response that is not stored is one still; a conversation that lacks it goes
  * wrong from there on. */
 
 void
-stored_failed(stored_t *s, const char *why)
+stored_failed(stored_t *s, const char *why, int worth)
 {
+    int     kept;
     job_t  *job;
 
     job = s->job;
@@ -695,8 +782,11 @@ stored_failed(stored_t *s, const char *why)
         return;
     }
 
+    kept = !s->adds && worth && stored_park(s) == 0;
+
     log_job(LOG_WARN, "stored", job->spec.tenant, job->spec.id,
-            "the response is not stored: %s", why);
+            "the response is not stored%s: %.*s", kept ? " yet" : "",
+            (int) strcspn(why, "\n"), why);
 
     if (s->adds && job->state == JOB_READING) {
         job_fail(job, "unavailable", "The conversation cannot be written to "

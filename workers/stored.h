@@ -13,6 +13,8 @@
 #include "worker.h"
 
 #define STORED_ID_MAX     129           /* bytes of an id, with its zero */
+#define STORED_ID_CHARS   "ABCDEFGHIJKLMNOPQRSTUVWXYZ" \
+                          "abcdefghijklmnopqrstuvwxyz0123456789_-"
 #define STORED_MAX        (16 * 1024 * 1024)    /* of a response; a larger one
                                                  * is not stored */
 #define STORED_CHAIN_MAX  1000          /* responses one may stand on, */
@@ -26,6 +28,8 @@
 #define STORED_TIME_MSEC  3000          /* for Postgres to answer */
 #define STORES_AWAY_MSEC  2000          /* to be there again */
 #define STORES_WAIT_MAX   256           /* queries that wait for that */
+#define STORES_BYTES_MAX  (64 * 1024 * 1024)    /* of queries without an
+                                                 * answer */
 #define STORES_PARAMS     12
 
 struct job_s;
@@ -40,6 +44,14 @@ void stores_close(stores_t *s);
  * just being made. */
 int stores_query(stores_t *s, db_result_pt cb, void *data, const char *sql,
     int nparams, const char *const *params);
+/* 1: there is a connection. */
+int stores_ready(const stores_t *s);
+/* 1: Postgres has been away for longer than a query waits. */
+int stores_away(const stores_t *s);
+/* 0: there is no Postgres at all, nor will be. */
+int stores_any(const stores_t *s);
+/* What could not be stored yet (parked.h). */
+struct parked_s *stores_parked(const stores_t *s);
 
 /* What a job's body says of state, as job->response: 0; -1 no memory.  It is a
  * valid text. */

@@ -22,6 +22,7 @@ struct stored_s {
     items_t   items;            /* what goes to the conversation */
     int       rc;               /* of what was done to them */
     unsigned  tries;
+    unsigned  waits;            /* for what it stands on, looks */
     char      id[STORED_ID_MAX];
     char      previous[STORED_ID_MAX];
     char      conversation[STORED_ID_MAX];
@@ -41,8 +42,9 @@ typedef void (*stored_before_pt)(out_t *o, const PGresult *res);
 void stored_join(job_t *job, stored_before_pt before, const PGresult *res);
 /* Sends the response, and items where it adds some: 0, or -1. */
 int stored_send(stored_t *s);
-/* It cannot be stored now; the job goes on by itself.  Takes a reference. */
-void stored_failed(stored_t *s, const char *why);
+/* It cannot be stored now; worth: but later it may be.  The job goes on by
+ * itself.  Takes a reference. */
+void stored_failed(stored_t *s, const char *why, int worth);
 /* malloc'ed, zero-ended; NULL: no memory. */
 char *stored_z(ai_str_t s);
 

@@ -3,19 +3,21 @@
  * queries that wait for it.
  */
 
-#include "stored.h"
+#include "parked.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 
-/* A query without a connection. */
+/* A query without an answer; params are kept of one without a connection. */
 typedef struct stores_wait_s  stores_wait_t;
 
 struct stores_wait_s {
     stores_wait_t *next;
+    stores_t      *stores;
     db_result_pt   cb;
     void          *data;
+    size_t         bytes;
     const char    *sql;
     uint64_t       since_msec;
     int            nparams;
@@ -25,6 +27,8 @@ struct stores_wait_s {
 struct stores_s {
     worker_t       *w;
     db_t           *db;         /* NULL: no Postgres */
+    parked_t       *parked;
+    size_t          bytes;      /* of all queries */
     uv_timer_t      timer;
     stores_wait_t  *first;
     stores_wait_t **last;
@@ -36,8 +40,9 @@ static void stores_on_ready(void *data);
 static void stores_on_timer(uv_timer_t *timer);
 static void stores_on_closed(uv_handle_t *handle);
 static void stores_next(stores_t *s, int lost);
-static int stores_wait(stores_t *s, db_result_pt cb, void *data,
-    const char *sql, int nparams, const char *const *params);
+static int stores_wait(stores_t *s, stores_wait_t *q,
+    const char *const *params);
+static void stores_on_answer(db_t *db, const PGresult *res, void *data);
 static void stores_free(stores_wait_t *q);
 
 
@@ -49,6 +54,13 @@ stores_open(worker_t *w)
     s = calloc(1, sizeof(*s));
 
     if (s == NULL) {
+        return NULL;
+    }
+
+    s->parked = parked_open(w, s);
+
+    if (s->parked == NULL) {
+        free(s);
         return NULL;
     }
 
@@ -78,6 +90,7 @@ stores_close(stores_t *s)
         stores_next(s, 1);
     }
 
+    parked_close(s->parked);
     uv_close((uv_handle_t *) &s->timer, stores_on_closed);
 }
 
@@ -90,46 +103,103 @@ stores_on_closed(uv_handle_t *handle)
 
 
 int
+stores_ready(const stores_t *s)
+{
+    return s->db != NULL && db_ready(s->db);
+}
+
+
+int
+stores_away(const stores_t *s)
+{
+    uint64_t  since;
+
+    since = s->db != NULL ? db_away_since(s->db) : 0;
+
+    return since != 0
+           && uv_now(&s->w->loop.uv) - since >= STORES_AWAY_MSEC;
+}
+
+
+int
+stores_any(const stores_t *s)
+{
+    return s->db != NULL;
+}
+
+
+parked_t *
+stores_parked(const stores_t *s)
+{
+    return s->parked;
+}
+
+
+int
 stores_query(stores_t *s, db_result_pt cb, void *data, const char *sql,
     int nparams, const char *const *params)
 {
+    int             i, rc;
+    size_t          bytes;
+    uint64_t        now;
+    stores_wait_t  *q;
+
+    now = uv_now(&s->w->loop.uv);
+
     if (s->db == NULL) {
         return -1;
     }
 
-    if (db_ready(s->db) && s->first == NULL) {
-        return db_query(s->db, STORED_TIME_MSEC, cb, data, sql, nparams,
-                        params);
+    for (bytes = 0, i = 0; i < nparams; i++) {
+        bytes += params[i] != NULL ? strlen(params[i]) : 0;
     }
 
-    return stores_wait(s, cb, data, sql, nparams, params);
-}
-
-
-static int
-stores_wait(stores_t *s, db_result_pt cb, void *data, const char *sql,
-    int nparams, const char *const *params)
-{
-    int             i;
-    stores_wait_t  *q;
-
-    q = s->waiting < STORES_WAIT_MAX ? calloc(1, sizeof(*q)) : NULL;
+    q = bytes <= STORES_BYTES_MAX - s->bytes ? calloc(1, sizeof(*q)) : NULL;
 
     if (q == NULL) {
         return -1;
     }
 
+    q->stores = s;
     q->cb = cb;
     q->data = data;
     q->sql = sql;
     q->nparams = nparams;
-    q->since_msec = uv_now(&s->w->loop.uv);
+    q->bytes = bytes;
+    q->since_msec = now;
 
-    for (i = 0; i < nparams; i++) {
+    if (db_ready(s->db) && s->first == NULL) {
+        rc = db_query(s->db, STORED_TIME_MSEC, stores_on_answer, q, sql,
+                      nparams, params);
+
+    } else {
+        rc = stores_wait(s, q, params);
+    }
+
+    if (rc != 0) {
+        stores_free(q);
+        return -1;
+    }
+
+    s->bytes += bytes;
+
+    return 0;
+}
+
+
+static int
+stores_wait(stores_t *s, stores_wait_t *q, const char *const *params)
+{
+    int  i;
+
+    if (s->waiting >= STORES_WAIT_MAX) {
+        return -1;
+    }
+
+    for (i = 0; i < q->nparams; i++) {
         q->params[i] = params[i] != NULL ? strdup(params[i]) : NULL;
 
         if (params[i] != NULL && q->params[i] == NULL) {
-            stores_free(q);
             return -1;
         }
     }
@@ -146,11 +216,23 @@ stores_wait(stores_t *s, db_result_pt cb, void *data, const char *sql,
 
 
 static void
+stores_on_answer(db_t *db, const PGresult *res, void *data)
+{
+    stores_wait_t  *q;
+
+    q = data;
+    q->stores->bytes -= q->bytes;
+    q->cb(db, res, q->data);
+    stores_free(q);
+}
+
+
+static void
 stores_free(stores_wait_t *q)
 {
     int  i;
 
-    for (i = 0; i < q->nparams; i++) {
+    for (i = 0; i < STORES_PARAMS; i++) {
         free(q->params[i]);
     }
 
@@ -177,14 +259,12 @@ stores_next(stores_t *s, int lost)
     }
 
     if (lost
-        || db_query(s->db, STORED_TIME_MSEC, q->cb, q->data, q->sql,
+        || db_query(s->db, STORED_TIME_MSEC, stores_on_answer, q, q->sql,
                     q->nparams, (const char *const *) q->params)
            != 0)
     {
-        q->cb(s->db, NULL, q->data);
+        stores_on_answer(s->db, NULL, q);
     }
-
-    stores_free(q);
 }
 
 

@@ -1,5 +1,6 @@
 /*
- * Partitions made ahead, by the function that is for that.
+ * Partitions made ahead, and what has expired dropped, by the functions that
+ * are for that.
  */
 
 #include "upkeep.h"
@@ -21,6 +22,7 @@ struct upkeep_s {
 
 static void upkeep_on_timer(uv_timer_t *handle);
 static void upkeep_on_result(db_t *db, const PGresult *res, void *data);
+static void upkeep_on_expired(db_t *db, const PGresult *res, void *data);
 static void upkeep_on_closed(uv_handle_t *handle);
 static void upkeep_release(upkeep_t *u);
 
@@ -93,6 +95,13 @@ upkeep_on_timer(uv_timer_t *handle)
     {
         u->asked = 1;
         u->refs++;
+
+        if (db_query(u->db, UPKEEP_QUERY_MSEC, upkeep_on_expired, u,
+                     "SELECT ngxai.expire_responses()", 0, NULL)
+            == 0)
+        {
+            u->refs++;
+        }
     }
 }
 
@@ -122,6 +131,33 @@ upkeep_on_result(db_t *db, const PGresult *res, void *data)
         {
             log_write(LOG_INFO, "db", "made %s partitions of the ledger",
                       PQgetvalue(res, 0, 0));
+        }
+    }
+
+    upkeep_release(u);
+}
+
+
+/* A few at a time: others ask for keys on this connection. */
+
+static void
+upkeep_on_expired(db_t *db, const PGresult *res, void *data)
+{
+    upkeep_t  *u;
+
+    (void) db;
+
+    u = data;
+
+    if (!u->closing && res != NULL) {
+
+        if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+            log_write(LOG_WARN, "db", "expired responses cannot be dropped "
+                      "now: %s %s", db_sqlstate(res),
+                      PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
+
+        } else if (strcmp(PQgetvalue(res, 0, 0), "0") != 0) {
+            uv_timer_start(&u->timer, upkeep_on_timer, UPKEEP_MORE_MSEC, 0);
         }
     }
 

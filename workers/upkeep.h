@@ -1,7 +1,8 @@
 /*
  * What the database needs from time to time: the ledger's partitions of the
- * months to come.  Every process does it, hourly; who comes second finds it
- * done.  Owns a timer, borrows the connection of the worker's role.
+ * months to come, and an end of responses that have expired.  Every process
+ * does it, hourly; who comes second finds it done.  Owns a timer, borrows the
+ * connection of the worker's role.
  */
 
 #ifndef UPKEEP_H
@@ -11,6 +12,7 @@
 
 #define UPKEEP_EVERY_MSEC  3600000
 #define UPKEEP_RETRY_MSEC  60000
+#define UPKEEP_MORE_MSEC   1000         /* while something expired is there */
 #define UPKEEP_QUERY_MSEC  30000
 
 typedef struct upkeep_s  upkeep_t;

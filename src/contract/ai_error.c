@@ -270,7 +270,7 @@ ai_error_body(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
 
 void
 ai_error_event(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
-    ai_str_t message, ai_str_t request_id)
+    ai_str_t message, ai_str_t request_id, int64_t number)
 {
     char  *mark;
 
@@ -283,7 +283,9 @@ ai_error_event(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
     ai_buf_add_z(b, "data: ");
 
     if (d == AI_DIALECT_RESPONSES) {
-        ai_buf_add_z(b, "{\"type\":\"error\",");
+        ai_buf_add_z(b, "{\"type\":\"error\",\"sequence_number\":");
+        ai_buf_add_int(b, number);
+        ai_buf_add_z(b, ",");
         ai_error_members(b, e, message, 0);
         ai_buf_add_z(b, ",\"error\":{");
         ai_error_members(b, e, message, 1);

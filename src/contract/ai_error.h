@@ -51,8 +51,8 @@ const char *ai_dialect_name(ai_dialect_e d);
 void ai_error_body(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
     ai_str_t message, ai_str_t request_id);
 /* The same as the server-sent event that ends a stream in this dialect, its
- * blank line included. */
+ * blank line included.  number: of the event, for Responses'. */
 void ai_error_event(ai_buf_t *b, ai_dialect_e d, const ai_error_t *e,
-    ai_str_t message, ai_str_t request_id);
+    ai_str_t message, ai_str_t request_id, int64_t number);
 
 #endif

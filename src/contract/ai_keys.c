@@ -64,7 +64,10 @@ static const ai_key_row_t  ai_keys_rows[] = {
     [AI_KEY_CACHE_SUM] = { "cache_sum", AI_NAME_NONE },
     [AI_KEY_FLIGHT] = { "flight:", AI_NAME_SHAPE },
     [AI_KEY_SHARED] = { "shared:", AI_NAME_JOB },
-    [AI_KEY_RESPONSE] = { "resp:", AI_NAME_SHA }
+    [AI_KEY_RESPONSE] = { "resp:", AI_NAME_SHA },
+    [AI_KEY_PARK] = { "park:", AI_NAME_SHA },
+    [AI_KEY_PARKED] = { "parked", AI_NAME_NONE },
+    [AI_KEY_PARKING] = { "parking", AI_NAME_NONE }
 };
 
 

@@ -66,7 +66,10 @@ typedef enum {
     AI_KEY_CACHE_SUM,
     AI_KEY_FLIGHT,              /* name is one, and a shape */
     AI_KEY_SHARED,              /* name is a job id */
-    AI_KEY_RESPONSE             /* name is a SHA-256 in hex */
+    AI_KEY_RESPONSE,            /* name is a SHA-256 in hex */
+    AI_KEY_PARK,                /* the same */
+    AI_KEY_PARKED,
+    AI_KEY_PARKING
 } ai_key_e;
 
 /* A key of a shard; name is what the list above says, checked, and is not

@@ -40,7 +40,7 @@ ngx_http_ai_error_send(ngx_http_request_t *r, const char *cause,
 
 ngx_buf_t *
 ngx_http_ai_error_event(ngx_http_request_t *r, const char *cause,
-    ngx_str_t *message)
+    ngx_str_t *message, int64_t number)
 {
     ai_buf_t            out;
     ngx_buf_t          *b;
@@ -58,7 +58,7 @@ ngx_http_ai_error_event(ngx_http_request_t *r, const char *cause,
     ai_buf_init(&out, (char *) b->pos, NGX_HTTP_AI_ERROR_MAX);
     ai_error_event(&out, ngx_http_ai_error_dialect(r), e,
                    ngx_http_ai_error_message(message),
-                   ctx ? ngx_http_ai_str(&ctx->job) : ai_str(""));
+                   ctx ? ngx_http_ai_str(&ctx->job) : ai_str(""), number);
 
     b->last = (u_char *) out.pos;
 

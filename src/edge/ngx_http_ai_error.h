@@ -18,9 +18,9 @@ ngx_int_t ngx_http_ai_error_send(ngx_http_request_t *r, const char *cause,
     ngx_str_t *message, ngx_uint_t status, time_t retry_after);
 
 /* The event that ends a stream with this error, from the request's pool; NULL:
- * no memory. */
+ * no memory.  number: of the event, where its dialect counts them. */
 ngx_buf_t *ngx_http_ai_error_event(ngx_http_request_t *r, const char *cause,
-    ngx_str_t *message);
+    ngx_str_t *message, int64_t number);
 
 /* What a handler that needs a client returns to a subrequest: says so in the
  * log, and is 500. */

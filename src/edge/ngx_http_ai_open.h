@@ -102,8 +102,6 @@ struct ngx_http_ai_open_s {
     ngx_chain_t                *busy;
     ngx_chain_t                *free;
     ngx_uint_t                  nbufs;
-    int64_t                     after;        /* of Responses: the client has
-                                                 events up to this one */
     int64_t                     from;         /* of Responses: the number that
                                                  the client has, and one */
     int64_t                     seen;         /* the same of the last event */

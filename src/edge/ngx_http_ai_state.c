@@ -16,6 +16,7 @@
 
 
 #define NGX_HTTP_AI_STATE_ID    128
+#define NGX_HTTP_AI_STATE_MAX   0x7fffffff  /* behind the last of a stream */
 
 
 static ngx_int_t ngx_http_ai_state_stream(ngx_http_request_t *r,
@@ -52,6 +53,15 @@ ngx_http_ai_state_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         && value.len == 4 && ngx_strncmp(value.data, "true", 4) == 0)
     {
         return ngx_http_ai_state_stream(r, ctx);
+    }
+
+    /* Who is given the first page again asks for ever. */
+
+    if (ngx_http_arg(r, (u_char *) "after", 5, &value) == NGX_OK
+        && ngx_http_ai_state_id(&value) != NGX_OK)
+    {
+        ngx_str_set(&value, "\"after\" must be an item's id.");
+        return ngx_http_ai_error_send(r, "bad_request", &value, 0, -1);
     }
 
     return ngx_http_ai_state_ask(r, ctx, -2);
@@ -94,6 +104,8 @@ ngx_http_ai_state_stream(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
             ngx_str_set(&value, "\"starting_after\" must be a number.");
             return ngx_http_ai_error_send(r, "bad_request", &value, 0, -1);
         }
+
+        after = ngx_min(after, NGX_HTTP_AI_STATE_MAX);
     }
 
     /* One that passed has its provider's id: a worker tells its job's. */

@@ -443,7 +443,7 @@ ngx_http_ai_stream_error_event(ngx_http_ai_open_t *open)
         b->last = b->pos + 2;
     }
 
-    b = ngx_http_ai_error_event(r, open->cause, &open->message);
+    b = ngx_http_ai_error_event(r, open->cause, &open->message, open->seen);
 
     return ngx_http_ai_stream_buf(open, b);
 }

@@ -271,10 +271,15 @@ ngx_http_ai_take_data(ngx_http_ai_open_t *open, ai_event_t *ev)
 
     open->behind = 0;
 
-    if (open->from && ev->type == AI_EVENT_DATA && open->skip == 0) {
+    /* What ends it has the number behind the last one's. */
+
+    if ((open->from || (open->mode == NGX_HTTP_AI_SSE
+                        && open->ctx->dialect == AI_DIALECT_RESPONSES))
+        && ev->type == AI_EVENT_DATA && open->skip == 0)
+    {
         ngx_http_ai_take_number(data, &open->seen);
 
-        if (open->seen <= open->from) {
+        if (open->from && open->seen <= open->from) {
             open->behind = 1;
             return NGX_OK;
         }

@@ -210,7 +210,7 @@ wording_is(int event, ai_dialect_e d, const ai_error_t *e, ai_str_t message,
         ai_buf_init(&b, mem, size);
 
         if (event) {
-            ai_error_event(&b, d, e, message, id);
+            ai_error_event(&b, d, e, message, id, 7);
 
         } else {
             ai_error_body(&b, d, e, message, id);

@@ -56,12 +56,15 @@ sharded(void **state)
         { AI_KEY_CACHED, 0, "", "ai1:{0}:cached" },
         { AI_KEY_CACHE_SUM, 0, "", "ai1:{0}:cache_sum" },
         { AI_KEY_FLIGHT, 0, HEX "s", "ai1:{0}:flight:" HEX "s" },
-        { AI_KEY_RESPONSE, 0, HEX, "ai1:{0}:resp:" HEX }
+        { AI_KEY_RESPONSE, 0, HEX, "ai1:{0}:resp:" HEX },
+        { AI_KEY_PARK, 0, HEX, "ai1:{0}:park:" HEX },
+        { AI_KEY_PARKED, 0, "", "ai1:{0}:parked" },
+        { AI_KEY_PARKING, 0, "", "ai1:{0}:parking" }
     };
 
     (void) state;
 
-    assert_int_equal(sizeof(rows) / sizeof(rows[0]), AI_KEY_RESPONSE + 1);
+    assert_int_equal(sizeof(rows) / sizeof(rows[0]), AI_KEY_PARKING + 1);
 
     for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         len = ai_keys_make(buf, sizeof(buf), rows[i].key, rows[i].shard,
