@@ -87,7 +87,8 @@ struct job_s {
     size_t            request_len;
     int               request_added;
     int               request_rc;
-    int               forged;   /* body is not what the spec says */
+    int               forged;   /* body is not what the spec says, */
+    int               checked;  /* or is: both are a thread's to write */
     translate_t      *translate;    /* NULL: bytes pass */
     struct stored_s  *response; /* of op responses (stored.h) */
     char             *expanded; /* its body, made whole */
@@ -135,7 +136,6 @@ struct job_s {
     unsigned          owing:1;          /* for what earlier attempts paid */
     unsigned          owing_asked:1;
     unsigned          has_answer:1;     /* answer is initialised */
-    unsigned          checked:1;        /* body is what was signed */
     unsigned          shed:1;           /* request and body are let go */
     unsigned          noted:1;          /* how this call went */
     unsigned          hedged:1;         /* once */
