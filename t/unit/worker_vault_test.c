@@ -98,7 +98,7 @@ specs(void **state)
     static const char *const  bad[] = {
         "", "env:", "env:NGXAI_T_UNSET", "file:", "file:/nowhere/at/all",
         "kms:", "kms:x", "kms:x=", "kms:x=relative", "kms:=/bin/true",
-        "kms:UP=/bin/true", "kms:x= ", ONE, "key:" ONE,
+        "kms:UP=/bin/true", "kms:x= ", ONE, ("key:" ONE),
         "kms:aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee=/bin/true"
     };
 
