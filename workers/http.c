@@ -23,6 +23,7 @@ typedef struct {
     uv_poll_t      poll;
     http_t        *http;
     curl_socket_t  fd;
+    int            events;      /* that libcurl waits for */
 } http_socket_t;
 
 struct http_s {
@@ -564,6 +565,7 @@ http_on_socket(CURL *easy, curl_socket_t fd, int what, void *data,
     events = (what & CURL_POLL_IN ? UV_READABLE : 0)
              | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
 
+    s->events = events;
     uv_poll_start(&s->poll, events, http_on_poll);
 
     return 0;
@@ -587,9 +589,17 @@ http_on_poll(uv_poll_t *poll, int status, int events)
     s = poll->data;
     h = s->http;
 
-    flags = status < 0 ? CURL_CSELECT_ERR
-            : (events & UV_READABLE ? CURL_CSELECT_IN : 0)
-              | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+    /* One that is reset may have said something before, which libcurl reads
+     * where it looks for itself: of an error it reads no more. */
+
+    if (status < 0) {
+        flags = 0;
+        uv_poll_start(poll, s->events, http_on_poll);
+
+    } else {
+        flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0)
+                | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0);
+    }
 
     curl_multi_socket_action(h->multi, s->fd, flags, &running);
     http_reap(h);

@@ -1,6 +1,6 @@
 /*
- * Calls: what is known of a request that has not left yet, and that none
- * leaves twice.
+ * Calls: what is known of a request that has not left yet, that none leaves
+ * twice, and that what came before a reset is an answer.
  */
 
 #include "ai_unit.h"
@@ -18,6 +18,7 @@ typedef struct {
     size_t    len;
     unsigned  requests;         /* whole ones */
     unsigned  answers;          /* then it closes instead */
+    unsigned  resets:1;         /* it resets behind an answer */
     int       port;
 } prov_t;
 
@@ -27,6 +28,7 @@ static http_t        *http;
 static prov_t         prov;
 static http_status_e  ended;
 static unsigned       ends;
+static size_t         heard;
 static char           body[BODY];
 
 
@@ -47,10 +49,13 @@ prov_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
     char         *end;
     uv_buf_t      out;
     static char   text[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+    static char   long_[] = "HTTP/1.1 200 OK\r\nContent-Length: 40000\r\n\r\n";
+    static char   tail[40000];
 
     (void) buf;
 
-    out = uv_buf_init(text, sizeof(text) - 1);
+    out = prov.resets ? uv_buf_init(long_, sizeof(long_) - 1)
+                      : uv_buf_init(text, sizeof(text) - 1);
 
     if (n < 0) {
         uv_close((uv_handle_t *) s, NULL);
@@ -73,6 +78,12 @@ prov_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
     }
 
     assert_int_equal(uv_try_write(s, &out, 1), (int) out.len);
+
+    if (prov.resets) {
+        out = uv_buf_init(tail, sizeof(tail));
+        assert_int_equal(uv_try_write(s, &out, 1), (int) out.len);
+        assert_int_equal(uv_tcp_close_reset((uv_tcp_t *) s, NULL), 0);
+    }
 }
 
 
@@ -107,8 +118,8 @@ on_head(void *data, int status)
 static int
 on_body(void *data, ai_str_t bytes)
 {
-    (void) bytes;
     assert_int_equal(http_sent(*(http_call_t **) data), 1);
+    heard += bytes.len;
 
     return 0;
 }
@@ -162,6 +173,7 @@ setup(void **state)
     memset(&w, 0, sizeof(w));
     memset(&prov, 0, sizeof(prov));
     ends = 0;
+    heard = 0;
     w.opt = &opt;
 
     assert_int_equal(loop_init(&w.loop), 0);
@@ -241,6 +253,25 @@ none_leaves_twice(void **state)
 }
 
 
+/* Both come in one turn of the loop: it has answered, whatever follows. */
+
+static void
+a_reset_is_behind_its_answer(void **state)
+{
+    http_call_t  *call;
+
+    (void) state;
+
+    prov.answers = 1;
+    prov.resets = 1;
+    begin(&call);
+    loop_run(&w.loop);
+    assert_int_equal(ends, 1);
+    assert_int_equal(heard, 40000);
+    assert_int_equal(ended, HTTP_OK);
+}
+
+
 int
 main(void)
 {
@@ -249,6 +280,8 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test_setup_teardown(nothing_has_left_yet, setup, teardown),
         cmocka_unit_test_setup_teardown(none_leaves_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_reset_is_behind_its_answer, setup,
+                                        teardown),
     };
 
     curl_global_init(CURL_GLOBAL_DEFAULT);
