@@ -39,7 +39,7 @@ is_deeply([rows($job)], ['1 0 failed 7', '1 1 failed 8', '2 0 cancelled 0'],
     'what it took is billed');
 is(pay($job, 1, 'w1', 2, 9), 'GONE', 'one that has ended');
 
-# One that a later attempt ends names them; its own are counted on from 0.
+# One that a later attempt ends names them.
 $job = AiScripts::id();
 $s->run('beat', 'w', 'w2', 1, 'up');
 $s->admit($job, 't');
@@ -47,8 +47,22 @@ $s->take('w2');
 is($s->settle($job, 1, 1, usage => join("\n", AiScripts::usage('done', 27),
     '1 3 ' . failed(7), failed(8), AiScripts::usage('done', 12))) =~ /^OK/, 1,
     'a settle of an earlier attempt\'s calls');
-is_deeply([rows($job)], ['1 3 failed 7', '1 0 failed 8', '1 1 done 12'],
+is_deeply([rows($job)], ['1 3 failed 7', '1 4 failed 8', '1 5 done 12'],
     'each under its own attempt and call');
+
+# A worker that forgot what it had emitted ends it under that attempt, whose
+# calls are in the ledger by number.
+$job = AiScripts::id();
+$s->admit($job, 't');
+$s->take('w2');
+pay($job, 1, 'w2', 0, 7);
+$s->emit($job, 1, 1, 's', 'x');
+is(join(' ', ($s->claim($job, 'w2'))[0 .. 2]), 'END 2 lost', 'it has forgotten');
+like($s->settle($job, 2, 1, state => 'failed', usage => join("\n",
+    AiScripts::usage('failed', 19), '1 0 ' . failed(7), failed(12))), qr/^OK/,
+    'and ends it');
+is_deeply([rows($job)], ['1 0 failed 7', '1 1 failed 12'],
+    'no call has the number of another');
 
 # A bound.
 $job = AiScripts::id();

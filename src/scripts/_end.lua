@@ -2,7 +2,8 @@
 
 -- One ledger record a provider call; the first line is the job's own and
 -- stands for the call where there was one.  What an earlier attempt paid says
--- so before its usage: "<attempt> <call> ".
+-- so before its usage: "<attempt> <call> "; where the record's own attempt is
+-- that one, its calls come behind.
 local function ledger(job, attempt, at, tenant, base, lines)
     local first = lines:find('\n', 1, true)
     if not first then
@@ -17,7 +18,11 @@ local function ledger(job, attempt, at, tenant, base, lines)
         local of, c, usage = line:match('^(%d+) (%d+) (.*)$')
         call('XADD', P .. OUTBOX, '*', 'j', job, 'a', of or attempt,
              'c', c or n, 't', at, 'n', tenant, 'b', base, 'u', usage or line)
-        n = of and n or n + 1
+        if not of then
+            n = n + 1
+        elseif tonumber(of) == tonumber(attempt) then
+            n = math.max(n, c + 1)
+        end
         pos = stop and stop + 1
     end
 end
