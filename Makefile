@@ -129,6 +129,8 @@ $(O)/t/worker_%: $(O)/obj/t/unit/worker_%.o $(contract_obj) \
 
 # Its Redis is its own.
 $(O)/t/worker_emit_test: private ai_ldflags += -Wl,--wrap=redis_script
+$(O)/t/worker_breaker_test: private ai_ldflags += -Wl,--wrap=redis_script \
+                                                 -Wl,--wrap=redis_command
 
 $(O)/t/aictl_%: $(O)/obj/t/unit/aictl_%.o $(contract_obj) \
                 $(filter-out %/aictl.o,$(aictl_obj)) $(O)/sources

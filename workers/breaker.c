@@ -584,8 +584,9 @@ breaker_worked(breakers_t *b, const breaker_call_t *call, int counts)
 }
 
 
-/* In a window of its own time, which begins anew when it is over; denials in a
- * row. */
+/* In a window of its own time, which begins anew when it is over and something
+ * has worked: who waits long for each failure is alone with few of them.
+ * Denials in a row. */
 
 void
 breaker_count(breakers_t *b, breaker_t *br, unsigned failures,
@@ -628,7 +629,9 @@ breaker_count(breakers_t *b, breaker_t *br, unsigned failures,
 static void
 breaker_roll(const breakers_t *b, breaker_t *br)
 {
-    if (breaker_now(b) > br->window_msec + BREAKER_WINDOW_MSEC) {
+    if (breaker_now(b) > br->window_msec + BREAKER_WINDOW_MSEC
+        && br->successes != 0)
+    {
         br->window_msec = breaker_now(b);
         br->failures = 0;
         br->successes = 0;

@@ -12,7 +12,8 @@
 
 #include "catalog.h"
 
-#define BREAKER_WINDOW_MSEC  30000  /* failures are counted in */
+#define BREAKER_WINDOW_MSEC  30000  /* failures are counted in, or for as long
+                                     * as nothing works */
 #define BREAKER_FAILURES     10     /* so many, and half of all calls: open */
 #define BREAKER_OPEN_MSEC    1000   /* so long, doubled each time */
 #define BREAKER_OPEN_MAX     30000
