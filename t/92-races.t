@@ -37,6 +37,8 @@ sub script {
                 finishReason => 'STOP' }], usageMetadata => {
                 promptTokenCount => 3, candidatesTokenCount => 2 } });
         }
+        return $out->answer(401, '{"error":{"message":"key"}}')
+            if -e "$dir/$model.key";
         $out->wait($1) if $model =~ /^wait-([\d.]+)/;
         return $out->answer(503, '{"error":{"message":"down"}}')
             if $model =~ /fail$/ || -e "$dir/$model";
@@ -75,6 +77,7 @@ $w->catalog({
         later => routes('g/limited', '', retry => 2),
         lone => routes('a/lone', '', retry => 0),
         full => routes('a/full', '', retry => 0),
+        poor => routes('n/wait-0.3-poor', '', retry => 0),
     },
     providers => {
         a => { %p, url => [$a->url('/v1')] },
@@ -82,6 +85,7 @@ $w->catalog({
         v => { %p, api => 'vertex', key => ['env:V_API_KEY'],
             url => [$v->url('/v1/projects/p/locations/l')],
             timeout => { %{ $p{timeout} }, total => 8000 } },
+        n => { %p, key => ['env:G1_API_KEY'], url => [$b->url('/v1')] },
         g => { %p, api => 'gemini', key => [map { "env:G${_}_API_KEY" } 1, 2],
             url => [$v->url('/v1beta')] },
     },
@@ -151,6 +155,25 @@ $got = $w->answer($job);
 is($got->{error}, 'unavailable', 'another worker tries it');
 my ($x) = map { $_->[2] } grep { $_->[1] eq 'x' } $w->log($job);
 like($x, qr/^retry_after 1\n[12]\n/m, 'the client is told a time');
+
+
+# Its only key is benched, and is used for want of another: by one at a time
+# where it is half open.
+sub touch { open my $fh, '>', "$dir/$_[0]" or die $! }
+touch('wait-0.3-poor.key');
+is(sum_up($w->answer(job('poor'))), '401 failed n 1', 'its key is refused');
+unlink "$dir/wait-0.3-poor.key";
+touch('wait-0.3-poor');
+sub poor { my @jobs = map { job('poor') } 1 .. $_[0];
+    $w->answer($_) for @jobs;
+    return scalar grep { $_->{body} =~ /"wait-0.3-poor"/ } $b->requests }
+my $n = poor(12);
+wait_for(sub { $t->worker_log =~ m{m n/wait-0.3-poor@\d+ t is open for} }, 10,
+    'the breaker of one whose key is benched to open');
+sleep 1.2;
+is(poor(8) - $n, 1, 'one call tries it');
+like($t->worker_log, qr{m n/wait-0.3-poor@\d+ t is open for 2000 ms},
+    'in vain');
 
 
 # A table that is full of names somebody made up.

@@ -34,7 +34,8 @@ typedef struct breakers_s  breakers_t;
 typedef enum {
     BREAKER_GO = 0,
     BREAKER_PROBE,              /* one may try: breaker_probe */
-    BREAKER_KEYS,               /* each of its keys is benched */
+    BREAKER_KEYS,               /* each of its keys is benched; who asks it all
+                                 * the same tries it, too: breaker_probe */
     BREAKER_NO
 } breaker_e;
 
@@ -85,7 +86,8 @@ void breaker_failed(breakers_t *b, breaker_kind_e kind,
 void breaker_worked(breakers_t *b, const breaker_call_t *call, int counts);
 /*
  * Asks for the one permit to try a route, in the name of id: 0 and done is
- * called later, else -1; call->permit is then what is to be given back.
+ * called later, else -1: none is needed, or nobody to be asked; call->permit
+ * is then what is to be given back.
  */
 int breaker_probe(breakers_t *b, breaker_call_t *call, ai_str_t id,
     redis_reply_pt done, void *data);

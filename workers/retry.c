@@ -351,7 +351,8 @@ retry_pick(job_t *job, unsigned may)
 
 
 /* The first that was not asked and may be; where each key of all is benched,
- * the one whose time is over first.  n: none. */
+ * the one whose time is over first, which may be half open besides.  n:
+ * none. */
 
 static unsigned
 retry_fresh(job_t *job)
@@ -391,6 +392,8 @@ retry_fresh(job_t *job)
         }
     }
 
+    r->probe = keys != r->n;
+
     return keys;
 }
 
@@ -402,6 +405,7 @@ retry_repeat(job_t *job)
 {
     unsigned     i, best;
     retry_t     *r;
+    breaker_e    may;
     route_at_t  *at;
 
     r = job->retry;
@@ -414,16 +418,22 @@ retry_repeat(job_t *job)
     for (i = 0; i < r->n; i++) {
         at = &r->at[i];
 
-        if (at->asked && !at->out
-            && (best == r->n || at->ready_msec < r->at[best].ready_msec)
-            && (retry_ask(job, i) == BREAKER_GO
-                || retry_ask(job, i) == BREAKER_KEYS))
+        if (!at->asked || at->out
+            || (best != r->n && at->ready_msec >= r->at[best].ready_msec))
         {
+            continue;
+        }
+
+        may = retry_ask(job, i);
+
+        if (may == BREAKER_GO || may == BREAKER_KEYS) {
+            r->probe = may == BREAKER_KEYS;
             best = i;
         }
     }
 
     if (best == r->n || retry_budget(job, 1) != 0) {
+        r->probe = 0;
         return r->n;
     }
 
