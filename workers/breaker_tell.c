@@ -173,6 +173,8 @@ breakers_heard(breakers_t *b, ai_str_t text)
         br->open_msec = 0;
         br->prober = 0;
         br->failures = 0;
+        br->successes = 0;
+        br->window_msec = breaker_now(b);
         break;
 
     default:

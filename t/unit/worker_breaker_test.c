@@ -190,6 +190,45 @@ one_tenant_does_not_open_it_for_all(void **state)
 }
 
 
+/* Another worker has closed it: who failed it before may do so again. */
+
+static void
+what_is_closed_counts_anew(void **state)
+{
+    char       said[BREAKER_NAME_MAX + 32], name[BREAKER_NAME_MAX];
+    ai_str_t   text;
+    unsigned   i;
+
+    breaker_call_t  call;
+
+    (void) state;
+
+    for (i = 0; i < BREAKER_SHARE; i++) {
+        fails("one", "dead");
+        fails("other", "dead");
+    }
+
+    assert_int_equal(may("third", "dead"), BREAKER_NO);
+    w.loop.uv.time += BREAKER_OPEN_MSEC;
+    assert_int_equal(may("third", "dead"), BREAKER_PROBE);
+
+    call = call_of("third", "dead");
+    text = breaker_name(name, BREAKER_MODEL, 0, &call);
+    text.len = (size_t) snprintf(said, sizeof(said), "X v %.*s",
+                                 (int) text.len, name);
+    text.data = said;
+    breakers_heard(b, text);
+
+    for (i = 0; i < BREAKER_SHARE; i++) {
+        assert_int_equal(may("third", "dead"), BREAKER_GO);
+        fails("one", "dead");
+        fails("other", "dead");
+    }
+
+    assert_int_equal(may("third", "dead"), BREAKER_NO);
+}
+
+
 static void
 tenants_are_many(void **state)
 {
@@ -232,6 +271,8 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(one_tenant_does_not_open_it_for_all,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_closed_counts_anew, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(tenants_are_many, setup, teardown),
     };
 
