@@ -15,7 +15,7 @@
 
 static void breakers_on_timer(uv_timer_t *timer);
 static void breakers_on_closed(uv_handle_t *handle);
-static int breaker_room(breakers_t *b);
+static int breaker_room(breakers_t *b, char kind);
 static void breaker_drop(breakers_t *b, breaker_t **p);
 static int breaker_rests(const breakers_t *b, const breaker_t *br);
 static uint64_t breaker_left(const breakers_t *b, const breaker_t *br,
@@ -194,7 +194,8 @@ breaker_make(breakers_t *b, ai_str_t name)
 
     br = breaker_find(b, name);
 
-    if (br != NULL || (b->n == BREAKERS_MAX && breaker_room(b) != 0)
+    if (br != NULL
+        || (b->n == BREAKERS_MAX && breaker_room(b, name.data[0]) != 0)
         || (br = calloc(1, sizeof(*br) + name.len)) == NULL)
     {
         return br;
@@ -219,18 +220,20 @@ breaker_make(breakers_t *b, ai_str_t name)
 
 
 /* The closed one that failed longest ago, else the one that may be asked again
- * for longest: who may name models of a provider makes as many as it likes.  0,
- * or -1 where all are open. */
+ * for longest: who may name models of a provider makes as many as it likes.
+ * Where all are open, a limit's, which a single call makes for minutes.  0, or
+ * -1: there is no room for one of this kind. */
 
 static int
-breaker_room(breakers_t *b)
+breaker_room(breakers_t *b, char kind)
 {
     unsigned    i;
     uint64_t    soonest;
-    breaker_t  **p, **oldest, **over;
+    breaker_t  **p, **oldest, **over, **limit;
 
     oldest = NULL;
     over = NULL;
+    limit = NULL;
     soonest = breaker_now(b);
 
     for (i = 0; i < BREAKER_SLOTS; i++) {
@@ -244,18 +247,29 @@ breaker_room(breakers_t *b)
             } else if ((*p)->times != 0 && (*p)->open_msec <= soonest) {
                 soonest = (*p)->open_msec;
                 over = p;
+
+            } else if ((*p)->times != 0 && (*p)->kind == BREAKER_LIMIT
+                       && kind != BREAKER_LIMIT
+                       && (limit == NULL
+                           || (*p)->open_msec < (*limit)->open_msec))
+            {
+                limit = p;
             }
         }
     }
 
-    /* One that counts just now is not worth less than one that is over. */
+    /* One that counts just now is not worth less than these. */
 
-    if (over != NULL
-        && (oldest == NULL
-            || (*oldest)->failed_msec + BREAKER_YOUNG_MSEC > breaker_now(b)))
+    if (oldest == NULL
+        || (*oldest)->failed_msec + BREAKER_YOUNG_MSEC > breaker_now(b))
     {
-        breaker_unstore(b, *over);
-        oldest = over;
+        if (over != NULL) {
+            breaker_unstore(b, *over);
+            oldest = over;
+
+        } else if (limit != NULL || kind == BREAKER_LIMIT) {
+            oldest = limit;
+        }
     }
 
     if (oldest == NULL) {

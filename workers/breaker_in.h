@@ -57,7 +57,7 @@ uint64_t breaker_most(char kind);
 breaker_t *breaker_of(breakers_t *b, breaker_kind_e kind, int own,
     const breaker_call_t *call);
 breaker_t *breaker_find(breakers_t *b, ai_str_t name);
-/* NULL: no valid name, no memory, or all are open. */
+/* NULL: no valid name, no memory, or no room: all are open. */
 breaker_t *breaker_make(breakers_t *b, ai_str_t name);
 /* br may be gone behind it. */
 void breaker_count(breakers_t *b, breaker_t *br, unsigned failures,

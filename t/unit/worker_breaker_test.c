@@ -261,6 +261,37 @@ tenants_are_many(void **state)
 }
 
 
+/* A provider that refuses all for ten minutes, and a tenant that makes up names
+ * of models meanwhile. */
+
+static void
+limits_leave_room(void **state)
+{
+    char      name[32];
+    unsigned  i;
+
+    breaker_call_t  call;
+
+    (void) state;
+
+    for (i = 0; i < 2 * BREAKERS_MAX; i++) {
+        (void) snprintf(name, sizeof(name), "%u", i);
+        call = call_of("hostile", name);
+        breaker_failed(b, BREAKER_LIMIT, &call, BREAKER_BENCH_MAX);
+    }
+
+    assert_int_equal(b->n, BREAKERS_MAX);
+
+    for (i = 0; i < BREAKER_FAILURES; i++) {
+        assert_int_equal(may("lone", "dead"), BREAKER_GO);
+        fails("lone", "dead");
+    }
+
+    assert_int_equal(may("lone", "dead"), BREAKER_NO);
+    assert_int_equal(b->n, BREAKERS_MAX);
+}
+
+
 int
 main(void)
 {
@@ -274,6 +305,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_is_closed_counts_anew, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(tenants_are_many, setup, teardown),
+        cmocka_unit_test_setup_teardown(limits_leave_room, setup, teardown),
     };
 
     return run_group(tests);
