@@ -26,7 +26,6 @@ static int breaker_benched(breakers_t *b, const breaker_call_t *call,
 static void breaker_try(breakers_t *b, breaker_kind_e kind, int own,
     const breaker_call_t *call);
 static void breaker_roll(const breakers_t *b, breaker_t *br);
-static void breaker_share(breakers_t *b, ai_str_t name, unsigned failures);
 static void breaker_trip(breakers_t *b, breaker_t *br, uint64_t msec);
 static void breaker_close(breakers_t *b, breaker_t *br);
 
@@ -656,7 +655,7 @@ breaker_roll(const breakers_t *b, breaker_t *br)
 /* What one tenant sees may be of its own making: of its failures few count for
  * all, in each window of theirs. */
 
-static void
+void
 breaker_share(breakers_t *b, ai_str_t name, unsigned failures)
 {
     char        own[BREAKER_NAME_MAX];

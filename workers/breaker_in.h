@@ -62,6 +62,9 @@ breaker_t *breaker_make(breakers_t *b, ai_str_t name);
 /* br may be gone behind it. */
 void breaker_count(breakers_t *b, breaker_t *br, unsigned failures,
     unsigned successes);
+/* Failures of a name that is one tenant's, for all, as far as they count; the
+ * same. */
+void breaker_share(breakers_t *b, ai_str_t name, unsigned failures);
 uint64_t breaker_now(const breakers_t *b);
 
 /* breaker_tell.c */

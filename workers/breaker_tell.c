@@ -98,6 +98,7 @@ breaker_stored(breakers_t *b, ai_str_t name, ai_str_t value)
 void
 breakers_heard(breakers_t *b, ai_str_t text)
 {
+    int          closed;
     char         letter;
     ai_str_t     id;
     uint64_t     one, two, three;
@@ -157,6 +158,7 @@ breakers_heard(breakers_t *b, ai_str_t text)
         if (one <= breaker_most(br->kind) && two != 0
             && two <= BREAKER_TIMES_MAX && three <= UINT32_MAX)
         {
+            closed = br->times == 0;
             br->span_msec = one;
             br->prober = (uint32_t) three;
             one += breaker_now(b);
@@ -164,6 +166,14 @@ breakers_heard(breakers_t *b, ai_str_t text)
             br->times = (unsigned) two;
             br->failures = 0;
             br->successes = 0;
+
+            /* It was tripped by failures, which may not all have been told. */
+
+            if (closed && br->kind == BREAKER_MODEL
+                && breaker_common(text).len != 0)
+            {
+                breaker_share(b, text, BREAKER_SHARE);
+            }
         }
 
         break;

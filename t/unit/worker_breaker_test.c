@@ -190,6 +190,41 @@ one_tenant_does_not_open_it_for_all(void **state)
 }
 
 
+/* Another worker opened it for one tenant before it had told anybody of the
+ * failures. */
+
+static void
+what_opens_elsewhere_counts(void **state)
+{
+    char       said[BREAKER_NAME_MAX + 32], name[BREAKER_NAME_MAX];
+    ai_str_t   text;
+    unsigned   i;
+
+    breaker_call_t  call;
+
+    (void) state;
+
+    call = call_of("one", "dead");
+    text = breaker_name(name, BREAKER_MODEL, 1, &call);
+    text.len = (size_t) snprintf(said, sizeof(said), "O v 1000 1 0 %.*s",
+                                 (int) text.len, name);
+    text.data = said;
+
+    for (i = 0; i < 9; i++) {
+        breakers_heard(b, text);
+    }
+
+    assert_int_equal(may("one", "dead"), BREAKER_NO);
+
+    for (i = 0; i < BREAKER_SHARE; i++) {
+        assert_int_equal(may("third", "dead"), BREAKER_GO);
+        fails("other", "dead");
+    }
+
+    assert_int_equal(may("third", "dead"), BREAKER_NO);
+}
+
+
 /* Another worker has closed it: who failed it before may do so again. */
 
 static void
@@ -302,6 +337,8 @@ main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(one_tenant_does_not_open_it_for_all,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(what_opens_elsewhere_counts, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_is_closed_counts_anew, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(tenants_are_many, setup, teardown),
