@@ -29,6 +29,8 @@ static prov_t         prov;
 static http_status_e  ended;
 static unsigned       ends;
 static size_t         heard;
+static unsigned       pauses;
+static unsigned       turns;
 static char           body[BODY];
 
 
@@ -121,7 +123,28 @@ on_body(void *data, ai_str_t bytes)
     assert_int_equal(http_sent(*(http_call_t **) data), 1);
     heard += bytes.len;
 
+    if (pauses != 0) {
+        pauses = 0;
+        http_pause(*(http_call_t **) data);
+    }
+
     return 0;
+}
+
+
+static void
+on_turn(uv_prepare_t *prepare)
+{
+    (void) prepare;
+
+    turns++;
+}
+
+
+static void
+on_time(uv_timer_t *timer)
+{
+    http_resume(*(http_call_t **) timer->data);
 }
 
 
@@ -174,6 +197,7 @@ setup(void **state)
     memset(&prov, 0, sizeof(prov));
     ends = 0;
     heard = 0;
+    pauses = 0;
     w.opt = &opt;
 
     assert_int_equal(loop_init(&w.loop), 0);
@@ -272,6 +296,38 @@ a_reset_is_behind_its_answer(void **state)
 }
 
 
+/* Nor is the loop kept busy by it while nobody reads. */
+
+static void
+a_reset_waits(void **state)
+{
+    uv_timer_t     timer;
+    uv_prepare_t   prepare;
+    http_call_t   *call;
+
+    (void) state;
+
+    prov.answers = 1;
+    prov.resets = 1;
+    pauses = 1;
+    turns = 0;
+    uv_prepare_init(&w.loop.uv, &prepare);
+    uv_prepare_start(&prepare, on_turn);
+    uv_timer_init(&w.loop.uv, &timer);
+    timer.data = &call;
+    uv_timer_start(&timer, on_time, 300, 0);
+    begin(&call);
+    loop_run(&w.loop);
+    assert_int_equal(heard, 40000);
+    assert_int_equal(ended, HTTP_OK);
+    assert_in_range(turns, 1, 200);
+
+    uv_close((uv_handle_t *) &prepare, NULL);
+    uv_close((uv_handle_t *) &timer, NULL);
+    uv_run(&w.loop.uv, UV_RUN_NOWAIT);
+}
+
+
 int
 main(void)
 {
@@ -282,6 +338,7 @@ main(void)
         cmocka_unit_test_setup_teardown(none_leaves_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reset_is_behind_its_answer, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(a_reset_waits, setup, teardown),
     };
 
     curl_global_init(CURL_GLOBAL_DEFAULT);
