@@ -81,7 +81,8 @@ const stated = r => {
         ? { input: (u.input_tokens ?? 0) + (u.cache_read_input_tokens ?? 0) + (u.cache_creation_input_tokens ?? 0),
             output: u.output_tokens, cached: u.cache_read_input_tokens }
         : { input: u.prompt_tokens, output: u.completion_tokens,
-            cached: u.prompt_tokens_details?.cached_tokens ?? u.prompt_cache_hit_tokens };
+            cached: u.prompt_tokens_details?.cached_tokens
+                ?? u.prompt_cache_hit_tokens ?? u.num_cached_tokens ?? u.cached_tokens };
 };
 
 const canon = v => Array.isArray(v) ? v.map(canon) : v && typeof v === 'object'
