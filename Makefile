@@ -130,6 +130,9 @@ $(O)/t/worker_%: $(O)/obj/t/unit/worker_%.o $(contract_obj) \
 # Its Redis is its own.
 $(O)/t/worker_emit_test: private ai_ldflags += -Wl,--wrap=redis_script
 
+# Its Postgres, too.
+$(O)/t/worker_own_test: private ai_ldflags += -Wl,--wrap=stores_query
+
 $(O)/t/aictl_%: $(O)/obj/t/unit/aictl_%.o $(contract_obj) \
                 $(filter-out %/aictl.o,$(aictl_obj)) $(O)/sources
 	@mkdir -p $(@D)

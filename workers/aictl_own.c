@@ -22,6 +22,7 @@ static int aictl_own_provider(const char *name);
 static int aictl_own_read(const aictl_t *a, char *secret, size_t *len);
 static int aictl_own_open(aictl_t *a, const vault_t *v, const char *tenant,
     aictl_data_key_t *d);
+static int aictl_own_room(aictl_t *a);
 static int aictl_own_put(aictl_t *a, const aictl_data_key_t *d,
     const char *id, ai_str_t secret);
 
@@ -373,6 +374,33 @@ aictl_own_open(aictl_t *a, const vault_t *v, const char *tenant,
 
 
 static int
+aictl_own_room(aictl_t *a)
+{
+    int          n;
+    PGresult    *res;
+    const char  *params[2] = { a->opt[AICTL_OPT_TENANT], a->arg[0] };
+
+    res = aictl_query(a, 2, params,
+                      "SELECT count(*) FROM ngxai.provider_keys"
+                      " WHERE tenant = $1 AND provider <> $2");
+    if (res == NULL) {
+        return AICTL_FAILED;
+    }
+
+    n = atoi(PQgetvalue(res, 0, 0));
+    PQclear(res);
+
+    if (n >= VAULT_KEYS_MAX) {
+        aictl_error("a tenant has keys of at most %d providers",
+                    VAULT_KEYS_MAX);
+        return AICTL_FAILED;
+    }
+
+    return AICTL_OK;
+}
+
+
+static int
 aictl_own_put(aictl_t *a, const aictl_data_key_t *d, const char *id,
     ai_str_t secret)
 {
@@ -455,6 +483,10 @@ aictl_own_set(aictl_t *a)
 
     if (rc == AICTL_OK) {
         rc = aictl_own_begin(a, tenant);
+    }
+
+    if (rc == AICTL_OK) {
+        rc = aictl_own_room(a);
     }
 
     if (rc == AICTL_OK) {

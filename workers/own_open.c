@@ -34,13 +34,15 @@ struct own_work_s {
     PGresult       *rows;           /* a copy */
     own_one_t      *keys;
     unsigned        nkeys;
-    unsigned        shut;
+    unsigned        shut:1;
+    unsigned        cut:1;
     char            why[VAULT_WHY_MAX];
 };
 
 
 static void own_on_rows(db_t *db, const PGresult *res, void *data);
 static void own_begin(owns_t *o);
+static void own_give_up(own_work_t *k);
 static void own_work(uv_work_t *work);
 static void own_say(char *to, size_t size, const char *text);
 static char *own_one(const own_work_t *k, int row,
@@ -106,8 +108,7 @@ own_on_rows(db_t *db, const PGresult *res, void *data)
     }
 
     if (k->rows == NULL) {
-        free(k);
-        own_failed(t);
+        own_give_up(k);
         return;
     }
 
@@ -149,17 +150,32 @@ own_begin(owns_t *o)
         }
 
         k->next = NULL;
+
+        /* Nobody waits for it any more: a KMS hangs, or has hung. */
+
+        if (k->tenant->waits == NULL && !k->tenant->open) {
+            own_give_up(k);
+            continue;
+        }
+
         o->working++;
 
         if (uv_queue_work(&o->w->loop.uv, &k->work, own_work, own_worked)
             != 0)
         {
             o->working--;
-            own_failed(k->tenant);
-            PQclear(k->rows);
-            free(k);
+            own_give_up(k);
         }
     }
+}
+
+
+static void
+own_give_up(own_work_t *k)
+{
+    own_failed(k->tenant);
+    PQclear(k->rows);
+    free(k);
 }
 
 
@@ -181,7 +197,8 @@ own_work(uv_work_t *work)
     vault = k->tenant->owns->vault;
     tenant = (ai_str_t) { k->tenant->len, k->tenant->name };
     n = PQntuples(k->rows);
-    n = n < OWN_KEYS_MAX ? n : OWN_KEYS_MAX;
+    k->cut = n > OWN_KEYS_MAX;
+    n = k->cut ? OWN_KEYS_MAX : n;
     k->keys = calloc((size_t) n + 1, sizeof(*k->keys));
     last = ai_str("");
     open = 0;
@@ -192,6 +209,7 @@ own_work(uv_work_t *work)
             || own_value(k->rows, i, OWN_ID).len >= CATALOG_OWN_MAX
             || PQgetisnull(k->rows, i, OWN_PROVIDER))
         {
+            k->cut |= !PQgetisnull(k->rows, i, OWN_PROVIDER);
             continue;
         }
 
@@ -364,10 +382,12 @@ own_done(own_work_t *k)
     }
 
     t->stale = t->changes != k->changes;
-    t->has = k->nkeys != 0;
+    t->has = k->nkeys != 0 || k->cut;
 
     if (t->has) {
-        own_take(o, t, k->keys, k->nkeys, k->shut);
+        own_take(o, t, k->keys, k->nkeys);
+        t->shut = k->shut;
+        t->cut = k->cut;
 
     } else {
         own_wipe(o, t);
