@@ -198,6 +198,7 @@ wait_for(sub { with('b') eq '200 sk-b' }, 20, 'the KMS to be asked again');
 $t->redis->cmd('PUBLISH', 'ai1:own', 'Oa');
 all_work('when it is back all work');
 put('mode', 'fail');
+$t->redis->cmd('PUBLISH', 'ai1:own', "O$_") for @tenants;
 all_work('what is open stays so without it');
 put('mode', 'good');
 

@@ -34,6 +34,7 @@ struct own_tenant_s {
     char            name[AI_TENANT_MAX + 1];
     size_t          len;
     int64_t         version;        /* as the list has it */
+    int64_t         opened;         /* of the keys that are open */
     unsigned        pass;           /* of the whole list that had it last */
     unsigned        changes;        /* that were heard of */
     own_one_t      *keys;

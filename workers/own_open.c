@@ -126,8 +126,8 @@ own_failed(own_tenant_t *t)
     t->asking = 0;
 
     if (t->open) {
-        t->read_msec = uv_now(&t->owns->w->loop.uv) - OWN_FRESH_MSEC
-                       + OWN_AGAIN_MSEC;
+        t->read_msec = uv_now(&t->owns->w->loop.uv)
+                       - (t->shut ? 0 : OWN_FRESH_MSEC - OWN_AGAIN_MSEC);
     }
 
     if (!t->owns->closing) {
@@ -356,7 +356,7 @@ own_done(own_work_t *k)
     t = k->tenant;
     o = t->owns;
     t->asking = 0;
-    same = t->open && !t->stale && !t->shut;
+    same = t->open && !t->shut;
 
     if (k->shut) {
         log_again(&o->shut, LOG_ERROR, "own", "a provider's key of the tenant "
@@ -366,12 +366,14 @@ own_done(own_work_t *k)
     if (PQntuples(k->rows) != 0
         && ai_str_int(own_value(k->rows, 0, OWN_V), &v) == 0)
     {
-        same = same && v == t->version;
+        same = same && v == t->opened;
         t->version = v;
 
     } else {
         same = 0;
     }
+
+    t->stale = t->changes != k->changes;
 
     /* What has not changed and was open stays so while a KMS is away. */
 
@@ -381,11 +383,11 @@ own_done(own_work_t *k)
         return;
     }
 
-    t->stale = t->changes != k->changes;
     t->has = k->nkeys != 0 || k->cut;
 
     if (t->has) {
         own_take(o, t, k->keys, k->nkeys);
+        t->opened = t->version;
         t->shut = k->shut;
         t->cut = k->cut;
 

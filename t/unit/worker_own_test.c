@@ -352,6 +352,43 @@ changes(void **state)
 }
 
 
+/* What nobody waits for any more is not opened: while a KMS hangs there would
+ * be more and more of it. */
+
+static void
+nobody(void **state)
+{
+    unsigned       i;
+    PGresult      *res;
+    PGresAttDesc   columns[7];
+
+    (void) state;
+
+    memset(columns, 0, sizeof(columns));
+
+    for (i = 0; i < 7; i++) {
+        columns[i].name = (char *) (uintptr_t) "x";
+    }
+
+    wait_for.done = done;
+    later(0);
+    list(1, 1, 1, "1");
+    assert_int_equal(get("t1", &wait_for), OWN_WAIT);
+    own_forget(&wait_for);
+    res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    assert_int_equal(PQsetResultAttrs(res, 7, columns), 1);
+    column(res, 0, 0, "1");
+    nasked = 0;
+    asked[0].cb(NULL, res, asked[0].data);
+    PQclear(res);
+    assert_int_equal(owns->working, 0);
+    assert_null(owns->works);
+    assert_int_equal(get("t1", &wait_for), OWN_WAIT);
+    assert_int_equal(nasked, 1);
+    own_forget(&wait_for);
+}
+
+
 int
 main(void)
 {
@@ -360,6 +397,7 @@ main(void)
         cmocka_unit_test_setup_teardown(messages, setup, teardown),
         cmocka_unit_test_setup_teardown(back, setup, teardown),
         cmocka_unit_test_setup_teardown(changes, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
