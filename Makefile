@@ -67,8 +67,8 @@ fuzz_src := $(wildcard t/fuzz/*_fuzz.c)
 objs = $(patsubst %.c,$(O)/obj/%.o,$(1))
 contract_obj := $(call objs,$(contract_src))
 worker_obj := $(call objs,$(worker_src))
-aictl_obj := $(call objs,$(aictl_src) workers/price.c workers/kms.c \
-             workers/vault.c)
+aictl_obj := $(call objs,$(aictl_src) workers/account.c workers/price.c \
+             workers/kms.c workers/vault.c)
 unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
 fuzz_bin := $(patsubst t/fuzz/%.c,$(O)/fuzz/%,$(fuzz_src))
 

@@ -99,6 +99,8 @@ ok($code == 2 && $out =~ /no key/, 'an empty key is none');
 ok($code == 2 && $out !~ /one two/, 'nor is one with a blank');
 ($code, $out) = set('acme', 'p', 'x' x 8193);
 is($code, 2, 'nor one that is too long');
+($code, $out) = set('acme', 'p', '{"token_uri":"http://127.0.0.1:1/t"}');
+ok($code == 2 && $out =~ /token_uri/, "nor one that has us call whom it likes");
 ($code, $out) = set('acme', 'p/x', 'x');
 is($code, 2, 'a provider has no slash');
 ($code, $out) = set('nobody', 'p', 'x');

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "aictl_own_in.h"
 #include "ai_crypto.h"
 
@@ -318,6 +319,11 @@ aictl_own_read(const aictl_t *a, char *secret, size_t *len)
     if (*len == 0 || i != *len) {
         aictl_error("that is no key: it is empty, or has blanks, line ends or "
                     "bytes outside of ASCII");
+        return AICTL_USAGE;
+    }
+
+    if (!account_own_ok((ai_str_t) { *len, secret })) {
+        aictl_error("the account's token_uri is not Google's");
         return AICTL_USAGE;
     }
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "account.h"
 #include "ai_crypto.h"
 
 
@@ -186,7 +187,6 @@ own_work(uv_work_t *work)
 {
     int             i, n, open;
     char            why[VAULT_WHY_MAX];
-    size_t          len;
     ai_str_t        id, wrapped, tenant, last;
     own_one_t      *one;
     own_work_t     *k;
@@ -249,14 +249,20 @@ own_work(uv_work_t *work)
         }
 
         if (open) {
-            one->secret = own_one(k, i, key, &len);
+            one->secret = own_one(k, i, key, &one->len);
 
-            if (one->secret != NULL) {
-                one->len = len;
-
-            } else {
+            if (one->secret == NULL) {
                 own_say(k->why, sizeof(k->why),
                         "it was changed, or is another's");
+
+            } else if (!account_own_ok((ai_str_t) { one->len,
+                                                    one->secret }))
+            {
+                own_say(k->why, sizeof(k->why),
+                        "its token_uri is not Google's");
+                ai_wipe(one->secret, one->len);
+                free(one->secret);
+                one->secret = NULL;
             }
         }
 
