@@ -382,10 +382,11 @@ aictl_own_open(aictl_t *a, const vault_t *v, const char *tenant,
 static int
 aictl_own_room(aictl_t *a)
 {
-    int          n;
+    int64_t      n;
     PGresult    *res;
     const char  *params[2] = { a->opt[AICTL_OPT_TENANT], a->arg[0] };
 
+    n = 0;
     res = aictl_query(a, 2, params,
                       "SELECT count(*) FROM ngxai.provider_keys"
                       " WHERE tenant = $1 AND provider <> $2");
@@ -393,7 +394,8 @@ aictl_own_room(aictl_t *a)
         return AICTL_FAILED;
     }
 
-    n = atoi(PQgetvalue(res, 0, 0));
+    (void) ai_str_int((ai_str_t) { (size_t) PQgetlength(res, 0, 0),
+                                   PQgetvalue(res, 0, 0) }, &n);
     PQclear(res);
 
     if (n >= VAULT_KEYS_MAX) {
