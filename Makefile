@@ -67,8 +67,8 @@ fuzz_src := $(wildcard t/fuzz/*_fuzz.c)
 objs = $(patsubst %.c,$(O)/obj/%.o,$(1))
 contract_obj := $(call objs,$(contract_src))
 worker_obj := $(call objs,$(worker_src))
-aictl_obj := $(call objs,$(aictl_src) workers/price.c workers/kms.c \
-             workers/vault.c)
+aictl_obj := $(call objs,$(aictl_src) workers/account.c workers/price.c \
+             workers/kms.c workers/vault.c)
 unit_bin := $(patsubst t/unit/%.c,$(O)/t/%,$(unit_src))
 fuzz_bin := $(patsubst t/fuzz/%.c,$(O)/fuzz/%,$(fuzz_src))
 
@@ -131,6 +131,9 @@ $(O)/t/worker_%: $(O)/obj/t/unit/worker_%.o $(contract_obj) \
 $(O)/t/worker_emit_test: private ai_ldflags += -Wl,--wrap=redis_script
 $(O)/t/worker_breaker_test: private ai_ldflags += -Wl,--wrap=redis_script \
                                                  -Wl,--wrap=redis_command
+
+# Its Postgres, too.
+$(O)/t/worker_own_test: private ai_ldflags += -Wl,--wrap=stores_query
 
 $(O)/t/aictl_%: $(O)/obj/t/unit/aictl_%.o $(contract_obj) \
                 $(filter-out %/aictl.o,$(aictl_obj)) $(O)/sources

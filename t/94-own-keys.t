@@ -26,6 +26,12 @@ my $p = $t->provider(script => sub {
         open my $fh, '<', "$dir/says-$key" or die $!;
         return $out->answer(0 + <$fh>, { error => { message => 'key' } });
     }
+    if ($req->{json}{model} eq 'half') {
+        $out->head(200, 'Content-Type' => 'text/event-stream');
+        $out->chunk('data: {"object":"chat.completion.chunk","choices":[{'
+            . '"index":0,"delta":{"content":"Half"}}]}' . "\n\n");
+        return $out->stall;
+    }
     AiProvider::openai()->($req, $out);
 });
 my $good = $t->provider;
@@ -40,6 +46,8 @@ $w->catalog({
     providers => { p => \%p,
         off => { %p, options => { tenant_keys => 'off' } },
         must => { %p, options => { tenant_keys => 'required' } },
+        head => { %p, key => [], headers => ['authorization: Bearer sk-head',
+            'X-More: yes'] },
         good => { %p, url => [$good->url('/v1')],
             options => { tenant_keys => 'off' } } },
 });
@@ -91,6 +99,8 @@ ok($code == 2 && $out =~ /no key/, 'an empty key is none');
 ok($code == 2 && $out !~ /one two/, 'nor is one with a blank');
 ($code, $out) = set('acme', 'p', 'x' x 8193);
 is($code, 2, 'nor one that is too long');
+($code, $out) = set('acme', 'p', '{"token_uri":"http://127.0.0.1:1/t"}');
+ok($code == 2 && $out =~ /token_uri/, "nor one that has us call whom it likes");
 ($code, $out) = set('acme', 'p/x', 'x');
 is($code, 2, 'a provider has no slash');
 ($code, $out) = set('nobody', 'p', 'x');
@@ -160,6 +170,40 @@ is($pg->value("select count(*) from ngxai.data_keys where tenant = 'gamma'"),
     0, 'and no data key');
 set('gamma', 'p', $secret{gamma});
 soon("200 $secret{gamma}", 'and one again', 'gamma');
+is(with('none', 'head/x'), '200 sk-head', "a header with the platform's key");
+set('beta', 'head', 'sk-beta-head');
+soon('200 sk-beta-head', 'is not sent beside, or before, a tenant\'s own',
+    'beta', 'head/x');
+is(($p->requests)[-1]{headers}{'x-more'}, 'yes', 'others are');
+$t->aictl('provider-key', 'remove', 'head', '--tenant', 'beta');
+
+
+# More of them than there may be: none is taken for none.
+
+$t->aictl('tenant', 'create', 'many');
+set('many', 'p', 'sk-many');
+$pg->psql('ngxai', "insert into ngxai.provider_keys (tenant, provider, id,
+    data_key, sealed) select tenant, 'a' || i, 'pk_' || lpad(i::text, 16, '0'),
+    data_key, set_byte(sealed, 0, get_byte(sealed, 0) # i)
+    from ngxai.provider_keys, generate_series(1, 64) i where tenant = 'many'");
+$t->redis->cmd('PUBLISH', 'ai1:own', 'Omany');
+soon('no_key', 'a key beyond the last that is read', 'many');
+($code, $out) = set('many', 'q', 'sk-q');
+ok($code == 1 && $out =~ /at most 64/, 'nor is one more set') or diag $out;
+$pg->psql('ngxai', "delete from ngxai.provider_keys where provider ~ '^a'");
+$t->redis->cmd('PUBLISH', 'ai1:own', 'Omany');
+soon('200 sk-many', 'where there are fewer it is', 'many');
+
+
+# A worker that dies in such a call: who settles it knows whose key it was.
+
+my $half = $w->job(tenant => 'acme', body => { model => 'p/half',
+    stream => \1, messages => [] });
+$w->begun($half, 2);
+kill 'KILL', $t->worker_pids;
+is($w->answer($half)->{error}, 'lost', 'a call whose worker died');
+is($w->answer($w->job(tenant => 'none', body => { model => 'p/x',
+    messages => [] }))->{status}, 200, 'others live');
 
 
 # One that the provider refuses.
@@ -192,6 +236,8 @@ wait_for(sub { $t->redis->cmd('XLEN', $w->{p} . 'outbox') == 0 }, 20,
 is($pg->value("select bool_and(own_key and cost > 0) from ngxai.ledger
     where tenant = 'acme' and provider = 'p' and state = 'done'"), 't',
     'the ledger has cost and mark');
+is($pg->value("select own_key from ngxai.ledger where tenant = 'acme' and
+    cause = 'lost'"), 't', 'also of one whose worker died');
 is($pg->value("select count(own_key) from ngxai.ledger where tenant = 'none'"),
     0, "and none with the platform's key");
 $rows = decode_json($t->aictl('--json', 'usage', '--tenant', 'acme', '--by',
@@ -269,8 +315,11 @@ is(with('acme'), "200 $secret{acme}", 'a worker that knows of one tenant');
 $pg->stop;
 is(with('acme'), "200 $secret{acme}", 'without Postgres it goes on');
 is(with('none'), "200 $platform", 'and so do those that have none');
-is(with('beta'), 'unavailable', 'a key that is not known is not replaced');
-like(ask('beta')->{message}, qr/not known just now/, 'it says so');
+my $calls = $p->requests;
+my $away = ask('beta');
+is($away->{error}, 'unavailable', 'a key that is not known');
+is(scalar(my @now = $p->requests), $calls, 'is not replaced');
+like($away->{message}, qr/not known just now/, 'it says so');
 is(with('beta', 'off/x'), "200 $platform", 'tenant_keys=off asks nobody');
 is(with('beta', 'two', $good), "200 $platform", 'another target is asked');
 my $cold = $w->start(name => 'cold', env => \%env, args => [@conn, @master]);

@@ -43,6 +43,45 @@ account_is(ai_str_t key)
 }
 
 
+int
+account_own_ok(ai_str_t key)
+{
+    int          ok;
+    json_t      *root, *pem;
+    size_t       len, n;
+    const char  *uri;
+
+    static const char  https[] = "https://", host[] = ".googleapis.com";
+
+    if (!account_is(key)) {
+        return 1;
+    }
+
+    root = json_loadb(key.data, key.len, JSON_REJECT_DUPLICATES, NULL);
+    uri = json_string_value(json_object_get(root, "token_uri"));
+    ok = 1;
+
+    if (uri != NULL) {
+        n = sizeof(host) - 1;
+        ok = strncmp(uri, https, sizeof(https) - 1) == 0;
+        uri += ok ? sizeof(https) - 1 : 0;
+        len = strspn(uri, "abcdefghijklmnopqrstuvwxyz0123456789.-");
+        ok = ok && len > n && memcmp(uri + len - n, host, n) == 0
+             && (uri[len] == '/' || uri[len] == '\0');
+    }
+
+    pem = json_object_get(root, "private_key");
+
+    if (json_is_string(pem)) {
+        ai_wipe((char *) json_string_value(pem), json_string_length(pem));
+    }
+
+    json_decref(root);
+
+    return ok;
+}
+
+
 size_t
 account_request(ai_str_t key, int64_t now, char url[ACCOUNT_URL_MAX],
     char body[ACCOUNT_BODY_MAX])

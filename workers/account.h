@@ -14,6 +14,12 @@
 
 /* Whether a key is such a file, and no token itself. */
 int account_is(ai_str_t key);
+/*
+ * Whether a key that a tenant brought may be used: 0 for an account whose
+ * tokens would be fetched elsewhere than at Google, for it would have us call
+ * whatever we can reach.
+ */
+int account_own_ok(ai_str_t key);
 
 /*
  * Where this account's tokens are fetched, and the request's body, signed now

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "aictl_own_in.h"
 #include "ai_crypto.h"
 
@@ -22,6 +23,7 @@ static int aictl_own_provider(const char *name);
 static int aictl_own_read(const aictl_t *a, char *secret, size_t *len);
 static int aictl_own_open(aictl_t *a, const vault_t *v, const char *tenant,
     aictl_data_key_t *d);
+static int aictl_own_room(aictl_t *a);
 static int aictl_own_put(aictl_t *a, const aictl_data_key_t *d,
     const char *id, ai_str_t secret);
 
@@ -320,6 +322,11 @@ aictl_own_read(const aictl_t *a, char *secret, size_t *len)
         return AICTL_USAGE;
     }
 
+    if (!account_own_ok((ai_str_t) { *len, secret })) {
+        aictl_error("the account's token_uri is not Google's");
+        return AICTL_USAGE;
+    }
+
     return AICTL_OK;
 }
 
@@ -369,6 +376,35 @@ aictl_own_open(aictl_t *a, const vault_t *v, const char *tenant,
     PQclear(res);
 
     return res ? AICTL_OK : AICTL_FAILED;
+}
+
+
+static int
+aictl_own_room(aictl_t *a)
+{
+    int64_t      n;
+    PGresult    *res;
+    const char  *params[2] = { a->opt[AICTL_OPT_TENANT], a->arg[0] };
+
+    n = 0;
+    res = aictl_query(a, 2, params,
+                      "SELECT count(*) FROM ngxai.provider_keys"
+                      " WHERE tenant = $1 AND provider <> $2");
+    if (res == NULL) {
+        return AICTL_FAILED;
+    }
+
+    (void) ai_str_int((ai_str_t) { (size_t) PQgetlength(res, 0, 0),
+                                   PQgetvalue(res, 0, 0) }, &n);
+    PQclear(res);
+
+    if (n >= VAULT_KEYS_MAX) {
+        aictl_error("a tenant has keys of at most %d providers",
+                    VAULT_KEYS_MAX);
+        return AICTL_FAILED;
+    }
+
+    return AICTL_OK;
 }
 
 
@@ -455,6 +491,10 @@ aictl_own_set(aictl_t *a)
 
     if (rc == AICTL_OK) {
         rc = aictl_own_begin(a, tenant);
+    }
+
+    if (rc == AICTL_OK) {
+        rc = aictl_own_room(a);
     }
 
     if (rc == AICTL_OK) {

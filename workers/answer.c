@@ -263,6 +263,11 @@ answer_emit_head(answer_t *a)
     ai_record_add_int(&b, "stream", a->sse_type);
     ai_record_add(&b, "provider", a->name);
     ai_record_add(&b, "model", a->model);
+
+    if (a->own) {
+        ai_record_add(&b, "own_key", ai_str("1"));
+    }
+
     ai_record_add(&b, "worker", emit_worker(a->emit));
     ai_record_add_int(&b, "attempts", a->calls);
     ai_record_add_int(&b, "waited", (int64_t) (emit_now_usec(a->emit)

@@ -63,6 +63,7 @@ typedef struct {
 
     unsigned           hold:1;      /* another may be asked until a word */
     unsigned           hedged:1;    /* it waits until it has won */
+    unsigned           own:1;       /* called with the tenant's own key */
     unsigned           token:1;     /* one has come */
     unsigned           no_retry:1;  /* the provider says so */
     unsigned           added:1;     /* usage that the client did not ask */

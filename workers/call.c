@@ -32,6 +32,7 @@ static int call_url(job_t *job, char url[CALL_URL_MAX]);
 static int call_aws(job_t *job, ai_str_t key, char *url, aws_t *aws,
     http_request_t *req, char *target);
 static int call_headers(job_t *job, ai_str_t key, const aws_t *aws);
+static int call_theirs(const job_t *job, const char *line);
 static int call_add(job_t *job, ai_str_t a, ai_str_t b);
 static int call_foreign(const job_t *job, ai_str_t name);
 static int call_signs(const job_t *job, ai_str_t name, ai_str_t value);
@@ -122,6 +123,7 @@ call_ask(job_t *job)
     }
 
     job->key = call.key;
+    job->answer.own = job->route.own[0] != '\0';
 
     if (job->provider->accounts && account_is(key)
         && !call_token(job, &key))
@@ -432,7 +434,7 @@ call_headers(job_t *job, ai_str_t key, const aws_t *aws)
         z = json_string_value(item);
 
         if (z != NULL && strchr(z, ':') != NULL && i < CALL_HEADERS_MAX
-            && strpbrk(z, "\r\n") == NULL)
+            && strpbrk(z, "\r\n") == NULL && !call_theirs(job, z))
         {
             rc |= call_add(job, (ai_str_t) { strlen(z), z }, ai_str(""));
         }
@@ -507,6 +509,21 @@ call_headers(job_t *job, ai_str_t key, const aws_t *aws)
 
     return aws != NULL ? rc : rc | call_add(job, ai_str("Expect:"),
                                             ai_str(""));
+}
+
+
+/* Whether a header of the provider's is the platform's key, in a call that is
+ * made with the tenant's own. */
+
+static int
+call_theirs(const job_t *job, const char *line)
+{
+    const char  *z;
+
+    z = job->provider->key_header;
+
+    return job->route.own[0] != '\0' && z != NULL
+           && strncasecmp(z, line, strcspn(z, ":") + 1) == 0;
 }
 
 

@@ -151,6 +151,7 @@ struct job_s {
     unsigned          own_asked:1;      /* its tenant's keys, before the first
                                          * call */
     unsigned          own_away:1;       /* and nobody knows of any */
+    unsigned          own_key:1;        /* an earlier attempt called with one */
 };
 
 /* NULL: no memory. */

@@ -243,7 +243,7 @@ job_call_usage(const job_t *job, ai_usage_t *u)
         u->duration_usec = (int64_t) (job->done_usec - job->called_usec);
     }
 
-    if (job->route.own[0] != '\0') {
+    if (job->route.own[0] != '\0' || job->own_key) {
         u->own_key = 1;
     }
 

@@ -200,6 +200,12 @@ kms_spawn(kms_child_t *c, char **argv, char *why)
         rc = posix_spawn_file_actions_adddup2(&files, out[1], 1);
     }
 
+    /* Libraries' sockets are not all closed by exec. */
+
+    if (rc == 0) {
+        rc = posix_spawn_file_actions_addclosefrom_np(&files, 3);
+    }
+
     if (rc == 0) {
         rc = posix_spawn(&c->pid, argv[0], &files, &attr, argv, environ);
     }

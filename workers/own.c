@@ -27,7 +27,10 @@ static void owns_sweep(owns_t *o);
 static own_tenant_t **own_slot(owns_t *o, ai_str_t name);
 static own_e own_known(owns_t *o, own_tenant_t *t, ai_str_t provider,
     ai_str_t *secret, ai_str_t *id);
+static own_e own_look(owns_t *o, ai_str_t tenant, route_t *route,
+    own_wait_t *wait, ai_str_t *secret);
 static void own_enter(own_wait_t **list, own_wait_t *wait, uint64_t now);
+static void own_leave(own_wait_t *wait);
 static void own_late(own_wait_t **list, uint64_t now);
 static void own_room(owns_t *o);
 
@@ -125,9 +128,12 @@ owns_heard(owns_t *o, ai_str_t text)
         t->changes++;
     }
 
-    if (o->w->opt->postgres != NULL && !o->closing) {
+    /* Once, else who says it all the time would put it off for ever. */
+
+    if (o->w->opt->postgres != NULL && !o->closing && !o->soon) {
         uv_timer_start(&o->timer, owns_on_timer, OWN_SOON_MSEC,
                        OWN_TICK_MSEC);
+        o->soon = 1;
         o->due_msec = 0;
     }
 }
@@ -150,6 +156,7 @@ owns_on_timer(uv_timer_t *timer)
     uint64_t   now;
 
     o = timer->data;
+    o->soon = 0;
     now = uv_now(&o->w->loop.uv);
 
     if (now >= o->due_msec) {
@@ -197,7 +204,7 @@ own_late(own_wait_t **list, uint64_t now)
         next = wait->next;
 
         if (now > wait->since_msec + OWN_WAIT_MSEC) {
-            own_forget(wait);
+            own_leave(wait);
             wait->done(wait->data, 1);
 
             /* Whoever was told may have changed the list. */
@@ -207,7 +214,8 @@ own_late(own_wait_t **list, uint64_t now)
 }
 
 
-/* The list: all of it at first and each hour, else what has changed since. */
+/* The list: all of it at first and each hour, else what has changed since, and
+ * the last of what is known, which a Postgres that went back has not. */
 
 static void
 owns_look(owns_t *o)
@@ -227,12 +235,13 @@ owns_look(owns_t *o)
     if (o->since == 0 || now > o->whole_msec + OWN_WHOLE_MSEC) {
         o->since = 0;
         o->whole = 1;
+        o->missed = 0;
         o->pass++;
         o->whole_msec = now;
     }
 
     ai_buf_init(&b, since, sizeof(since));
-    ai_buf_add_int(&b, o->since);
+    ai_buf_add_int(&b, o->since - (o->since != 0 && !o->paging));
     ai_buf_add(&b, "", 1);
     o->more = 0;
     o->due_msec = now + OWN_LOOK_MSEC;
@@ -251,13 +260,15 @@ owns_look(owns_t *o)
 static void
 owns_on_list(db_t *db, const PGresult *res, void *data)
 {
-    int      i, n;
+    int      i, n, paging;
     owns_t  *o;
 
     (void) db;
 
     o = data;
     o->looking = 0;
+    paging = o->paging;
+    o->paging = 0;
 
     if (o->closing) {
         return;
@@ -284,23 +295,38 @@ owns_on_list(db_t *db, const PGresult *res, void *data)
 
     n = PQntuples(res);
 
+    if (n == 0 && o->since != 0 && !paging) {
+        o->since = 0;
+        owns_look(o);
+        return;
+    }
+
     for (i = 0; i < n; i++) {
         if (owns_row(o, res, i) != 0) {
             log_again(&o->full, LOG_ERROR, "own", "more tenants have keys of "
                       "their own than can be known");
             o->lost = 1;
+            o->missed = 1;
         }
     }
 
     if (n == OWN_PAGE) {
+        o->paging = 1;
         owns_look(o);
         return;
     }
 
     if (o->whole) {
         o->whole = 0;
-        own_prune(o);
-        o->lost = 0;
+        o->lost = o->missed;
+        o->missed = 0;
+
+        /* What went may have made room. */
+
+        if (own_prune(o) != 0 && o->lost) {
+            o->since = 0;
+            o->more = 1;
+        }
     }
 
     o->listed = 1;
@@ -354,7 +380,7 @@ owns_row(owns_t *o, const PGresult *res, int row)
         o->n++;
     }
 
-    t->pass = o->pass;
+    t->pass = keys > 0 ? o->pass : 0;
     t->has = keys > 0;
 
     if (t->version != v) {
@@ -371,13 +397,13 @@ owns_row(owns_t *o, const PGresult *res, int row)
 }
 
 
-/* What the whole list did not have has gone. */
-
-void
+unsigned
 own_prune(owns_t *o)
 {
-    unsigned        i;
+    unsigned        i, n;
     own_tenant_t   *t, **p;
+
+    n = o->n;
 
     for (i = 0; i < OWN_SLOTS; i++) {
         p = &o->slots[i];
@@ -395,6 +421,8 @@ own_prune(owns_t *o)
             o->n--;
         }
     }
+
+    return n - o->n;
 }
 
 
@@ -429,6 +457,22 @@ own_slot(owns_t *o, ai_str_t name)
 
 own_e
 own_get(owns_t *o, ai_str_t tenant, route_t *route, own_wait_t *wait,
+    ai_str_t *secret)
+{
+    own_e  e;
+
+    e = own_look(o, tenant, route, wait, secret);
+
+    if (e != OWN_WAIT && wait != NULL) {
+        wait->since_msec = 0;
+    }
+
+    return e;
+}
+
+
+static own_e
+own_look(owns_t *o, ai_str_t tenant, route_t *route, own_wait_t *wait,
     ai_str_t *secret)
 {
     own_e          e;
@@ -497,7 +541,12 @@ own_get(owns_t *o, ai_str_t tenant, route_t *route, own_wait_t *wait,
         return OWN_WAIT;
     }
 
-    if (o->nwaits == OWN_WAITS_MAX || own_read(t) != 0) {
+    /* Who is told again and again that it has changed does not wait longer. */
+
+    if (o->nwaits == OWN_WAITS_MAX
+        || (wait->since_msec != 0 && now > wait->since_msec + OWN_WAIT_MSEC)
+        || own_read(t) != 0)
+    {
         return OWN_AWAY;
     }
 
@@ -534,14 +583,14 @@ own_known(owns_t *o, own_tenant_t *t, ai_str_t provider, ai_str_t *secret,
         }
     }
 
-    return OWN_NONE;
+    return t->cut ? OWN_SHUT : OWN_NONE;
 }
 
 
 static void
 own_enter(own_wait_t **list, own_wait_t *wait, uint64_t now)
 {
-    wait->since_msec = now;
+    wait->since_msec = wait->since_msec != 0 ? wait->since_msec : now;
     wait->next = *list;
     wait->prev = list;
 
@@ -555,6 +604,14 @@ own_enter(own_wait_t **list, own_wait_t *wait, uint64_t now)
 
 void
 own_forget(own_wait_t *wait)
+{
+    own_leave(wait);
+    wait->since_msec = 0;
+}
+
+
+static void
+own_leave(own_wait_t *wait)
 {
     if (wait->prev == NULL) {
         return;
@@ -587,7 +644,7 @@ own_wake(own_wait_t **list, int away)
     }
 
     while ((wait = all) != NULL) {
-        own_forget(wait);
+        own_leave(wait);
         wait->done(wait->data, away);
     }
 }
@@ -647,8 +704,7 @@ own_unuse(owns_t *o, own_tenant_t *t)
 /* Takes what was opened, which is the tenant's now. */
 
 void
-own_take(owns_t *o, own_tenant_t *t, own_one_t *keys, unsigned n,
-    unsigned shut)
+own_take(owns_t *o, own_tenant_t *t, own_one_t *keys, unsigned n)
 {
     own_wipe(o, t);
     own_room(o);
@@ -656,7 +712,6 @@ own_take(owns_t *o, own_tenant_t *t, own_one_t *keys, unsigned n,
     t->keys = keys;
     t->nkeys = n;
     t->open = 1;
-    t->shut = shut;
     t->read_msec = uv_now(&o->w->loop.uv);
     o->nopen++;
     own_use(o, t);
@@ -685,6 +740,7 @@ own_wipe(owns_t *o, own_tenant_t *t)
     t->nkeys = 0;
     t->open = 0;
     t->shut = 0;
+    t->cut = 0;
     o->nopen--;
 }
 

@@ -13,11 +13,12 @@
 #define OWN_H
 
 #include "catalog.h"
+#include "vault.h"
 
 #define OWN_TENANTS_MAX  262144     /* that have keys */
 #define OWN_OPEN_MAX     4096       /* of which are open; the one that was used
                                      * longest ago makes room */
-#define OWN_KEYS_MAX     64         /* of a tenant */
+#define OWN_KEYS_MAX     VAULT_KEYS_MAX     /* of a tenant */
 #define OWN_WAITS_MAX    4096       /* jobs that wait */
 #define OWN_WORKS_MAX    2          /* tenants whose keys are being opened */
 #define OWN_WAIT_MSEC    8000       /* then there is none */
@@ -45,7 +46,7 @@ struct own_wait_s {
     void          (*done)(void *data, int away);
     void           *data;
     owns_t         *owns;
-    uint64_t        since_msec;
+    uint64_t        since_msec;     /* it waits, however often it asked; 0 */
     own_wait_t     *next;
     own_wait_t    **prev;           /* NULL: does not wait */
 };

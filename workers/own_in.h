@@ -34,6 +34,7 @@ struct own_tenant_s {
     char            name[AI_TENANT_MAX + 1];
     size_t          len;
     int64_t         version;        /* as the list has it */
+    int64_t         opened;         /* of the keys that are open */
     unsigned        pass;           /* of the whole list that had it last */
     unsigned        changes;        /* that were heard of */
     own_one_t      *keys;
@@ -45,6 +46,7 @@ struct own_tenant_s {
     unsigned        stale:1;        /* something has changed: not to be used */
     unsigned        open:1;
     unsigned        shut:1;         /* some do not open */
+    unsigned        cut:1;          /* it has more of them */
     unsigned        asking:1;
 };
 
@@ -71,23 +73,26 @@ struct owns_s {
     log_again_t     shut;
     unsigned        listed:1;       /* all of it, once */
     unsigned        looking:1;
+    unsigned        soon:1;         /* the timer was set, after a message */
+    unsigned        paging:1;       /* this look goes on with a full page */
     unsigned        more:1;         /* look once more */
     unsigned        whole:1;        /* this look is at all of it */
-    unsigned        lost:1;         /* some had no room */
+    unsigned        lost:1;         /* some had no room, */
+    unsigned        missed:1;       /* since the whole list was begun */
     unsigned        reopen:1;       /* the vault, when nobody uses it */
     unsigned        closing:1;
 };
 
 
 /* own.c */
-void own_prune(owns_t *o);
+/* What the whole list did not have has gone: so many. */
+unsigned own_prune(owns_t *o);
 /* Each that waits now is told. */
 void own_wake(own_wait_t **list, int away);
 void own_use(owns_t *o, own_tenant_t *t);
 void own_unuse(owns_t *o, own_tenant_t *t);
 /* What was opened is the tenant's now. */
-void own_take(owns_t *o, own_tenant_t *t, own_one_t *keys, unsigned n,
-    unsigned shut);
+void own_take(owns_t *o, own_tenant_t *t, own_one_t *keys, unsigned n);
 /* It is not open any more. */
 void own_wipe(owns_t *o, own_tenant_t *t);
 void own_keys_free(own_one_t *keys, unsigned n);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "account.h"
 #include "ai_crypto.h"
 
 
@@ -34,13 +35,15 @@ struct own_work_s {
     PGresult       *rows;           /* a copy */
     own_one_t      *keys;
     unsigned        nkeys;
-    unsigned        shut;
+    unsigned        shut:1;
+    unsigned        cut:1;
     char            why[VAULT_WHY_MAX];
 };
 
 
 static void own_on_rows(db_t *db, const PGresult *res, void *data);
 static void own_begin(owns_t *o);
+static void own_give_up(own_work_t *k);
 static void own_work(uv_work_t *work);
 static void own_say(char *to, size_t size, const char *text);
 static char *own_one(const own_work_t *k, int row,
@@ -106,8 +109,7 @@ own_on_rows(db_t *db, const PGresult *res, void *data)
     }
 
     if (k->rows == NULL) {
-        free(k);
-        own_failed(t);
+        own_give_up(k);
         return;
     }
 
@@ -125,8 +127,8 @@ own_failed(own_tenant_t *t)
     t->asking = 0;
 
     if (t->open) {
-        t->read_msec = uv_now(&t->owns->w->loop.uv) - OWN_FRESH_MSEC
-                       + OWN_AGAIN_MSEC;
+        t->read_msec = uv_now(&t->owns->w->loop.uv)
+                       - (t->shut ? 0 : OWN_FRESH_MSEC - OWN_AGAIN_MSEC);
     }
 
     if (!t->owns->closing) {
@@ -149,17 +151,32 @@ own_begin(owns_t *o)
         }
 
         k->next = NULL;
+
+        /* Nobody waits for it any more: a KMS hangs, or has hung. */
+
+        if (k->tenant->waits == NULL && !k->tenant->open) {
+            own_give_up(k);
+            continue;
+        }
+
         o->working++;
 
         if (uv_queue_work(&o->w->loop.uv, &k->work, own_work, own_worked)
             != 0)
         {
             o->working--;
-            own_failed(k->tenant);
-            PQclear(k->rows);
-            free(k);
+            own_give_up(k);
         }
     }
+}
+
+
+static void
+own_give_up(own_work_t *k)
+{
+    own_failed(k->tenant);
+    PQclear(k->rows);
+    free(k);
 }
 
 
@@ -170,7 +187,6 @@ own_work(uv_work_t *work)
 {
     int             i, n, open;
     char            why[VAULT_WHY_MAX];
-    size_t          len;
     ai_str_t        id, wrapped, tenant, last;
     own_one_t      *one;
     own_work_t     *k;
@@ -181,7 +197,8 @@ own_work(uv_work_t *work)
     vault = k->tenant->owns->vault;
     tenant = (ai_str_t) { k->tenant->len, k->tenant->name };
     n = PQntuples(k->rows);
-    n = n < OWN_KEYS_MAX ? n : OWN_KEYS_MAX;
+    k->cut = n > OWN_KEYS_MAX;
+    n = k->cut ? OWN_KEYS_MAX : n;
     k->keys = calloc((size_t) n + 1, sizeof(*k->keys));
     last = ai_str("");
     open = 0;
@@ -192,6 +209,7 @@ own_work(uv_work_t *work)
             || own_value(k->rows, i, OWN_ID).len >= CATALOG_OWN_MAX
             || PQgetisnull(k->rows, i, OWN_PROVIDER))
         {
+            k->cut |= !PQgetisnull(k->rows, i, OWN_PROVIDER);
             continue;
         }
 
@@ -231,14 +249,20 @@ own_work(uv_work_t *work)
         }
 
         if (open) {
-            one->secret = own_one(k, i, key, &len);
+            one->secret = own_one(k, i, key, &one->len);
 
-            if (one->secret != NULL) {
-                one->len = len;
-
-            } else {
+            if (one->secret == NULL) {
                 own_say(k->why, sizeof(k->why),
                         "it was changed, or is another's");
+
+            } else if (!account_own_ok((ai_str_t) { one->len,
+                                                    one->secret }))
+            {
+                own_say(k->why, sizeof(k->why),
+                        "its token_uri is not Google's");
+                ai_wipe(one->secret, one->len);
+                free(one->secret);
+                one->secret = NULL;
             }
         }
 
@@ -338,7 +362,7 @@ own_done(own_work_t *k)
     t = k->tenant;
     o = t->owns;
     t->asking = 0;
-    same = t->open && !t->stale && !t->shut;
+    same = t->open && !t->shut;
 
     if (k->shut) {
         log_again(&o->shut, LOG_ERROR, "own", "a provider's key of the tenant "
@@ -348,12 +372,14 @@ own_done(own_work_t *k)
     if (PQntuples(k->rows) != 0
         && ai_str_int(own_value(k->rows, 0, OWN_V), &v) == 0)
     {
-        same = same && v == t->version;
+        same = same && v == t->opened;
         t->version = v;
 
     } else {
         same = 0;
     }
+
+    t->stale = t->changes != k->changes;
 
     /* What has not changed and was open stays so while a KMS is away. */
 
@@ -363,11 +389,13 @@ own_done(own_work_t *k)
         return;
     }
 
-    t->stale = t->changes != k->changes;
-    t->has = k->nkeys != 0;
+    t->has = k->nkeys != 0 || k->cut;
 
     if (t->has) {
-        own_take(o, t, k->keys, k->nkeys, k->shut);
+        own_take(o, t, k->keys, k->nkeys);
+        t->opened = t->version;
+        t->shut = k->shut;
+        t->cut = k->cut;
 
     } else {
         own_wipe(o, t);

@@ -24,6 +24,7 @@ struct recall_s {
     ai_str_t  model;
     unsigned  tries;
     unsigned  sized:1;              /* the request's length is known */
+    unsigned  own:1;                /* called with the tenant's own key */
     unsigned  read:1;               /* all of the log */
     unsigned  priced:1;             /* the catalog is here, or will not be */
 };
@@ -267,6 +268,8 @@ recall_head(job_t *job, ai_str_t record)
         return -1;
     }
 
+    job->recall->own = ai_record_get(record, "own_key", &value) == 1
+                       && ai_str_eqz(value, "1");
     job->route.provider = job->recall->provider;
     job->route.model = job->recall->model;
     job->provider = provider_of(job->dialect);
@@ -344,5 +347,6 @@ recall_done(job_t *job)
         ai_price_init(&job->route.price);
     }
 
+    job->own_key = r->own;
     job_end(job, job->ending_state, job->ending, NULL);
 }

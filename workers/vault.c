@@ -18,6 +18,7 @@
 #define VAULT_HEX       (2 * AI_SEAL_KEY)
 #define VAULT_FILE_MAX  256         /* bytes of a file with a key */
 #define VAULT_OF_MAX    512         /* what a seal is bound to */
+#define VAULT_KMS_MAX   40          /* of a KMS' name, as the table has it */
 
 
 typedef struct {
@@ -156,7 +157,7 @@ vault_kms(vault_master_t *m, const char *text, char *why)
     len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-");
     words = text + len + 1;
 
-    if (len == 0 || len > VAULT_NAME_MAX - sizeof("kms:") - 4
+    if (len == 0 || len > VAULT_KMS_MAX
         || text[len] != '=' || !kms_ok(words))
     {
         (void) snprintf(why, VAULT_WHY_MAX, "a KMS reads kms:NAME=PROGRAM "

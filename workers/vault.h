@@ -16,6 +16,7 @@
 #define VAULT_NAME_MAX     48       /* of a master key, with its zero */
 #define VAULT_WRAPPED_MAX  KMS_DATA_MAX
 #define VAULT_SECRET_MAX   8192     /* bytes of a provider's key */
+#define VAULT_KEYS_MAX     64       /* of a tenant */
 #define VAULT_WHY_MAX      (KMS_WHY_MAX + 160)
 
 typedef struct vault_s  vault_t;

@@ -190,6 +190,41 @@ what_is_none(void **state)
 }
 
 
+/* What a tenant brings makes us call nobody but Google. */
+
+static void
+whose(void **state)
+{
+    size_t  i;
+
+    static const char *const  good[] = {
+        "sk-1", "{\"token_uri\":\"https://oauth2.googleapis.com/token\"}",
+        "{}", "{"
+    };
+    static const char *const  bad[] = {
+        "https://h/t", "http://127.0.0.1:6379/", "http://localhost:1/t",
+        "http://oauth2.googleapis.com/token", "https://evilgoogleapis.com/t",
+        "https://x.googleapis.com:8443/t", "https://x.googleapis.com@h/t",
+        "https://.googleapis.com.h/", "https://h/.googleapis.com/t",
+        "https://h#.googleapis.com/", "https://h\\\\.googleapis.com/",
+        "https://googleapis.com%2eh/", ""
+    };
+    char  text[128];
+
+    (void) state;
+
+    for (i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_true(account_own_ok((ai_str_t) { strlen(good[i]), good[i] }));
+    }
+
+    for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        (void) snprintf(text, sizeof(text), " {\"token_uri\":\"%s\"}",
+                        bad[i]);
+        assert_false(account_own_ok((ai_str_t) { strlen(text), text }));
+    }
+}
+
+
 int
 main(void)
 {
@@ -197,6 +232,7 @@ main(void)
     const struct CMUnitTest  tests[] = {
         cmocka_unit_test(is_signed),
         cmocka_unit_test(what_is_none),
+        cmocka_unit_test(whose),
     };
 
     pkey = EVP_RSA_gen(2048);
