@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ai_role.h"
+#include "sign.h"
 
 
 #define STATE_LIST_MAX  100             /* items of a page */
@@ -61,6 +62,11 @@ state_begin(job_t *job)
         && !ai_str_eqz(job->spec.op, "responses_write"))
     {
         return 0;
+    }
+
+    if (!sign_body_ok(&job->spec, job->body)) {
+        job_forged(job);
+        return 1;
     }
 
     s = state_read(job);
