@@ -91,7 +91,8 @@ struct job_s {
     int               checked;  /* or is: both are a thread's to write */
     translate_t      *translate;    /* NULL: bytes pass */
     struct stored_s  *response; /* of op responses (stored.h) */
-    char             *expanded; /* its body, made whole */
+    char             *expanded; /* its body, made whole (body.h), */
+    size_t            expanded_size;    /* and what that takes */
 
     emit_t           *emit;
     answer_t          answer;

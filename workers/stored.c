@@ -3,6 +3,7 @@
  * input and the last words of its stream.
  */
 
+#include "body.h"
 #include "parked.h"
 #include "stored_in.h"
 
@@ -483,8 +484,12 @@ stored_join(job_t *job, stored_before_pt before, const PGresult *res)
         return;
     }
 
-    job->expanded = o.data;
-    job->body = (ai_str_t) { o.len, o.data };
+    if (body_whole(job, &o) != 0) {
+        job_fail(job, "unavailable", NULL);
+        out_free(&o);
+        return;
+    }
+
     job_expanded(job);
 }
 
