@@ -781,7 +781,7 @@ stored_failed(stored_t *s, const char *why, int worth)
 
     job = s->job;
 
-    if (s->adds && s->rc == 0 && job->state == JOB_READING
+    if (s->adds && s->rc == 0 && worth && job->state == JOB_READING
         && ++s->tries < STORED_TRIES && stored_send(s) == 0)
     {
         return;
@@ -794,8 +794,11 @@ stored_failed(stored_t *s, const char *why, int worth)
             (int) strcspn(why, "\n"), why);
 
     if (s->adds && job->state == JOB_READING) {
-        job_fail(job, "unavailable", "The conversation cannot be written to "
-                 "right now: nothing was added to it.");
+        job_fail(job, worth ? "unavailable" : "bad_request",
+                 worth ? "The conversation cannot be written to right now: "
+                         "nothing was added to it."
+                       : "The conversation cannot take it, an item's id may "
+                         "be there by now: nothing was added to it.");
     }
 
     stored_over(s);
