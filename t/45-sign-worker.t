@@ -101,6 +101,21 @@ for ([inline => 'x'], [string => 'y' x 20_000], [large => 'z' x 200_000]) {
         'its signature is none');
 }
 
+# What calls nobody, but reads and changes what is stored.
+
+for my $op (map { ("${_}_read", "${_}_write") } qw(responses conversations)) {
+    for my $fill (0, 100_000) {
+        my $asked = JSON::PP->new->canonical->encode({ do => 'get',
+            id => 'resp_x', fill => 'x' x $fill });
+        refused(job($asked, sub { my ($spec) = @_;
+            $spec =~ s/^op 4\nchat$/'op ' . length($op) . "\n$op"/me or die;
+            return AiSign::spec($old, $spec, "not $asked") },
+            model => '-', stream => 0, usage_asked => 0),
+            "$op of $fill, swapped",
+            'its body is not the one that was signed');
+    }
+}
+
 my $body = body('hello');
 
 

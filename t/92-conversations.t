@@ -147,6 +147,11 @@ for my $bad ({}, { items => 'x' }, { items => [1] }, { items => [{}] },
 }
 is(post('', { items => [map { { role => 'user', content => 'x' } } 1 .. 21] })
     ->status, 400, 'nor so many at first');
+is(post('', $_)->status, 400, 'no object: ' . encode_json($_)) for [], [{}];
+is(get("$d->{id}/items?after=$_")->status, 400, "after '$_': nonsense")
+    for '', 'a.b', 'a%20b', 'x' x 129;
+is(scalar @{ get("$d->{id}/items?after=none&order=asc")->json->{data} }, 0,
+    'nothing comes after what is not there');
 is(scalar(items($d->{id})), 24, 'none of these was added');
 $res = drop_it("$d->{id}/items/mine");
 is_deeply($res->json, $d, 'one goes: the conversation is told');
@@ -252,6 +257,23 @@ like(join('|', map { /^user: (.)$/ } items($d->{id})), qr/C\|A$/,
     'in this order');
 is(respond($d->{id}, input => 'D')->status, 200, 'then the next may');
 is((items($d->{id}))[-2], 'user: D', 'and is added');
+
+# An id that comes to be there meanwhile: a request that is sent again changes
+# nothing, so nobody is told to.
+unlink $gate;
+$n = () = $provider->requests;
+$open = $t->stream('/v1/responses', { model => 'o/slow', conversation =>
+    $d->{id}, input => [{ id => 'late', role => 'user', content => 'E' }] });
+$provider->request($n + 1);
+is(post("$d->{id}/items", { items => [{ id => 'late', role => 'user',
+    content => 'F' }] })->status, 200, 'an item meanwhile');
+open $fh, '>', $gate or die;
+close $fh;
+$res = $open->response;
+$open->close;
+is($res->status, 400, 'one of the same id is refused at the end');
+like($res->json->{error}{message}, qr/nothing was added/, 'it says');
+is((items($d->{id}))[-1], 'user: F', 'it is not added');
 
 # Many at the same time: each is refused, or there.
 $d = post('', {})->json;

@@ -5,6 +5,7 @@
 use AiTest;
 
 my $t = AiTest->new;
+my $gate = $t->dir . '/gate';
 my $yes = JSON::PP::true;
 my $provider = $t->provider(script => sub {
     my ($req, $out) = @_;
@@ -15,6 +16,11 @@ my $provider = $t->provider(script => sub {
         ? join('', map { $_->{text} } @{ $_->{content} })
         : $_->{content} } @{ $ask->{messages} };
     $text = substr $text, 0, 100;
+
+    if ($ask->{model} eq 'slow') {
+        open my $fh, '>', "$gate.asked" or die;
+        select undef, undef, undef, 0.02 until -e $gate;
+    }
 
     if (!$ask->{stream}) {
         return $out->answer(200, { %base, choices => [{ index => 0,
@@ -50,7 +56,9 @@ sub ask { $t->post($path, { model => 'o/x', input => $_[0], @_[1 .. $#_] },
     timeout => 30) }
 sub rows { my ($ids) = join ',', map { "'$_'" } @_;
     $pg->value("select count(*) from ngxai.responses where id in ($ids)") }
-sub parked { scalar keys %{ $redis->keys($t->prefix . 'park*') } }
+# Not those that were deleted and say so to who moves them.
+sub parked { scalar grep { !/park:/ || !$redis->cmd('HEXISTS', $_, 'gone') }
+    keys %{ $redis->keys($t->prefix . 'park*') } }
 sub moved { wait_for(sub { !parked() }, 30, 'what waits to be moved') }
 
 my $before = ask('before')->json;
@@ -140,6 +148,73 @@ $redis->cmd('DEL', $t->prefix . 'parking');
 moved();
 is(rows('resp_gone'), 0, 'it does not come back');
 is(rows('resp_bob'), 1, 'others do');
+
+# Another has moved it while this one slept: that it is gone is no delete.  Twice
+# that Postgres is slow may take it for away.
+my $hold = sub { my ($id, $do) = @_;
+    for (1 .. 10) {
+        my $lock = $pg->session;
+        $lock->do('begin');
+        $lock->do('lock table ngxai.responses in share mode');
+        $park->($id, '');
+        wait_for(sub { $pg->value("select count(*) from pg_stat_activity
+            where wait_event_type = 'Lock'
+            and query like '%response_put%'") }, 30, 'who moves it');
+        my $hex = Digest::SHA::sha256_hex("demo $id");
+        $do->($hex);
+        $redis->cmd('HDEL', $t->prefix . 'parked', $hex);
+        $lock->do('commit');
+        wait_for(sub { !$redis->cmd('EXISTS', $t->prefix . 'parking') }, 30,
+            'its end');
+        last if rows($id);
+    }
+    return rows($id);
+};
+is($hold->('resp_twice', sub { $redis->cmd('UNLINK', $t->prefix
+    . "park:$_[0]") }), 1, 'what another has moved stays');
+get('resp_twice');
+is(drop_it('resp_twice')->status, 200, 'until it is deleted');
+is(rows('resp_twice'), 0, 'for good');
+
+# What Postgres does not take now stands in nobody's way.
+$pg->psql('ngxai', q{create function public.never() returns trigger
+    language plpgsql as $$ begin raise exception 'not now'
+    using errcode = '55000'; end $$;
+    create trigger never before insert on ngxai.responses for each row
+    when (new.id = 'resp_never') execute function public.never()});
+$park->("resp_$_", '') for 'never', map { "after$_" } 1 .. 20;
+wait_for(sub { rows(map { "resp_after$_" } 1 .. 20) == 20 }, 30,
+    'those behind it');
+pass('others are moved');
+is(ask('x', previous_response_id => 'resp_none')->status, 400,
+    'who stands on what is not there is told, while something waits');
+
+# Redis does not say what waits.
+my $all = $redis->cmd('DUMP', $t->prefix . 'parked');
+$redis->cmd('SET', $t->prefix . 'parked', 'x');
+is(ask('x', previous_response_id => 'resp_none')->status, 400,
+    'and while nobody knows');
+$redis->cmd('DEL', $t->prefix . 'parked');
+$redis->cmd('RESTORE', $t->prefix . 'parked', 0, $all);
+$pg->psql('ngxai', 'drop trigger never on ngxai.responses');
+moved();
+is(rows('resp_never'), 1, 'it is moved when it can be');
+
+# Redis has no room: that is told, and nothing is left of it.
+my $open = $t->stream($path, { model => 'o/slow', input => 'lost' });
+wait_for(sub { -e "$gate.asked" }, 30, 'its call');
+$pg->stop;
+$redis->cmd('CONFIG', 'SET', 'maxmemory', 1);
+open my $fh, '>', $gate or die;
+close $fh;
+is($open->response->status, 200, 'Redis is full');
+$open->close;
+$redis->cmd('CONFIG', 'SET', 'maxmemory', 0);
+wait_for(sub { $t->worker_log =~ /is not stored: OOM/ }, 20, 'the log');
+pass('what it does not take is told');
+is(parked(), 0, 'and does not wait');
+$pg->start;
+wait_for(sub { get('resp_none')->status == 404 }, 30, 'Postgres');
 
 # One that Postgres will never take is let go.
 $park->('resp/not', '');

@@ -20,6 +20,9 @@ static void body_take(job_t *job, redis_t *rc, ai_resp_t *reply);
 static int body_room(job_t *job, size_t len);
 
 
+static size_t  body_whole_bytes;    /* of bodies that were made whole */
+
+
 void
 body_load(job_t *job)
 {
@@ -207,19 +210,40 @@ body_room(job_t *job, size_t len)
 }
 
 
+int
+body_whole(job_t *job, out_t *o)
+{
+    if (o->size > BODY_WHOLE_FAIR
+        && body_whole_bytes + o->size > BODY_WHOLE_MAX)
+    {
+        return -1;
+    }
+
+    body_whole_bytes += o->size;
+    job->expanded = o->data;
+    job->expanded_size = o->size;
+    job->body = (ai_str_t) { o->len, o->data };
+
+    return 0;
+}
+
+
 void
 body_free(job_t *job)
 {
-    if (job->stored == NULL && job->text == NULL) {
+    if (job->stored == NULL && job->text == NULL && job->expanded == NULL) {
         return;
     }
 
-    if (job->stored != NULL) {
-        free(job->stored);
-        job->stored = NULL;
-    }
-
+    free(job->stored);
+    job->stored = NULL;
     free(job->text);
     job->text = NULL;
+
+    free(job->expanded);
+    job->expanded = NULL;
+    body_whole_bytes -= job->expanded_size;
+    job->expanded_size = 0;
+
     job->body.data = "";
 }

@@ -10,6 +10,7 @@
 
 #include "items.h"
 #include "job_in.h"
+#include "sign.h"
 #include "stored.h"
 
 
@@ -125,12 +126,7 @@ conversation_begin(job_t *job)
 
     job->work.data = c;
 
-    if (c->given.len == 0) {
-        conversation_worked(&job->work, 0);
-        return;
-    }
-
-    if (c->given.len <= JOB_LOOP_MAX
+    if (job->body.len <= JOB_LOOP_MAX
         || uv_queue_work(&job->w->loop.uv, &job->work, conversation_work,
                          conversation_worked)
            != 0)
@@ -363,6 +359,12 @@ conversation_work(uv_work_t *work)
     conversation_t  *c;
 
     c = work->data;
+    c->job->forged = !sign_body_ok(&c->job->spec, c->job->body);
+
+    if (c->job->forged || c->given.len == 0) {
+        return;
+    }
+
     c->items.listed = 1;
     c->rc = items_add(&c->items, c->given,
                       (ai_str_t) { AI_JOB_ID_LEN - 4, c->job->id + 4 }, 'i');
@@ -381,12 +383,15 @@ conversation_worked(uv_work_t *work, int status)
     job = c->job;
     work->data = job;
 
-    if (job->state == JOB_PREPARING && c->rc == 0) {
+    if (job->state == JOB_PREPARING && !job->forged && c->rc == 0) {
         conversation_ask(c);
         return;
     }
 
-    if (job->state == JOB_PREPARING) {
+    if (job->state == JOB_PREPARING && job->forged) {
+        job_forged(job);
+
+    } else if (job->state == JOB_PREPARING) {
         job_fail(job, c->rc == -1 ? "bad_request" : "internal",
                  c->rc == -1 ? c->items.why : NULL);
     }

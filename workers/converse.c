@@ -399,7 +399,12 @@ converse_on_said(uv_work_t *work, int status)
     job = work->data;
     s = job->response;
 
-    if (s->rc != 0 || stored_send(s) != 0) {
+    /* Another has it, or the worker ends. */
+
+    if (job->state != JOB_READING) {
+        job_unref(job);
+
+    } else if (s->rc != 0 || stored_send(s) != 0) {
         stored_failed(s, "no Postgres", 1);
     }
 }

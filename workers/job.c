@@ -553,9 +553,7 @@ job_worked(uv_work_t *work, int status)
     if (job->state == JOB_PREPARING) {
 
         if (status == 0 && job->forged) {
-            log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
-                    "refused: its body is not the one that was signed");
-            job_fail(job, "signature", NULL);
+            job_forged(job);
 
         } else if (status != 0 || job->request_rc != 0) {
 

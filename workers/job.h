@@ -91,7 +91,8 @@ struct job_s {
     int               checked;  /* or is: both are a thread's to write */
     translate_t      *translate;    /* NULL: bytes pass */
     struct stored_s  *response; /* of op responses (stored.h) */
-    char             *expanded; /* its body, made whole */
+    char             *expanded; /* its body, made whole (body.h), */
+    size_t            expanded_size;    /* and what that takes */
 
     emit_t           *emit;
     answer_t          answer;
@@ -204,6 +205,8 @@ void job_call_usage(const job_t *job, ai_usage_t *u);
 
 /* Fails with an x event; message NULL: the table's.  state is 'failed'. */
 void job_fail(job_t *job, const char *cause, const char *message);
+/* Its body is not what its edge signed. */
+void job_forged(job_t *job);
 /* The provider's answer is whole. */
 void job_done(job_t *job);
 /* A stream has said its last event, or an error, and the provider has not

@@ -47,6 +47,15 @@ job_fail(job_t *job, const char *cause, const char *message)
 }
 
 
+void
+job_forged(job_t *job)
+{
+    log_job(LOG_ERROR, "job", job->spec.tenant, job->spec.id,
+            "refused: its body is not the one that was signed");
+    job_fail(job, "signature", NULL);
+}
+
+
 /* Ending: the last event and settle; cause NULL: the answer is whole.  Where
  * there is no memory for them the next tick tries again. */
 

@@ -700,7 +700,6 @@ job_free(job_t *job)
     }
 
     free(job->request);
-    free(job->expanded);
     stored_free(job->response);
     free(job->delivery);
     translate_close(job->translate);

@@ -13,6 +13,9 @@
 #include "job.h"
 
 
+#define PARKED_GONE  "gone"             /* the field of one that was dropped */
+
+
 typedef struct parked_wait_s  parked_wait_t;
 
 struct parked_wait_s {
@@ -36,22 +39,27 @@ struct parked_s {
     char            names[PARKED_ROUND][AI_SHA256_HEX];
     char           *params[PARKED_PARAMS];
     uint64_t        lease_msec;
+    unsigned        failed;     /* of those that wait, since one did not */
     unsigned        busy:1;
     unsigned        more:1;     /* than a round */
     unsigned        closing:1;
 };
 
 
+static int parked_say(job_t *job, unsigned argc, const ai_str_t *argv);
+static void parked_on_said(redis_t *rc, ai_resp_t *reply, void *data);
 static void parked_on_timer(uv_timer_t *timer);
 static void parked_on_closed(uv_handle_t *handle);
 static void parked_list(parked_t *p);
 static void parked_on_list(redis_t *rc, ai_resp_t *reply, void *data);
+static void parked_failed(parked_t *p);
 static void parked_on_lease(redis_t *rc, ai_resp_t *reply, void *data);
 static void parked_next(parked_t *p);
 static void parked_on_read(redis_t *rc, ai_resp_t *reply, void *data);
 static void parked_on_put(db_t *db, const PGresult *res, void *data);
 static int parked_remove(parked_t *p, redis_reply_pt cb);
 static void parked_on_removed(redis_t *rc, ai_resp_t *reply, void *data);
+static void parked_on_gone(redis_t *rc, ai_resp_t *reply, void *data);
 static void parked_on_dropped(db_t *db, const PGresult *res, void *data);
 static void parked_release(parked_t *p);
 static void parked_done(parked_t *p);
@@ -165,7 +173,7 @@ parked_put(job_t *job, const char *const *params)
     char       bytes[24];
     size_t     n;
     parked_t  *p;
-    ai_str_t   argv[2 + 2 * (PARKED_PARAMS - 1)];
+    ai_str_t   argv[2 + 2 * (PARKED_PARAMS - 1)], expire[3];
 
     p = stores_parked(job->w->stores);
 
@@ -189,10 +197,17 @@ parked_put(job_t *job, const char *const *params)
         n += argv[3 + 2 * i].len;
     }
 
+    expire[0] = ai_str("PEXPIRE");
+    expire[1] = argv[1];
+    expire[2] = ai_str(PARKED_MSEC);
+
+    /* Its first word and its end go in one write: who dies behind them leaves
+     * nothing for ever. */
+
     if (p->n >= PARKED_MAX || p->bytes + n > PARKED_BYTES_MAX
-        || redis_command(job->w->redis, NULL, NULL,
-                         2 + 2 * (PARKED_PARAMS - 1), argv)
-           != 0)
+        || redis_command(job->w->redis, NULL, NULL, 4, argv) != 0
+        || redis_command(job->w->redis, NULL, NULL, 3, expire) != 0
+        || parked_say(job, 2 + 2 * (PARKED_PARAMS - 1), argv) != 0)
     {
         return -1;
     }
@@ -200,21 +215,51 @@ parked_put(job_t *job, const char *const *params)
     p->n++;
     p->bytes += n;
 
-    argv[0] = ai_str("PEXPIRE");
-    argv[2] = ai_str(PARKED_MSEC);
-    (void) redis_command(job->w->redis, NULL, NULL, 3, argv);
-
-    argv[0] = ai_str("HSET");
     argv[1] = parked_key(all, AI_KEY_PARKED, job->shard, NULL);
     argv[2] = (ai_str_t) { sizeof(hex), hex };
     argv[3].data = bytes;
     argv[3].len = (size_t) snprintf(bytes, sizeof(bytes), "%zu", n);
-    (void) redis_command(job->w->redis, NULL, NULL, 4, argv);
+    expire[1] = argv[1];
 
-    argv[0] = ai_str("PEXPIRE");
-    argv[2] = ai_str(PARKED_MSEC);
+    return parked_say(job, 4, argv) == 0
+           && redis_command(job->w->redis, NULL, NULL, 3, expire) == 0
+           ? 0 : -1;
+}
 
-    return redis_command(job->w->redis, NULL, NULL, 3, argv);
+
+/* What is kept only where Redis takes it. */
+
+static int
+parked_say(job_t *job, unsigned argc, const ai_str_t *argv)
+{
+    if (redis_command(job->w->redis, parked_on_said, job, argc, argv) != 0) {
+        return -1;
+    }
+
+    job_ref(job);
+
+    return 0;
+}
+
+
+static void
+parked_on_said(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    job_t     *job;
+    ai_str_t   why;
+
+    (void) rc;
+
+    job = data;
+
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
+        why = reply != NULL ? (ai_str_t) { reply->len, reply->str }
+                            : ai_str("Redis is away");
+        log_job(LOG_ERROR, "stored", job->spec.tenant, job->spec.id,
+                "the response is not stored: %.*s", (int) why.len, why.data);
+    }
+
+    job_unref(job);
 }
 
 
@@ -255,26 +300,47 @@ parked_item(ai_resp_t *reply, size_t i, ai_str_t *text)
 }
 
 
-/* Who moves it to Postgres sees that it has gone, and takes it back. */
+/* Who moves it to Postgres sees that it was dropped, and takes it back. */
 
-void
-parked_drop(job_t *job, const char *id)
+int
+parked_drop(job_t *job, const char *id, redis_reply_pt cb, void *data)
 {
-    char      key[AI_KEY_MAX], hex[AI_SHA256_HEX];
-    ai_str_t  argv[3];
+    int        i;
+    char       key[AI_KEY_MAX], all[AI_KEY_MAX], hex[AI_SHA256_HEX];
+    ai_str_t   argv[2 + PARKED_PARAMS - 1];
+    redis_t   *rc;
 
     if (parked_hex(job->spec.tenant, id, hex) != 0) {
-        return;
+        return -1;
     }
 
-    argv[0] = ai_str("HDEL");
-    argv[1] = parked_key(key, AI_KEY_PARKED, job->shard, NULL);
-    argv[2] = (ai_str_t) { sizeof(hex), hex };
-    (void) redis_command(job->w->redis, NULL, NULL, 3, argv);
-
-    argv[0] = ai_str("UNLINK");
+    rc = job->w->redis;
+    argv[0] = ai_str("HSET");
     argv[1] = parked_key(key, AI_KEY_PARK, job->shard, hex);
-    (void) redis_command(job->w->redis, NULL, NULL, 2, argv);
+    argv[2] = ai_str(PARKED_GONE);
+    argv[3] = ai_str("1");
+
+    if (redis_command(rc, NULL, NULL, 4, argv) != 0) {
+        return -1;
+    }
+
+    argv[0] = ai_str("PEXPIRE");
+    argv[2] = ai_str(PARKED_MSEC);
+    (void) redis_command(rc, NULL, NULL, 3, argv);
+
+    argv[0] = ai_str("HDEL");
+
+    for (i = 0; i < PARKED_PARAMS - 1; i++) {
+        argv[2 + i] = (ai_str_t) { strlen(parked_fields[i]),
+                                   parked_fields[i] };
+    }
+
+    (void) redis_command(rc, NULL, NULL, 2 + PARKED_PARAMS - 1, argv);
+
+    argv[1] = parked_key(all, AI_KEY_PARKED, job->shard, NULL);
+    argv[2] = (ai_str_t) { sizeof(hex), hex };
+
+    return redis_command(rc, cb, data, 3, argv);
 }
 
 
@@ -347,8 +413,18 @@ parked_list(parked_t *p)
     if (p->closing
         || redis_command(p->w->redis, parked_on_list, p, 2, argv) != 0)
     {
-        p->busy = 0;
+        parked_failed(p);
     }
+}
+
+
+/* Nothing is known of what waits; who waits for a look has had one. */
+
+static void
+parked_failed(parked_t *p)
+{
+    p->busy = 0;
+    parked_tell(p);
 }
 
 
@@ -357,6 +433,7 @@ parked_on_list(redis_t *rc, ai_resp_t *reply, void *data)
 {
     char        key[AI_KEY_MAX];
     size_t      i;
+    unsigned    n, skip;
     ai_str_t    name, argv[6];
     parked_t   *p;
 
@@ -365,22 +442,33 @@ parked_on_list(redis_t *rc, ai_resp_t *reply, void *data)
     p = data;
 
     if (reply == NULL || reply->type == AI_RESP_ERROR || p->closing) {
-        p->busy = 0;
+        parked_failed(p);
         return;
     }
 
     p->nnames = 0;
     p->at = 0;
+    n = 0;
 
     for (i = 0; parked_item(reply, i, &name); i += 2) {
-        p->count++;
+        n++;
         p->sum += (size_t) strtoul(redis_str(redis_item(reply, i + 1)).data,
                                    NULL, 10);
+    }
 
-        if (p->nnames < PARKED_ROUND && name.len == AI_SHA256_HEX) {
+    /* Begins behind what failed. */
+
+    skip = n != 0 ? p->failed % n : 0;
+
+    for (i = 0; i < n && p->nnames < PARKED_ROUND; i++) {
+        name = redis_str(redis_item(reply, 2 * ((i + skip) % n)));
+
+        if (name.len == AI_SHA256_HEX) {
             memcpy(p->names[p->nnames++], name.data, AI_SHA256_HEX);
         }
     }
+
+    p->count += n;
 
     argv[0] = ai_str("SET");
     argv[1] = parked_key(key, AI_KEY_PARKING, p->shard, NULL);
@@ -497,9 +585,10 @@ parked_on_read(redis_t *rc, ai_resp_t *reply, void *data)
     snprintf(days, sizeof(days), "%d", STORED_DAYS);
     p->params[PARKED_PARAMS - 1] = strdup(days);
 
-    if (stores_query(p->stores, parked_on_put, p, PARKED_PUT, PARKED_PARAMS,
-                     (const char *const *) p->params)
-        != 0)
+    if (p->params[PARKED_PARAMS - 1] == NULL
+        || stores_query(p->stores, parked_on_put, p, PARKED_PUT,
+                        PARKED_PARAMS, (const char *const *) p->params)
+           != 0)
     {
         parked_release(p);
     }
@@ -516,9 +605,12 @@ parked_on_put(db_t *db, const PGresult *res, void *data)
     p = data;
 
     if (parked_worth(res)) {
+        p->failed++;
         parked_release(p);
         return;
     }
+
+    p->failed = 0;
 
     if (PQresultStatus(res) != PGRES_TUPLES_OK) {
         log_job(LOG_WARN, "stored", (ai_str_t) { strlen(p->params[0]),
@@ -550,11 +642,10 @@ parked_remove(parked_t *p, redis_reply_pt cb)
 static void
 parked_on_removed(redis_t *rc, ai_resp_t *reply, void *data)
 {
-    char         key[AI_KEY_MAX];
-    int64_t      n;
-    ai_str_t     argv[2];
-    parked_t    *p;
-    const char  *params[3];
+    char       key[AI_KEY_MAX];
+    int64_t    n;
+    ai_str_t   argv[3];
+    parked_t  *p;
 
     p = data;
 
@@ -563,18 +654,15 @@ parked_on_removed(redis_t *rc, ai_resp_t *reply, void *data)
         return;
     }
 
+    argv[1] = parked_key(key, AI_KEY_PARK, p->shard, p->names[p->at]);
+
+    /* Dropped meanwhile; or moved by another, while this one slept. */
+
     if (n == 0) {
+        argv[0] = ai_str("HGET");
+        argv[2] = ai_str(PARKED_GONE);
 
-        /* Deleted meanwhile. */
-
-        params[0] = p->params[0];
-        params[1] = "";
-        params[2] = p->params[2];
-
-        if (stores_query(p->stores, parked_on_dropped, p,
-                         "SELECT ngxai.response_drop($1, $2, $3)", 3, params)
-            != 0)
-        {
+        if (redis_command(rc, parked_on_gone, p, 3, argv) != 0) {
             parked_release(p);
         }
 
@@ -582,13 +670,46 @@ parked_on_removed(redis_t *rc, ai_resp_t *reply, void *data)
     }
 
     argv[0] = ai_str("UNLINK");
-    argv[1] = parked_key(key, AI_KEY_PARK, p->shard, p->names[p->at]);
     (void) redis_command(rc, NULL, NULL, 2, argv);
 
     p->count--;
     p->at++;
     p->more |= p->at == PARKED_ROUND;
     parked_next(p);
+}
+
+
+static void
+parked_on_gone(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    parked_t    *p;
+    const char  *params[3];
+
+    (void) rc;
+
+    p = data;
+
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
+        parked_release(p);
+        return;
+    }
+
+    if (reply->type != AI_RESP_STRING) {
+        p->at++;
+        parked_next(p);
+        return;
+    }
+
+    params[0] = p->params[0];
+    params[1] = "";
+    params[2] = p->params[2];
+
+    if (stores_query(p->stores, parked_on_dropped, p,
+                     "SELECT ngxai.response_drop($1, $2, $3)", 3, params)
+        != 0)
+    {
+        parked_release(p);
+    }
 }
 
 

@@ -45,8 +45,10 @@ int parked_read(struct job_s *job, const char *id, redis_reply_pt cb,
     void *data);
 /* The element i of that: 1; 0: nothing waits. */
 int parked_item(ai_resp_t *reply, size_t i, ai_str_t *text);
-/* It waits no more. */
-void parked_drop(struct job_s *job, const char *id);
+/* It waits no more: 0, and cb follows when that is so, behind which it may be
+ * in Postgres still; or -1. */
+int parked_drop(struct job_s *job, const char *id, redis_reply_pt cb,
+    void *data);
 /* Something waits, and cb follows after another look: 1; 0: nothing does. */
 int parked_wait(parked_t *p, void (*cb)(void *data), void *data);
 

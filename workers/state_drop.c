@@ -16,6 +16,7 @@
 
 static void state_on_drop(db_t *db, const PGresult *res, void *data);
 static void state_on_unpark(redis_t *rc, ai_resp_t *reply, void *data);
+static void state_on_unparked(redis_t *rc, ai_resp_t *reply, void *data);
 static void state_name(state_t *s);
 static void state_on_name(redis_t *rc, ai_resp_t *reply, void *data);
 static void state_look(state_t *s);
@@ -87,8 +88,13 @@ state_on_unpark(redis_t *rc, ai_resp_t *reply, void *data)
     if (parked_item(reply, PARKED_RESPONSE, &response)
         && state_mine(s, redis_str(redis_item(reply, PARKED_OWNER))))
     {
-        parked_drop(s->job, s->id);
         s->dropped = 1;
+
+        if (parked_drop(s->job, s->id, state_on_unparked, s) != 0) {
+            state_away(s);
+        }
+
+        return;
     }
 
     if (s->target[0] == '\0') {
@@ -96,6 +102,30 @@ state_on_unpark(redis_t *rc, ai_resp_t *reply, void *data)
 
     } else {
         state_look(s);
+    }
+}
+
+
+/* It may just have been moved to where we have looked already. */
+
+static void
+state_on_unparked(redis_t *rc, ai_resp_t *reply, void *data)
+{
+    state_t  *s;
+
+    (void) rc;
+
+    s = data;
+
+    if (!state_alive(s)) {
+        return;
+    }
+
+    if (reply == NULL || reply->type == AI_RESP_ERROR) {
+        state_away(s);
+
+    } else {
+        state_drop(s);
     }
 }
 

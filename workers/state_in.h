@@ -1,6 +1,6 @@
 /*
- * What state.c (jobs that read what is stored) and state_drop.c (those that
- * delete it) share.
+ * What state.c (jobs that read what is stored), state_items.c (a page of it)
+ * and state_drop.c (those that delete it) share.
  */
 
 #ifndef STATE_IN_H
@@ -55,6 +55,10 @@ void state_end(state_t *s, int status, json_t *body);
 void state_missing(state_t *s);
 void state_away(state_t *s);
 void state_free(state_t *s);
+
+/* state_items.c: the list that the answer is, for any thread; NULL: no memory,
+ * or input is none. */
+json_t *state_items(const state_t *s);
 
 /* state_drop.c: deletes it. */
 void state_drop(state_t *s);

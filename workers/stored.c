@@ -3,6 +3,7 @@
  * input and the last words of its stream.
  */
 
+#include "body.h"
 #include "parked.h"
 #include "stored_in.h"
 
@@ -483,8 +484,12 @@ stored_join(job_t *job, stored_before_pt before, const PGresult *res)
         return;
     }
 
-    job->expanded = o.data;
-    job->body = (ai_str_t) { o.len, o.data };
+    if (body_whole(job, &o) != 0) {
+        job_fail(job, "unavailable", NULL);
+        out_free(&o);
+        return;
+    }
+
     job_expanded(job);
 }
 
@@ -776,7 +781,7 @@ stored_failed(stored_t *s, const char *why, int worth)
 
     job = s->job;
 
-    if (s->adds && s->rc == 0 && job->state == JOB_READING
+    if (s->adds && s->rc == 0 && worth && job->state == JOB_READING
         && ++s->tries < STORED_TRIES && stored_send(s) == 0)
     {
         return;
@@ -789,8 +794,11 @@ stored_failed(stored_t *s, const char *why, int worth)
             (int) strcspn(why, "\n"), why);
 
     if (s->adds && job->state == JOB_READING) {
-        job_fail(job, "unavailable", "The conversation cannot be written to "
-                 "right now: nothing was added to it.");
+        job_fail(job, worth ? "unavailable" : "bad_request",
+                 worth ? "The conversation cannot be written to right now: "
+                         "nothing was added to it."
+                       : "The conversation cannot take it, an item's id may "
+                         "be there by now: nothing was added to it.");
     }
 
     stored_over(s);

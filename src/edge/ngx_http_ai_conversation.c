@@ -59,6 +59,11 @@ ngx_http_ai_conversation_handler(ngx_http_request_t *r,
         return ngx_http_ai_error_send(r, "not_found", NULL, 0, -1);
     }
 
+    if (ngx_http_ai_state_after(r) != NGX_OK) {
+        return ngx_http_ai_error_send(r, "bad_request",
+                                      &ngx_http_ai_state_no_after, 0, -1);
+    }
+
     ngx_str_set(&ctx->model, "-");
 
     if (r->method & NGX_HTTP_POST) {

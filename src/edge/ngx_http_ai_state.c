@@ -27,6 +27,10 @@ static ngx_int_t ngx_http_ai_state_say(ngx_http_request_t *r,
     ngx_http_ai_ctx_t *ctx, ngx_int_t after);
 
 
+ngx_str_t  ngx_http_ai_state_no_after = ngx_string(
+    "\"after\" must be an item's id.");
+
+
 ngx_uint_t
 ngx_http_ai_is_state(ngx_http_ai_ctx_t *ctx)
 {
@@ -55,13 +59,9 @@ ngx_http_ai_state_handler(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx)
         return ngx_http_ai_state_stream(r, ctx);
     }
 
-    /* Who is given the first page again asks for ever. */
-
-    if (ngx_http_arg(r, (u_char *) "after", 5, &value) == NGX_OK
-        && ngx_http_ai_state_id(&value) != NGX_OK)
-    {
-        ngx_str_set(&value, "\"after\" must be an item's id.");
-        return ngx_http_ai_error_send(r, "bad_request", &value, 0, -1);
+    if (ngx_http_ai_state_after(r) != NGX_OK) {
+        return ngx_http_ai_error_send(r, "bad_request",
+                                      &ngx_http_ai_state_no_after, 0, -1);
     }
 
     return ngx_http_ai_state_ask(r, ctx, -2);
@@ -201,6 +201,18 @@ ngx_http_ai_state_say(ngx_http_request_t *r, ngx_http_ai_ctx_t *ctx,
     ngx_str_set(&ctx->model, "-");
 
     return ngx_http_ai_state_body(r, ctx, buf);
+}
+
+
+/* Who is given the first page again asks for ever. */
+
+ngx_int_t
+ngx_http_ai_state_after(ngx_http_request_t *r)
+{
+    ngx_str_t  value;
+
+    return ngx_http_arg(r, (u_char *) "after", 5, &value) == NGX_OK
+           ? ngx_http_ai_state_id(&value) : NGX_OK;
 }
 
 

@@ -16,6 +16,11 @@
 /* Whether it can be an id at all: NGX_OK or NGX_DECLINED. */
 ngx_int_t ngx_http_ai_state_id(ngx_str_t *id);
 
+/* Whether "after", where a page is asked for by it, is one: as above.  What its
+ * client is told else. */
+ngx_int_t ngx_http_ai_state_after(ngx_http_request_t *r);
+extern ngx_str_t  ngx_http_ai_state_no_after;
+
 /* Members that say which page of a list the request's arguments ask for. */
 void ngx_http_ai_state_page(ngx_http_request_t *r, ai_buf_t *b);
 
