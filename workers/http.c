@@ -422,13 +422,13 @@ http_give(http_call_t *call, void *data)
 }
 
 
+/* libcurl is told when it has more to give: of one that curl_easy_pause stops
+ * in between, libcurl 8.14 has its timer run without a pause. */
+
 void
 http_pause(http_call_t *call)
 {
-    if (!call->paused && !call->aborted) {
-        call->paused = 1;
-        curl_easy_pause(call->easy, CURLPAUSE_RECV);
-    }
+    call->paused = 1;
 }
 
 
@@ -832,6 +832,10 @@ http_on_body(char *buf, size_t size, size_t n, void *data)
 
     if (call->aborted || !call->head) {
         return 0;
+    }
+
+    if (call->paused) {
+        return CURL_WRITEFUNC_PAUSE;
     }
 
     bytes.data = buf;

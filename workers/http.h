@@ -66,7 +66,8 @@ http_call_t *http_start(http_t *h, const http_request_t *req,
 void http_abort(http_call_t *call);
 /* Its callbacks get this data from now on. */
 void http_give(http_call_t *call, void *data);
-/* Stops and starts the bytes; body may be called from within resume. */
+/* Stops and starts the bytes; body may be called from within resume, done
+ * also while they are stopped, where there are no more. */
 void http_pause(http_call_t *call);
 void http_resume(http_call_t *call);
 /* 1 when it has a connection; when the request has left as a whole. */

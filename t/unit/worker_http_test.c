@@ -301,9 +301,10 @@ a_reset_is_behind_its_answer(void **state)
 static void
 a_reset_waits(void **state)
 {
-    uv_timer_t     timer;
-    uv_prepare_t   prepare;
     http_call_t   *call;
+
+    static uv_timer_t    timer;
+    static uv_prepare_t  prepare;
 
     (void) state;
 
